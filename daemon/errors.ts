@@ -1,0 +1,99 @@
+/**
+ * Every error a user can meet, in one table. The code is stable: clients, scripts and tests may rely on it.
+ * `http` is the status an endpoint answers with, `type` the class in OpenAI's error shape, `exit` the exit code of a command.
+ */
+export interface ErrorKind {
+  readonly http: number;
+  readonly type:
+    | 'invalid_request_error'
+    | 'authentication_error'
+    | 'not_found_error'
+    | 'rate_limit_error'
+    | 'server_error';
+  readonly exit: number;
+}
+
+const request = (http: number): ErrorKind => ({ http, type: 'invalid_request_error', exit: 2 });
+const server = (http: number, exit = 1): ErrorKind => ({ http, type: 'server_error', exit });
+
+export const ERRORS = {
+  // a client's request
+  invalid_request: request(400),
+  invalid_json: request(400),
+  context_length_exceeded: request(400),
+  request_too_large: request(413),
+  unsupported_parameter: request(400),
+  model_not_found: { http: 404, type: 'not_found_error', exit: 2 },
+  route_not_found: { http: 404, type: 'not_found_error', exit: 2 },
+  method_not_allowed: request(405),
+  forbidden_origin: request(403),
+  queue_full: { http: 429, type: 'rate_limit_error', exit: 1 },
+  cancelled: server(499, 130),
+
+  // a model file
+  model_file_not_found: request(400),
+  model_file_unreadable: request(400),
+  model_not_gguf: request(400),
+  model_truncated: request(400),
+  model_invalid: request(400),
+  model_unsupported_version: request(400),
+  model_unsupported_architecture: request(400),
+  model_unsupported_tensor_type: request(400),
+  model_unsupported_tokenizer: request(400),
+  template_failed: request(400),
+
+  // the cluster
+  no_key: server(500, 3),
+  key_invalid: server(500, 3),
+  key_mismatch: server(502, 3),
+  device_unreachable: server(502),
+  device_busy: server(503),
+  device_lost: server(503),
+  device_error: server(502),
+  protocol_version: server(502),
+  protocol_invalid_message: server(502),
+  protocol_unknown_frame: server(502),
+  protocol_frame_too_long: server(502),
+  out_of_memory: server(503),
+  numeric_overflow: server(500),
+
+  // the tile store
+  tile_damaged: server(500),
+  tile_missing: server(500),
+  store_failed: server(500),
+  disk_full: server(507),
+
+  // a command
+  invalid_argument: request(400),
+  address_in_use: server(500),
+  backend_unavailable: server(500),
+  endpoint_unreachable: server(502),
+  internal: server(500),
+} as const satisfies Record<string, ErrorKind>;
+
+export type ErrorCode = keyof typeof ERRORS;
+
+/** An error with a stable code. `message` says what went wrong, where, and what to do about it. */
+export class StarlingError extends Error {
+  readonly code: ErrorCode;
+  /** The request parameter or file field at fault, where there is one. */
+  readonly param: string | undefined;
+
+  constructor(code: ErrorCode, message: string, options?: { cause?: unknown; param?: string }) {
+    super(message, options?.cause === undefined ? undefined : { cause: options.cause });
+    this.name = 'StarlingError';
+    this.code = code;
+    this.param = options?.param;
+  }
+
+  get kind(): ErrorKind {
+    return ERRORS[this.code];
+  }
+}
+
+/** Turns anything thrown into a StarlingError; what is not one already becomes `internal`. */
+export function toStarlingError(thrown: unknown): StarlingError {
+  if (thrown instanceof StarlingError) return thrown;
+  const message = thrown instanceof Error ? thrown.message : String(thrown);
+  return new StarlingError('internal', message, { cause: thrown });
+}

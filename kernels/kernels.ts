@@ -1,0 +1,152 @@
+import type { WeightFormat } from './formats.ts';
+
+/**
+ * A place in an arena: segment · 2^32 + byte offset in that segment. (WebAssembly has one segment.)
+ * Every buffer of one kernel call lies within its own segment; alignment is 16 bytes unless stated.
+ */
+export type Address = number;
+
+export type BackendName = 'native' | 'wasm' | 'reference';
+
+/**
+ * The arithmetic of Starling, over memory in an arena. Native, WebAssembly and reference implement it with identical
+ * bits (test/unit/kernels/compliance). Numbers are IEEE f32 with round-to-nearest-even, multiply then add, never fused,
+ * never flushed to zero, in the order that each method states. `f32(…)` below marks one rounding.
+ *
+ * "tree(a)" reduces eight lanes in this order: ((a0+a4)+(a2+a6)) + ((a1+a5)+(a3+a7)).
+ *
+ * exp(x), for x ≤ 88, is: x < −87 → 0; n = f32(f32(x·1.44269504) + 12582912) − 12582912 (round to nearest even);
+ * r = f32(f32(x − f32(n·0.693359375)) − f32(n·−2.12194440e-4));
+ * p = 1.9875691500e-4; p = f32(f32(p·r) + c) for c = 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2,
+ * 1.6666665459e-1, 5.0000001201e-1; y = f32(f32(f32(f32(p·f32(r·r))) + r) + 1); result f32(y · 2^n), with 2^n from
+ * the bits (n + 127) << 23. Constants are rounded to f32 first. x > 88 is taken as 88. (Cephes expf.)
+ */
+export interface Kernels {
+  readonly backend: BackendName;
+
+  /**
+   * out[r][o] = Σ_c W[o][c] · x[r][c], for `rows` rows r and `outRows` (a multiple of 8) outputs o; f32 out.
+   *
+   * Quantised formats take q8 activations. For each output: acc = 0; for each block b of 32 columns in order:
+   * acc = f32(acc + f32(f32(dot) · f32(w.scale · x.scale))), dot the exact integer dot product of the block.
+   * Float formats take f32 activations: eight accumulators a[c mod 8] = f32(a[c mod 8] + f32(w · x)), c in order
+   * from 0 (accumulators start at +0), then tree(a).
+   *
+   * @param weights matrix in tile layout (formats.ts)
+   * @param cols columns, a multiple of 32 (padded)
+   * @param x first activation row; rows are `xStride` bytes apart, in the format's activation layout
+   * @param outStride bytes between output rows
+   */
+  matmul(
+    format: WeightFormat,
+    weights: Address,
+    outRows: number,
+    cols: number,
+    x: Address,
+    xStride: number,
+    rows: number,
+    out: Address,
+    outStride: number,
+  ): void;
+
+  /**
+   * Quantises rows of f32 (`cols` a multiple of 32) to q8. Each block of 32: amax = max |x|; if amax < 2^-100 then scale = 0
+   * and q = 0; else scale = f32(amax / 127), inv = f32(127 / amax), q = roundTiesToEven(f32(x · inv)); sum = Σ q.
+   * The padding of a row up to its stride is left alone.
+   * @returns false when any value is not finite (the output is then meaningless)
+   */
+  quantize(x: Address, xStride: number, cols: number, rows: number, out: Address, outStride: number): boolean;
+
+  /**
+   * y = x · rsqrt(mean(x²) + eps) · weight, row by row. Eight accumulators a[c mod 8] = f32(a[c mod 8] + f32(x·x)), s = tree(a),
+   * inv = f32(1 / f32(sqrt(f32(f32(s / dim) + eps)))), y = f32(f32(x · inv) · weight).
+   * @param dim the true width; @param cols the padded width (multiple of 32, zeros beyond dim); strides are in bytes
+   */
+  rmsnorm(
+    x: Address,
+    xStride: number,
+    weight: Address,
+    dim: number,
+    cols: number,
+    rows: number,
+    eps: number,
+    out: Address,
+    outStride: number,
+  ): void;
+
+  /**
+   * Rotates adjacent pairs of `heads` consecutive heads of one row in place: (a, b) → (f32(f32(a·cos) − f32(b·sin)), f32(f32(a·sin) + f32(b·cos))).
+   * @param table headDim/2 pairs (cos, sin) as f32, for this row's position; 8-byte aligned
+   */
+  rope(x: Address, heads: number, headDim: number, table: Address): void;
+
+  /** gate[i] = f32(silu(gate[i]) · up[i]) for n values (a multiple of 8), silu(g) = f32(g / f32(1 + exp(−g))). In place. */
+  swiglu(gate: Address, up: Address, n: number): void;
+
+  /** Writes K and V of one position and one key/value head, rounded to f16 (nearest even; overflow to infinity), to slot `slot` of a KV page. */
+  kvStore(k: Address, v: Address, headDim: number, page: Address, slot: number): void;
+
+  /**
+   * Attention of `heads` query heads, which share one key/value head, of one row over the first `positions` positions. headDim is a multiple of 8.
+   * Per head: qs[d] = f32(q[d]·scale). Pages in order; within a page, for its valid positions p (n of them):
+   *   score[p] = Σ_d in order f32(acc + f32(qs[d]·k[d][p])), from +0;  m = max score;  e[p] = exp(f32(score[p] − m)), 0 beyond n;
+   *   l = tree over eight accumulators a[p mod 8] = f32(a + e[p]), p in order;  o[d] = Σ_p in order f32(acc + f32(e[p]·v[p][d])), from +0.
+   * Merge: the first page sets M, L, O. Each next: M' = max(M, m); a = exp(f32(M − M')); b = exp(f32(m − M'));
+   *   L = f32(f32(L·a) + f32(l·b)); O[d] = f32(f32(O[d]·a) + f32(o[d]·b)); M = M'.
+   * out[d] = f32(O[d] · f32(1 / L)).
+   * @param q heads × headDim f32; @param kv the head's first page; page `i` of the row is at kv + pageTable[i] · kvPageBytes(headDim)
+   * @param pageTable uint32 page ids, 4-byte aligned; @param out heads × headDim f32
+   */
+  attend(
+    q: Address,
+    heads: number,
+    headDim: number,
+    scale: number,
+    kv: Address,
+    pageTable: Address,
+    positions: number,
+    out: Address,
+  ): void;
+
+  /**
+   * sums[i] += roundTiesToEven(v[i] · 2^24) for n values (a multiple of 8), sums in f64 (exact integers).
+   * @returns false when a value is not finite or its magnitude · 2^24 exceeds `limit` (see tile.ts: limit = 2^53 / tiles of the phase)
+   */
+  accumulate(v: Address, n: number, sums: Address, limit: number): boolean;
+
+  /** dst[i] += src[i], n values of f64. */
+  addSums(dst: Address, src: Address, n: number): void;
+
+  /** x[i] = f32(x[i] + sums[i] · 2^-24), the sum in f64; n values. */
+  residual(x: Address, sums: Address, n: number): void;
+
+  /**
+   * Packs n sums (a multiple of 32) for the wire. Each block of 32: one byte w, the smallest of 2..8 such that all fit in w bytes
+   * (two's complement), then 32 × w bytes, little endian.
+   * @returns bytes written, at most n/32 · 257
+   */
+  packSums(sums: Address, n: number, out: Address): number;
+
+  /**
+   * Adds n packed sums to `sums`.
+   * @returns false when the bytes are not exactly a packing of n sums, each at most 2^53 in magnitude (`sums` is then meaningless)
+   */
+  unpackSums(packed: Address, length: number, n: number, sums: Address): boolean;
+
+  /**
+   * Cuts rows of a GGUF tensor into tile layout.
+   * @param source first row; rows are `sourceStride` bytes apart and hold `cols` values from there on; no alignment
+   * @param outRows rows written, a multiple of 8, and @param outCols columns written, a multiple of 32: beyond `rows` × `cols` weights are zero
+   * @returns false when a weight or scale is not finite
+   */
+  repack(
+    format: WeightFormat,
+    source: Address,
+    sourceStride: number,
+    rows: number,
+    cols: number,
+    out: Address,
+    outRows: number,
+    outCols: number,
+  ): boolean;
+}

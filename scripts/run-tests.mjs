@@ -1,0 +1,21 @@
+// Runs the compiled tests: every suite, or those whose path contains one of the arguments. Node 20 expands no globs.
+import { spawnSync } from 'node:child_process';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const dist = fileURLToPath(new URL('../dist/test', import.meta.url));
+const wanted = process.argv.slice(2);
+const files = readdirSync(dist, { recursive: true })
+  .filter((file) => file.endsWith('.test.js'))
+  .filter((file) => wanted.length === 0 || wanted.some((part) => file.includes(part)))
+  .sort()
+  .map((file) => join(dist, file));
+if (files.length === 0) {
+  console.error(`no test file matches ${wanted.join(', ') || dist}`);
+  process.exit(1);
+}
+const { status } = spawnSync(process.execPath, ['--enable-source-maps', '--test', '--test-timeout=240000', ...files], {
+  stdio: 'inherit',
+});
+process.exit(status ?? 1);
