@@ -46,6 +46,7 @@ export const ERRORS = {
   no_key: server(500, 3),
   key_invalid: server(500, 3),
   key_mismatch: server(502, 3),
+  already_running: server(500),
   device_unreachable: server(502),
   device_busy: server(503),
   device_lost: server(503),

@@ -51,6 +51,14 @@ export function u32View(arena: Arena, address: Address, count: number): Uint32Ar
   return new Uint32Array(bytes.buffer, bytes.byteOffset, count);
 }
 
+/** A view of arena memory from any thread that holds a handle. */
+export function viewOf(handle: ArenaHandle, address: Address, length: number): Uint8Array {
+  if (handle.backend === 'wasm') return new Uint8Array(handle.memory.buffer, address, length);
+  const segment = handle.segments[segmentOf(address)];
+  if (segment === undefined) throw new RangeError(`address ${address} is in no segment`);
+  return new Uint8Array(segment, offsetOf(address), length);
+}
+
 const DEFAULT_SEGMENT = 64 * 2 ** 20;
 const LARGEST_SEGMENT = 2 ** 32 - 2 ** 16;
 

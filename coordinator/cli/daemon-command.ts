@@ -1,0 +1,86 @@
+import { Command } from 'commander';
+import { loadOrCreateKey } from '../../daemon/cluster-key.ts';
+import { Daemon } from '../../daemon/daemon.ts';
+import { StarlingError } from '../../daemon/errors.ts';
+import { loadIdentity } from '../../daemon/identity.ts';
+import { createLogger } from '../../daemon/log.ts';
+import type { HomePaths } from '../../daemon/paths.ts';
+import { readRunFile, removeRunFile, writeRunFile } from '../../daemon/run-file.ts';
+import { TileStore } from '../../daemon/store/tile-store.ts';
+import { addComputeOptions, type ComputeOptions, DEFAULT_DEVICE_PORT, integer, resolveCompute } from './options.ts';
+
+interface DaemonOptions extends ComputeOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly name?: string;
+  readonly store?: string;
+  readonly discovery: boolean;
+}
+
+export interface DaemonCommandDeps {
+  readonly paths: HomePaths;
+  readonly version: string;
+  readonly stdout: (text: string) => void;
+  /** Aborted when the command is to end. */
+  readonly signal: AbortSignal;
+  /** Tells a parent process, where there is one, that the daemon listens. */
+  readonly tellParent: (message: { port: number }) => void;
+}
+
+export function daemonCommand({ paths, version, stdout, signal, tellParent }: DaemonCommandDeps): Command {
+  const command = new Command('daemon')
+    .description('make this device part of the cluster: listen, store tiles, compute')
+    .option('--host <address>', 'address to listen at', '0.0.0.0')
+    .option('--port <n>', 'port to listen at; 0 for any free one', integer(0, 65_535), DEFAULT_DEVICE_PORT)
+    .option('--name <name>', "how others see this device (default: its host name)")
+    .option('--store <folder>', 'where to keep tiles', paths.storeDir)
+    .option('--no-discovery', 'do not advertise on the LAN; others need --peer');
+  addComputeOptions(command);
+  command.addHelpText(
+    'after',
+    `
+All devices of a cluster have the same key: see "starling key".
+
+Examples:
+  $ starling daemon
+  $ starling daemon --port 9000 --threads 2`,
+  );
+  return command.action(async (options: DaemonOptions) => {
+    const log = createLogger(options.logLevel, 'daemon');
+    const compute = await resolveCompute(options);
+    const running = await readRunFile(paths.runFile);
+    if (running !== null) {
+      throw new StarlingError(
+        'already_running',
+        `a daemon of this device runs already (process ${running.pid}, port ${running.port}); stop it first, or set STARLING_HOME for another`,
+      );
+    }
+    const identity = await loadIdentity(paths.identityFile, options.name);
+    if (identity.warning !== undefined) log.warn(identity.warning);
+    const { key, created } = await loadOrCreateKey(paths.keyFile);
+    if (created) {
+      log.info(`made a new cluster key (${key.keyId}); give it to your other devices with "starling key show" and "starling key import"`);
+    }
+    const daemon = new Daemon({
+      identity,
+      key,
+      ...compute,
+      store: new TileStore(options.store ?? paths.storeDir),
+      host: options.host,
+      port: options.port,
+      discoverable: options.discovery,
+      version,
+      log,
+    });
+    const port = await daemon.start();
+    try {
+      await writeRunFile(paths.runFile, { pid: process.pid, port, id: identity.id });
+      stdout(`${identity.name} (${identity.id}) listens on ${options.host}:${port}, cluster ${key.keyId}, ${compute.backend} kernels, ${compute.threads} threads\n`);
+      tellParent({ port });
+      if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+    } finally {
+      await removeRunFile(paths.runFile);
+      await daemon.stop();
+    }
+  });
+}

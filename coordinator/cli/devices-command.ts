@@ -1,0 +1,105 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Command } from 'commander';
+import { type ClusterKey, loadOrCreateKey } from '../../daemon/cluster-key.ts';
+import { Discovery } from '../../daemon/discovery.ts';
+import { toStarlingError } from '../../daemon/errors.ts';
+import { type Identity, loadIdentity } from '../../daemon/identity.ts';
+import { createLogger, type LogLevel } from '../../daemon/log.ts';
+import type { HomePaths } from '../../daemon/paths.ts';
+import { type Control, PROTOCOL_VERSION } from '../../daemon/protocol/control.ts';
+import { dialControl } from '../../daemon/protocol/link-client.ts';
+import { readRunFile } from '../../daemon/run-file.ts';
+import type { Endpoint } from '../cluster/find-devices.ts';
+import { endpoints, integer, logLevelOption } from './options.ts';
+
+interface DevicesOptions {
+  readonly peer: Endpoint[];
+  readonly discovery: boolean;
+  readonly wait: number;
+  readonly json?: boolean;
+  readonly logLevel: LogLevel;
+}
+
+export interface DevicesCommandDeps {
+  readonly paths: HomePaths;
+  readonly stdout: (text: string) => void;
+}
+
+/** A device as the command shows it. */
+type Row =
+  | { readonly name: string; readonly address: string; readonly state: 'free' | 'serving'; readonly status: Control<'status'> }
+  | { readonly name: string; readonly address: string; readonly state: 'other cluster' | 'unreachable'; readonly why: string };
+
+const ASK_MS = 5000;
+const GIB = 2 ** 30;
+
+export function devicesCommand({ paths, stdout }: DevicesCommandDeps): Command {
+  return new Command('devices')
+    .description('list the devices of the cluster and what they are doing')
+    .option('--peer <host:port>', 'ask this device too, found or not; may be repeated', endpoints, [])
+    .option('--no-discovery', 'ask only the daemon of this device and those named with --peer')
+    .option('--wait <seconds>', 'how long to listen for devices on the LAN', integer(0, 600), 3)
+    .option('--json', 'print one JSON array')
+    .addOption(logLevelOption('warn'))
+    .addHelpText('after', '\nExamples:\n  $ starling devices\n  $ starling devices --peer 192.168.1.20:7828 --json')
+    .action(async (options: DevicesOptions) => {
+      const log = createLogger(options.logLevel, 'devices');
+      const identity = await loadIdentity(paths.identityFile);
+      const { key } = await loadOrCreateKey(paths.keyFile);
+      const daemon = await readRunFile(paths.runFile);
+      const known = [...(daemon === null ? [] : [{ host: '127.0.0.1', port: daemon.port }]), ...options.peer];
+      const rows = await Promise.all(known.map((endpoint) => ask(endpoint, show(endpoint), identity, key)));
+      if (options.discovery) {
+        // A name of its own: the daemon of this device, if there is one, shall be heard as well.
+        const discovery = new Discovery({ id: identity.id, browse: true, log });
+        discovery.start();
+        await sleep(options.wait * 1000);
+        const seen = new Set(rows.map((row) => ('status' in row ? row.status.id : '')));
+        for (const peer of discovery.peers()) {
+          if (seen.has(peer.id)) continue;
+          if (peer.keyId === key.keyId) rows.push(await ask(peer, peer.name, identity, key));
+          else rows.push({ name: peer.name, address: show(peer), state: 'other cluster', why: `key ${peer.keyId}, ours is ${key.keyId}` });
+        }
+        await discovery.stop();
+      }
+      stdout(options.json ? `${JSON.stringify(rows)}\n` : table(rows));
+    });
+}
+
+const show = ({ host, port }: Endpoint): string => (host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`);
+
+async function ask(endpoint: Endpoint, name: string, identity: Identity, key: ClusterKey): Promise<Row> {
+  const address = show(endpoint);
+  try {
+    const link = await dialControl({ host: endpoint.host, port: endpoint.port, key, timeoutMs: ASK_MS });
+    try {
+      link.send({ t: 'hello', protocol: PROTOCOL_VERSION, id: identity.id, name: identity.name, purpose: 'status' });
+      await link.next(['welcome'], ASK_MS);
+      link.send({ t: 'status_request' });
+      const status = await link.next(['status'], ASK_MS);
+      return { name: status.name, address, state: status.busy ? 'serving' : 'free', status };
+    } finally {
+      link.close();
+    }
+  } catch (thrown) {
+    const error = toStarlingError(thrown);
+    return { name, address, state: error.code === 'key_mismatch' ? 'other cluster' : 'unreachable', why: error.message };
+  }
+}
+
+function table(rows: readonly Row[]): string {
+  if (rows.length === 0) {
+    return 'no devices: start "starling daemon" on each, with the key that "starling key show" prints on one of them\n';
+  }
+  const cells = rows.map((row) => {
+    if (!('status' in row)) return [row.name, row.address, row.state, row.why];
+    const { cores, threads, backend, memoryBytes, rssBytes, storeBytes, model, tiles } = row.status;
+    const doing = model === null ? '' : `${model} (${tiles} tiles)`;
+    const memory = `${gib(rssBytes)} of ${gib(memoryBytes)} GiB in use, ${gib(storeBytes)} GiB stored`;
+    return [row.name, row.address, row.state, `${threads} of ${cores} cores, ${backend}, ${memory}${doing && `, ${doing}`}`];
+  });
+  const widths = [0, 1, 2].map((column) => Math.max(...cells.map((row) => row[column]!.length)));
+  return cells.map((row) => `${row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join('  ')}\n`).join('');
+}
+
+const gib = (bytes: number): string => (bytes / GIB).toFixed(1);

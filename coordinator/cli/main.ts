@@ -1,0 +1,63 @@
+#!/usr/bin/env node
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Command, CommanderError } from 'commander';
+import { toStarlingError } from '../../daemon/errors.ts';
+import { homePaths, packageRoot } from '../../daemon/paths.ts';
+import { chatCommand } from './chat-command.ts';
+import { daemonCommand } from './daemon-command.ts';
+import { demoCommand } from './demo-command.ts';
+import { devicesCommand } from './devices-command.ts';
+import { keyCommand } from './key-command.ts';
+import { runCommand } from './run-command.ts';
+import { serveCommand } from './serve-command.ts';
+
+/** Exit code of a command line that cannot be understood. */
+const USAGE = 2;
+
+async function main(argv: readonly string[]): Promise<number> {
+  const { version } = JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as { version: string };
+  const paths = homePaths(process.env);
+  const ending = new AbortController();
+  const end = (): void => ending.abort();
+  process.once('SIGINT', end).once('SIGTERM', end);
+  // A daemon of a throw-away cluster ends with the process that started it.
+  if (process.send !== undefined) process.once('disconnect', end);
+
+  const stdout = (text: string): void => void process.stdout.write(text);
+  const stderr = (text: string): void => void process.stderr.write(text);
+  const { signal } = ending;
+  const program = new Command('starling')
+    .description('Makes the small computers of a home into one machine that serves a large language model.')
+    .version(version)
+    .showHelpAfterError('(add --help for help)')
+    .addHelpText('after', '\nExamples:\n  $ starling demo\n  $ starling daemon                 on each device\n  $ starling serve model.gguf       on any of them');
+  program.addCommand(demoCommand({ paths, stdout, signal }));
+  program.addCommand(runCommand({ paths, stdin: process.stdin, stdout, signal }));
+  program.addCommand(daemonCommand({ paths, version, stdout, signal, tellParent: (message) => void process.send?.(message) }));
+  program.addCommand(serveCommand({ paths, stdout, signal }));
+  program.addCommand(chatCommand({ stdin: process.stdin, stdout: process.stdout, stderr }));
+  program.addCommand(devicesCommand({ paths, stdout }));
+  program.addCommand(keyCommand({ keyFile: paths.keyFile, stdin: process.stdin, stdout, stderr }));
+  for (const command of [program, ...program.commands, ...program.commands.flatMap(({ commands }) => commands)]) {
+    command.exitOverride();
+  }
+  try {
+    await program.parseAsync(argv);
+    return 0;
+  } catch (thrown) {
+    if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : USAGE;
+    const error = toStarlingError(thrown);
+    if (signal.aborted) return ERRORS_ENDED;
+    stderr(`starling: ${error.message} [${error.code}]\n`);
+    if (error.code === 'internal' && error.cause instanceof Error) stderr(`${error.cause.stack}\n`);
+    return error.kind.exit;
+  }
+}
+
+/** As a shell reports a process that SIGINT ended. */
+const ERRORS_ENDED = 130;
+
+process.exitCode = await main(process.argv);
+// The IPC channel of a child would keep it alive.
+if (process.connected) process.disconnect();

@@ -1,0 +1,166 @@
+import { createHash } from 'node:crypto';
+import { text as readText } from 'node:stream/consumers';
+import { Command } from 'commander';
+import { ClusterKey } from '../../daemon/cluster-key.ts';
+import { StarlingError } from '../../daemon/errors.ts';
+import { loadIdentity } from '../../daemon/identity.ts';
+import { createLogger } from '../../daemon/log.ts';
+import type { HomePaths } from '../../daemon/paths.ts';
+import { Generator, type GenerationRequest } from '../generation/generator.ts';
+import { GREEDY } from '../generation/sampler.ts';
+import { encodePrompt } from '../generation/text-codec.ts';
+import { openModel } from '../model/open-model.ts';
+import { openTextTools } from '../text-model.ts';
+import { LocalDevices } from './local-devices.ts';
+import { addComputeOptions, type ComputeOptions, decimal, integer, resolveCompute, resolveModel } from './options.ts';
+import { progressBar } from './progress.ts';
+import { contextLength, startCluster } from './start-cluster.ts';
+
+interface RunOptions extends ComputeOptions {
+  readonly localDevices: number;
+  readonly maxTokens: number;
+  readonly temperature: number;
+  readonly topK: number;
+  readonly topP: number;
+  readonly minP: number;
+  readonly seed: number;
+  readonly stop: string[];
+  readonly context?: number;
+  readonly chat?: boolean;
+  readonly store: string;
+  readonly json?: boolean;
+}
+
+export interface RunCommandDeps {
+  readonly paths: HomePaths;
+  readonly stdin: NodeJS.ReadableStream;
+  readonly stdout: (text: string) => void;
+  readonly signal: AbortSignal;
+}
+
+export function runCommand(deps: RunCommandDeps): Command {
+  const collect = (value: string, previous: string[]): string[] => [...previous, value];
+  const command = new Command('run')
+    .description('continue a prompt on a throw-away cluster of this machine and print the text as it comes')
+    .argument('<model>', 'a .gguf file, or "tiny-chat" for the small model that comes with Starling')
+    .argument('<prompt>', 'the text to continue; - reads it from standard input')
+    .option('--local-devices <n>', 'devices: this process and n − 1 daemons', integer(1, 64), 1)
+    .option('--chat', "put the prompt through the model's chat template, as a user's message")
+    .option('--max-tokens <n>', 'most tokens to generate', integer(1, 2 ** 20), 128)
+    .option('--temperature <t>', '0 always takes the likeliest token', decimal(0, 100), 0)
+    .option('--top-k <n>', 'draw from the n likeliest tokens; 0 for all', integer(0, 2 ** 20), 0)
+    .option('--top-p <p>', 'draw from the likeliest tokens that together reach p', decimal(0, 1), 1)
+    .option('--min-p <p>', 'leave out tokens below p times the likeliest', decimal(0, 1), 0)
+    .option('--seed <n>', 'the same seed draws the same text, on any cluster', integer(0, Number.MAX_SAFE_INTEGER), 0)
+    .option('--stop <text>', 'end before this text; may be repeated', collect, [])
+    .option('--context <n>', "most tokens of prompt and text (default: the model's, at most 4096)", integer(1, 2 ** 20))
+    .option('--store <folder>', 'where to keep tiles; the next run finds them there', deps.paths.storeDir)
+    .option('--json', 'print one JSON object at the end instead of the text');
+  addComputeOptions(command, 'warn');
+  command.addHelpText(
+    'after',
+    `
+The object of --json: text, tokens, prompt_tokens, completion_tokens, finish_reason, logits_sha256 (over the f32 bytes of every
+step's logits), devices, backend, threads, ttft_ms, tokens_per_second.
+
+Examples:
+  $ starling run tiny-chat "Once upon a time"
+  $ starling run --chat tiny-chat "Tell me a story about a dog."
+  $ starling run --local-devices 4 --json model.gguf "The sky is"`,
+  );
+  return command.action(async (modelArgument: string, promptArgument: string, options: RunOptions) => {
+    const log = createLogger(options.logLevel, 'run');
+    const compute = await resolveCompute(options);
+    const path = await resolveModel(modelArgument);
+    const prompt = promptArgument === '-' ? await readText(deps.stdin) : promptArgument;
+    const model = await openModel(path);
+    const tools = openTextTools(model);
+    const bar = progressBar();
+    const key = ClusterKey.generate();
+    let devices: LocalDevices | undefined;
+    try {
+      if (tools.warning !== null) log.warn(tools.warning);
+      devices = await LocalDevices.start({ count: options.localDevices - 1, key, storeDir: options.store, ...compute });
+      const cluster = await startCluster({
+        model,
+        identity: await loadIdentity(deps.paths.identityFile),
+        key,
+        peers: devices.endpoints,
+        waitMs: 0,
+        runFile: null,
+        ownShare: true,
+        storeDir: options.store,
+        ...compute,
+        contextLength: contextLength(model, options.context),
+        log,
+        onProgress: bar.onProgress,
+        signal: deps.signal,
+      }).finally(bar.stop);
+      try {
+        const rendered = options.chat
+          ? await tools.template.render([{ role: 'user', content: prompt }], { addGenerationPrompt: true })
+          : prompt;
+        const generator = new Generator({ model: cluster.forward, codec: tools.codec, log });
+        const result = await generate(generator, encodePrompt(tools.codec, rendered), options, deps);
+        if (options.json) {
+          deps.stdout(`${JSON.stringify({ ...result, devices: cluster.devices, ...compute })}\n`);
+        } else {
+          deps.stdout('\n');
+        }
+      } finally {
+        await cluster.stop();
+      }
+    } finally {
+      tools.template.close();
+      await model.gguf.close();
+      await devices?.stop();
+    }
+  });
+}
+
+/** Generates, printing the text as it comes unless it is wanted as JSON. */
+async function generate(
+  generator: Generator,
+  promptTokens: number[],
+  options: RunOptions,
+  { stdout, signal }: RunCommandDeps,
+): Promise<Record<string, unknown>> {
+  const { temperature, topK, topP, minP, seed } = options;
+  const sampling = { ...GREEDY, temperature, topK, topP, minP, seed };
+  const hash = createHash('sha256');
+  const request: GenerationRequest = {
+    promptTokens,
+    maxTokens: options.maxTokens,
+    sampling,
+    stop: options.stop,
+    logprobs: null,
+    onLogits: (logits) => {
+      hash.update(Buffer.from(Float32Array.from(logits).buffer));
+    },
+  };
+  const started = performance.now();
+  const tokens: number[] = [];
+  let firstAt = started;
+  let text = '';
+  for await (const event of generator.generate(request, signal)) {
+    if (event.type === 'token') {
+      if (tokens.push(event.token) === 1) firstAt = performance.now();
+    }
+    text += event.text;
+    if (!options.json) stdout(event.text);
+    if (event.type === 'end') {
+      const seconds = (performance.now() - firstAt) / 1000;
+      return {
+        text,
+        tokens,
+        prompt_tokens: promptTokens.length,
+        completion_tokens: tokens.length,
+        finish_reason: event.finishReason,
+        logits_sha256: hash.digest('hex'),
+        ttft_ms: Math.round((firstAt - started) * 10) / 10,
+        tokens_per_second: tokens.length > 1 ? Math.round(((tokens.length - 1) / seconds) * 100) / 100 : 0,
+      };
+    }
+  }
+  throw new StarlingError('internal', 'the text ended without an end');
+}

@@ -1,0 +1,164 @@
+import { basename } from 'node:path';
+import { Command } from 'commander';
+import { type ClusterKey, loadOrCreateKey } from '../../daemon/cluster-key.ts';
+import { type Identity, loadIdentity } from '../../daemon/identity.ts';
+import { createLogger, type Logger } from '../../daemon/log.ts';
+import type { HomePaths } from '../../daemon/paths.ts';
+import type { BackendName } from '../../kernels/kernels.ts';
+import type { Endpoint } from '../cluster/find-devices.ts';
+import { TextService } from '../generation/text-service.ts';
+import { DEFAULT_HTTP_HOST, DEFAULT_HTTP_PORT, HttpServer } from '../http/server.ts';
+import { openModel } from '../model/open-model.ts';
+import { openTextTools } from '../text-model.ts';
+import { addComputeOptions, type ComputeOptions, endpoints, integer, resolveCompute, resolveModel } from './options.ts';
+import { progressBar } from './progress.ts';
+import { contextLength, startCluster } from './start-cluster.ts';
+
+interface ServeOptions extends ComputeOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly peer: Endpoint[];
+  readonly discovery: boolean;
+  readonly wait: number;
+  readonly context?: number;
+  readonly alias?: string;
+  readonly allowHost: string[];
+  readonly allowOrigin: string[];
+}
+
+export interface ServeCommandDeps {
+  readonly paths: HomePaths;
+  readonly stdout: (text: string) => void;
+  readonly signal: AbortSignal;
+}
+
+const SECOND = 1000;
+
+export function serveCommand(deps: ServeCommandDeps): Command {
+  const collect = (text: string, previous: string[]): string[] => [...previous, text];
+  const command = new Command('serve')
+    .description('serve a model, computed by all devices of the cluster, at a local HTTP endpoint')
+    .argument('<model>', 'a .gguf file (of a split model, any part), or "tiny-chat" for the small model that comes with Starling')
+    .option('--host <address>', 'address of the endpoint; other computers reach it only if you change this', DEFAULT_HTTP_HOST)
+    .option('--port <n>', 'port of the endpoint; 0 for any free one', integer(0, 65_535), DEFAULT_HTTP_PORT)
+    .option('--peer <host:port>', 'use this device, found or not; may be repeated', endpoints, [])
+    .option('--no-discovery', 'use only this device and those named with --peer')
+    .option('--wait <seconds>', 'how long to listen for devices on the LAN', integer(0, 600), 3)
+    .option('--context <n>', "most tokens of a conversation (default: the model's, at most 4096)", integer(1, 2 ** 20))
+    .option('--alias <name>', "the model's name for clients (default: its file name)")
+    .option('--allow-host <name>', 'a host name under which clients may address the endpoint; may be repeated', collect, [])
+    .option('--allow-origin <origin>', 'a web origin whose pages may use the endpoint; may be repeated', collect, []);
+  addComputeOptions(command);
+  command.addHelpText(
+    'after',
+    `
+Devices on the LAN that run "starling daemon" with the same key are found by themselves. They see activations, never
+text; a public model's activations can be looked up, so this is no protection from a device you do not trust.
+
+Examples:
+  $ starling serve llama-3.2-1b-instruct-q8_0.gguf
+  $ starling serve model.gguf --peer 192.168.1.20:7828 --port 8080
+  $ curl http://127.0.0.1:7827/v1/chat/completions -H 'content-type: application/json' \\
+      -d '{"model": "starling", "messages": [{"role": "user", "content": "Tell me a story about a dog."}]}'`,
+  );
+  return command.action(async (modelArgument: string, options: ServeOptions) => {
+    const log = createLogger(options.logLevel, 'serve');
+    const path = await resolveModel(modelArgument);
+    const identity = await loadIdentity(deps.paths.identityFile);
+    if (identity.warning !== undefined) log.warn(identity.warning);
+    const { key, created } = await loadOrCreateKey(deps.paths.keyFile);
+    if (created) {
+      log.info(`made a new cluster key (${key.keyId}); give it to your other devices with "starling key show" and "starling key import"`);
+    }
+    await serveModel({
+      ...options,
+      ...(await resolveCompute(options)),
+      path,
+      name: options.alias ?? basename(path).replace(/(-\d{5}-of-\d{5})?\.gguf$/i, ''),
+      identity,
+      key,
+      peers: options.peer,
+      waitMs: options.discovery ? options.wait * SECOND : 0,
+      runFile: deps.paths.runFile,
+      ownShare: true,
+      storeDir: deps.paths.storeDir,
+      log,
+      signal: deps.signal,
+      onReady: async ({ url, name, devices }) => {
+        deps.stdout(`${name} is served at ${url}/v1 by ${devices} ${devices === 1 ? 'device' : 'devices'}\n`);
+      },
+    });
+  });
+}
+
+export interface ServeModelOptions {
+  readonly path: string;
+  readonly name: string;
+  readonly identity: Identity;
+  readonly key: ClusterKey;
+  readonly peers: readonly Endpoint[];
+  readonly waitMs: number;
+  readonly runFile: string | null;
+  readonly ownShare: boolean;
+  readonly storeDir: string;
+  readonly backend: BackendName;
+  readonly threads: number;
+  readonly context?: number;
+  readonly host: string;
+  readonly port: number;
+  readonly allowHost: readonly string[];
+  readonly allowOrigin: readonly string[];
+  readonly log: Logger;
+  readonly signal: AbortSignal;
+  readonly onReady: (served: { url: string; name: string; devices: number }) => Promise<void>;
+}
+
+/** Serves one model until the signal aborts; then stops in order. */
+export async function serveModel(options: ServeModelOptions): Promise<void> {
+  const { log, signal } = options;
+  const model = await openModel(options.path);
+  const tools = openTextTools(model);
+  const bar = progressBar();
+  try {
+    if (tools.warning !== null) log.warn(tools.warning);
+    const cluster = await startCluster({
+      ...options,
+      model,
+      contextLength: contextLength(model, options.context),
+      onProgress: bar.onProgress,
+    }).finally(bar.stop);
+    try {
+      for (const rank of cluster.ranks) rank.onLost((error) => signal.aborted || log.error({ device: rank.name }, error.message));
+      const service = new TextService({
+        modelId: options.name,
+        created: Math.floor(Date.now() / SECOND),
+        model: cluster.forward,
+        codec: tools.codec,
+        template: tools.template,
+        log,
+      });
+      const server = new HttpServer({
+        service,
+        log,
+        host: options.host,
+        port: options.port,
+        allowedHosts: options.allowHost,
+        allowedOrigins: options.allowOrigin,
+        devices: () => cluster.health(),
+      });
+      const { url } = await server.start();
+      try {
+        await options.onReady({ url, name: options.name, devices: cluster.devices });
+        if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+      } finally {
+        service.stop();
+        await server.stop();
+      }
+    } finally {
+      await cluster.stop();
+    }
+  } finally {
+    tools.template.close();
+    await model.gguf.close();
+  }
+}

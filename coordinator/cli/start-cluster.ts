@@ -1,0 +1,54 @@
+import type { ClusterKey } from '../../daemon/cluster-key.ts';
+import { Discovery } from '../../daemon/discovery.ts';
+import type { Identity } from '../../daemon/identity.ts';
+import type { Logger } from '../../daemon/log.ts';
+import { readRunFile } from '../../daemon/run-file.ts';
+import { TileStore } from '../../daemon/store/tile-store.ts';
+import type { BackendName } from '../../kernels/kernels.ts';
+import { Cluster, type ClusterProgress } from '../cluster/cluster.ts';
+import { type Endpoint, findDevices } from '../cluster/find-devices.ts';
+import type { OpenModel } from '../model/open-model.ts';
+
+export interface StartClusterOptions {
+  readonly model: OpenModel;
+  readonly identity: Identity;
+  readonly key: ClusterKey;
+  readonly peers: readonly Endpoint[];
+  /** How long to listen for devices on the LAN; 0 for not at all. */
+  readonly waitMs: number;
+  /** Run file of this device's daemon, which then computes its share; null to compute in this process whatever runs. */
+  readonly runFile: string | null;
+  /** Whether this process computes a share when no daemon of this device does. */
+  readonly ownShare: boolean;
+  readonly storeDir: string;
+  readonly backend: BackendName;
+  readonly threads: number;
+  readonly contextLength: number;
+  readonly log: Logger;
+  readonly onProgress: (progress: ClusterProgress) => void;
+  readonly signal: AbortSignal;
+}
+
+/** Finds the devices and spreads the model over them; this device is one of them, through its daemon where one runs. */
+export async function startCluster(options: StartClusterOptions): Promise<Cluster> {
+  const { identity, key, waitMs, log, signal } = options;
+  const daemon = options.runFile === null ? null : await readRunFile(options.runFile);
+  const discovery = waitMs > 0 ? new Discovery({ id: identity.id, browse: true, log }) : null;
+  const local = daemon === null ? [] : [{ host: '127.0.0.1', port: daemon.port }];
+  discovery?.start();
+  try {
+    const ranks = await findDevices({ key, identity, peers: [...local, ...options.peers], discovery, waitMs, log, signal });
+    const ownShare = daemon === null && (options.ownShare || ranks.length === 0);
+    for (const { name, address, welcome } of ranks) {
+      log.info({ device: name, address, cores: welcome.cores, backend: welcome.backend }, `using ${name}`);
+    }
+    return await Cluster.start({ ...options, ranks, ownShare, store: new TileStore(options.storeDir) });
+  } finally {
+    await discovery?.stop();
+  }
+}
+
+/** The context to use: what was asked for, at most the model's, 4096 positions unless told otherwise. */
+export function contextLength(model: OpenModel, wanted: number | undefined): number {
+  return Math.min(wanted ?? 4096, model.spec.contextLength);
+}

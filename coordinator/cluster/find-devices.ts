@@ -1,0 +1,79 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ClusterKey } from '../../daemon/cluster-key.ts';
+import type { Discovery } from '../../daemon/discovery.ts';
+import { toStarlingError } from '../../daemon/errors.ts';
+import type { Identity } from '../../daemon/identity.ts';
+import type { Logger } from '../../daemon/log.ts';
+import { RemoteRank } from './remote-rank.ts';
+
+export interface Endpoint {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface FindDevicesOptions {
+  readonly key: ClusterKey;
+  readonly identity: Identity;
+  /** Devices to use whether discovery hears of them or not; one that cannot be used is an error. */
+  readonly peers: readonly Endpoint[];
+  /** Started; null to use `peers` only. */
+  readonly discovery: Discovery | null;
+  /** How long to listen for devices. */
+  readonly waitMs: number;
+  readonly log: Logger;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Connects to every device that can be used: those named, and those heard on the LAN with this cluster's key. Whatever keeps
+ * a heard device from being used is named in the log.
+ * @returns free devices, in order of their ids, each once
+ * @throws StarlingError when a named device cannot be used
+ */
+export async function findDevices(options: FindDevicesOptions): Promise<RemoteRank[]> {
+  const { key, identity, peers, discovery, waitMs, log, signal } = options;
+  const found = new Map<string, RemoteRank>();
+  const dial = (endpoint: Endpoint): Promise<RemoteRank> =>
+    RemoteRank.dial({ ...endpoint, key, identity, ...(signal === undefined ? {} : { signal }) });
+  const keep = (rank: RemoteRank): void => {
+    if (found.has(rank.id)) rank.close();
+    else found.set(rank.id, rank);
+  };
+  try {
+    for (const rank of await Promise.all(peers.map(dial))) keep(rank);
+    if (discovery !== null) {
+      await sleep(waitMs, undefined, signal === undefined ? {} : { signal });
+      for (const peer of discovery.peers()) {
+        if (found.has(peer.id)) continue;
+        if (peer.keyId !== key.keyId) {
+          log.warn(
+            { device: peer.name, address: `${peer.host}:${peer.port}`, keyId: peer.keyId },
+            `${peer.name} belongs to another cluster (key ${peer.keyId}, ours is ${key.keyId}) and is not used`,
+          );
+          continue;
+        }
+        for (const host of peer.addresses) {
+          try {
+            keep(await dial({ host, port: peer.port }));
+            break;
+          } catch (error) {
+            log.warn({ device: peer.name, address: `${host}:${peer.port}` }, toStarlingError(error).message);
+          }
+        }
+      }
+    }
+  } catch (error) {
+    for (const rank of found.values()) rank.close();
+    throw error;
+  }
+  const usable: RemoteRank[] = [];
+  for (const rank of [...found.values()].sort((a, b) => (a.id < b.id ? -1 : 1))) {
+    if (rank.welcome.busy) {
+      log.warn({ device: rank.name }, `${rank.name} is serving ${rank.welcome.serving ?? 'another model'} and is not used`);
+      rank.close();
+    } else {
+      usable.push(rank);
+    }
+  }
+  return usable;
+}

@@ -1,0 +1,252 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { z } from 'zod';
+import type { ClusterKey } from '../../daemon/cluster-key.ts';
+import type { EngineSpec } from '../../daemon/engine/engine-spec.ts';
+import { PHASE } from '../../daemon/engine/engine-spec.ts';
+import { type TileShape, tileName } from '../../daemon/engine/tile.ts';
+import { ERRORS, type ErrorCode, StarlingError } from '../../daemon/errors.ts';
+import type { Identity } from '../../daemon/identity.ts';
+import { type Control, PROTOCOL_VERSION } from '../../daemon/protocol/control.ts';
+import { FRAME_TYPES, type Frame } from '../../daemon/protocol/frames.ts';
+import type { ControlLink, DataLink } from '../../daemon/protocol/link.ts';
+import { dialControl, dialData } from '../../daemon/protocol/link-client.ts';
+import { TILE_CHUNK, TILE_STATUS, TILE_WINDOW } from '../../daemon/protocol/tile-transfer.ts';
+import type { PhaseOfStep, Rank } from './rank.ts';
+
+export interface DialRankOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly key: ClusterKey;
+  readonly identity: Identity;
+  readonly signal?: AbortSignal;
+}
+
+/** For connecting and for a device's answer to a greeting. */
+const DIAL_MS = 5000;
+/** For a device to look up which tiles it has. */
+const LOOKUP_MS = 60_000;
+/** A tile that arrives damaged this often points to a broken device. */
+const MOST_SENDS = 3;
+
+interface Waiting {
+  readonly phase: PhaseOfStep;
+  readonly resolve: (packed: Uint8Array) => void;
+  readonly reject: (error: StarlingError) => void;
+}
+
+const failure = z.object({ code: z.string(), message: z.string().max(4096) });
+
+/** A device reached over the network: its links, the tiles it is given, and its part in the star. */
+export class RemoteRank implements Rank {
+  readonly welcome: Control<'welcome'>;
+  readonly #control: ControlLink;
+  readonly #dial: DialRankOptions;
+  readonly #phases = new Set<string>();
+  readonly #places = new Map<string, number>();
+  readonly #acks = new Map<number, (status: number) => void>();
+  readonly #windowWaiters: (() => void)[] = [];
+  readonly #lostListeners: ((error: StarlingError) => void)[] = [];
+  #data: DataLink | undefined;
+  #waiting: Waiting | undefined;
+  #underWay = 0;
+  #lost: StarlingError | undefined;
+
+  private constructor(control: ControlLink, welcome: Control<'welcome'>, dial: DialRankOptions) {
+    this.#control = control;
+    this.#dial = dial;
+    this.welcome = welcome;
+    control.onClose((reason) => this.#lose(reason ?? new StarlingError('device_lost', `${this.name} was let go`)));
+    control.onMessage((message) => {
+      if (message.t !== 'error') return;
+      const code: ErrorCode = Object.hasOwn(ERRORS, message.code) ? (message.code as ErrorCode) : 'device_error';
+      this.#lose(new StarlingError(code, `${this.name}: ${message.message}`));
+    });
+  }
+
+  /** @throws StarlingError device_unreachable, key_mismatch, protocol_version */
+  static async dial(options: DialRankOptions): Promise<RemoteRank> {
+    const control = await dialControl({ ...options, timeoutMs: DIAL_MS });
+    try {
+      const { id, name } = options.identity;
+      control.send({ t: 'hello', protocol: PROTOCOL_VERSION, id, name, purpose: 'serve' });
+      const welcome = await control.next(['welcome'], DIAL_MS, options.signal);
+      return new RemoteRank(control, welcome, options);
+    } catch (error) {
+      control.close();
+      throw error;
+    }
+  }
+
+  get id(): string {
+    return this.welcome.id;
+  }
+
+  get name(): string {
+    return this.welcome.name;
+  }
+
+  get address(): string {
+    return this.#control.remote;
+  }
+
+  get lost(): boolean {
+    return this.#lost !== undefined;
+  }
+
+  /** Hears once when the device is lost, and why. */
+  onLost(listener: (error: StarlingError) => void): void {
+    if (this.#lost !== undefined) listener(this.#lost);
+    else this.#lostListeners.push(listener);
+  }
+
+  /**
+   * Gives the device its plan and opens the data link.
+   * @returns the tiles that it does not have
+   * @throws StarlingError device_busy, device_lost, out_of_memory
+   */
+  async load(model: { id: string; name: string }, engine: EngineSpec, tiles: readonly TileShape[]): Promise<TileShape[]> {
+    const session = randomBytes(12).toString('hex');
+    for (const [place, tile] of tiles.entries()) this.#places.set(tileName(tile), place);
+    for (const { layer, kind } of tiles) {
+      if (kind !== 'kv') this.#phases.add(`${layer}/${kind === 'ffn' ? PHASE.ffn : PHASE.attention}`);
+    }
+    this.#control.send({ t: 'load', session, modelId: model.id, modelName: model.name, engine, tiles: [...tiles] });
+    const missing = await this.#control.next(['missing'], LOOKUP_MS, this.#dial.signal);
+    this.#data = await dialData({ ...this.#dial, timeoutMs: DIAL_MS, session });
+    this.#data.onClose((reason) => this.#lose(reason ?? new StarlingError('device_lost', `${this.name} closed its data link`)));
+    this.#data.onFrame((frame) => this.#frame(frame));
+    return pick(tiles, missing.indices);
+  }
+
+  /**
+   * Sends one tile, at most TILE_WINDOW bytes ahead of what the device has stored.
+   * @param content not kept
+   * @returns when it is stored
+   * @throws StarlingError device_lost; disk_full or store_failed from the device; tile_damaged when it keeps arriving damaged
+   */
+  async push(tile: TileShape, content: Uint8Array): Promise<void> {
+    const index = this.#places.get(tileName(tile))!;
+    const copy = Buffer.from(content);
+    const sha256 = createHash('sha256').update(copy).digest();
+    for (let attempt = 1; attempt <= MOST_SENDS; attempt++) {
+      if ((await this.#send(index, copy, sha256)) === TILE_STATUS.stored) return;
+    }
+    throw new StarlingError('tile_damaged', `${tileName(tile)} arrived damaged at ${this.name} ${MOST_SENDS} times; check its network and memory`);
+  }
+
+  /** Resolves when another tile of `bytes` bytes fits in the window. */
+  async windowFor(bytes: number): Promise<void> {
+    while (this.#underWay > 0 && this.#underWay + bytes > TILE_WINDOW) {
+      if (this.#lost !== undefined) throw this.#lost;
+      await new Promise<void>((resolve) => this.#windowWaiters.push(resolve));
+    }
+  }
+
+  /**
+   * Has the device read its tiles into memory.
+   * @returns tiles that it found damaged (then to be pushed and started again); none when it is ready
+   */
+  async start(tiles: readonly TileShape[], onProgress: (done: number, total: number) => void): Promise<TileShape[]> {
+    this.#control.send({ t: 'start' });
+    for (;;) {
+      const message = await this.#control.next(['ready', 'missing', 'progress'], LOOKUP_MS, this.#dial.signal);
+      if (message.t === 'ready') return [];
+      if (message.t === 'missing') return pick(tiles, message.indices);
+      onProgress(message.done, message.total);
+    }
+  }
+
+  hasTiles(layer: number, phase: 0 | 1): boolean {
+    return this.#phases.has(`${layer}/${phase}`);
+  }
+
+  beginStep(step: Uint8Array, number: number, rows: number): void {
+    this.#data?.send({ type: FRAME_TYPES.STEP, step: number, rows }, step);
+  }
+
+  compute(phase: PhaseOfStep, input: Uint8Array): Promise<Uint8Array> {
+    return new Promise((resolve, reject) => {
+      if (this.#lost !== undefined) return reject(this.#lost);
+      this.#waiting = { phase, resolve, reject };
+      this.#data?.send({ type: FRAME_TYPES.INPUT, ...phase }, input);
+    });
+  }
+
+  close(): void {
+    this.#control.close();
+    this.#data?.close();
+  }
+
+  #send(index: number, content: Buffer, sha256: Buffer): Promise<number> {
+    return new Promise((resolve, reject) => {
+      if (this.#lost !== undefined || this.#data === undefined) {
+        return reject(this.#lost ?? new StarlingError('device_lost', `${this.name} has no data link`));
+      }
+      this.#underWay += content.length;
+      this.#acks.set(index, (status) => {
+        this.#acks.delete(index);
+        this.#underWay -= content.length;
+        for (const resume of this.#windowWaiters.splice(0)) resume();
+        if (this.#lost !== undefined) reject(this.#lost);
+        else resolve(status);
+      });
+      for (let offset = 0; offset < content.length; offset += TILE_CHUNK) {
+        const chunk = content.subarray(offset, offset + TILE_CHUNK);
+        const payloads = offset === 0 ? [sha256, chunk] : [chunk];
+        this.#data.send({ type: FRAME_TYPES.TILE, index, offset }, ...payloads);
+      }
+    });
+  }
+
+  #frame({ header, payload }: Frame): void {
+    if (header.type === FRAME_TYPES.TILE_ACK) {
+      this.#acks.get(header.index)?.(header.format);
+      return;
+    }
+    const waiting = this.#waiting;
+    if (waiting === undefined) return;
+    const { step, layer, phase, rows } = waiting.phase;
+    // An answer to a step that was given up.
+    if (header.step !== step || header.layer !== layer || header.phase !== phase) return;
+    this.#waiting = undefined;
+    if (header.type === FRAME_TYPES.SUMS && header.rows === rows) waiting.resolve(payload);
+    else waiting.reject(this.#failure(header.type, payload));
+  }
+
+  #failure(type: number, payload: Uint8Array): StarlingError {
+    if (type !== FRAME_TYPES.FAILED) {
+      return new StarlingError('protocol_invalid_message', `${this.name} answered with a frame of type ${type}`);
+    }
+    const parsed = failure.safeParse(parseJson(payload));
+    if (!parsed.success) return new StarlingError('device_error', `${this.name} failed and did not say why`);
+    const { code, message } = parsed.data;
+    return new StarlingError(Object.hasOwn(ERRORS, code) ? (code as ErrorCode) : 'device_error', `${this.name}: ${message}`);
+  }
+
+  #lose(error: StarlingError): void {
+    if (this.#lost !== undefined) return;
+    this.#lost = error.code === 'device_lost' ? error : new StarlingError(error.code, `${this.name}: ${error.message}`, { cause: error });
+    this.#waiting?.reject(this.#lost);
+    this.#waiting = undefined;
+    for (const ack of [...this.#acks.values()]) ack(TILE_STATUS.damaged);
+    this.close();
+    for (const listener of this.#lostListeners.splice(0)) listener(this.#lost);
+  }
+}
+
+/** @throws StarlingError protocol_invalid_message when a place is not one of the list */
+function pick(tiles: readonly TileShape[], indices: readonly number[]): TileShape[] {
+  return indices.map((index) => {
+    const tile = tiles[index];
+    if (tile === undefined) throw new StarlingError('protocol_invalid_message', `the device asks for tile ${index}, which is not its`);
+    return tile;
+  });
+}
+
+function parseJson(payload: Uint8Array): unknown {
+  try {
+    return JSON.parse(Buffer.from(payload).toString('utf8'));
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,130 @@
+import { StarlingError } from '../../daemon/errors.ts';
+import { counterRandom } from './counter-random.ts';
+import { countToReach, nucleus, weight } from './nucleus.ts';
+import { argmax, selectTop } from './top-selection.ts';
+
+/** How a token is drawn from logits. */
+export interface SamplingOptions {
+  /** 0 takes the likeliest token; 1 leaves the distribution as the model gives it. */
+  readonly temperature: number;
+  /** Keep this many of the likeliest tokens; 0 keeps all. */
+  readonly topK: number;
+  /** Keep the likeliest tokens until their probabilities reach this sum; 1 keeps all. */
+  readonly topP: number;
+  /** Drop tokens less likely than this share of the likeliest; 0 keeps all. */
+  readonly minP: number;
+  /** Any integer; its low 64 bits count. */
+  readonly seed: number | bigint;
+  /** Taken from a token's logit for each time that it has been generated. */
+  readonly frequencyPenalty: number;
+  /** Taken from a token's logit once it has been generated. */
+  readonly presencePenalty: number;
+  /** Added to the logits of these token ids; ids outside the vocabulary do nothing. */
+  readonly logitBias: ReadonlyMap<number, number>;
+}
+
+/** Always the likeliest token. */
+export const GREEDY: SamplingOptions = {
+  temperature: 0,
+  topK: 0,
+  topP: 1,
+  minP: 0,
+  seed: 0,
+  frequencyPenalty: 0,
+  presencePenalty: 0,
+  logitBias: new Map(),
+};
+
+const NO_TOKENS: ReadonlyMap<number, number> = new Map();
+
+/** The logits with bias and penalties applied; the same array when there is nothing to apply. */
+function adjusted(
+  logits: Float32Array,
+  options: SamplingOptions,
+  generated: ReadonlyMap<number, number>,
+): Float32Array {
+  const penalised = generated.size > 0 && (options.frequencyPenalty !== 0 || options.presencePenalty !== 0);
+  if (!penalised && options.logitBias.size === 0) return logits;
+  const result = logits.slice();
+  for (const [token, bias] of options.logitBias) {
+    if (token >= 0 && token < result.length) result[token]! += bias;
+  }
+  if (penalised) {
+    for (const [token, count] of generated) {
+      if (token < 0 || token >= result.length || count <= 0) continue;
+      result[token]! -= count * options.frequencyPenalty + options.presencePenalty;
+    }
+  }
+  return result;
+}
+
+/** The ids that top-k and top-p leave, in ascending order; null stands for the whole vocabulary. */
+function keptIds(logits: Float32Array, max: number, options: SamplingOptions): Int32Array | null {
+  const byCount = options.topK > 0 && options.topK < logits.length;
+  if (!byCount && options.topP >= 1) return null;
+  if (!byCount) return nucleus(logits, max, options.topP);
+  let kept = selectTop(logits, options.topK);
+  if (options.topP < 1) {
+    let total = 0;
+    for (const id of kept) total += weight(logits[id]!, max, 1);
+    kept = kept.slice(0, countToReach(logits, kept, max, options.topP * total));
+  }
+  return kept.sort();
+}
+
+/**
+ * Draws the next token. Pure: the same arguments give the same token.
+ *
+ * The steps and their order are llama.cpp's: bias and penalties, top-k, top-p, min-p, then temperature; so top-p and
+ * min-p look at the distribution before the temperature. Penalties are OpenAI's:
+ * `logit -= count·frequency + (count > 0)·presence`. NaN counts as impossible.
+ * The draw walks the kept tokens in the order of their ids, so no sorting can change which token a random number means.
+ *
+ * @param logits f32, one per token of the vocabulary; not changed
+ * @param position place in the sequence that the token will take: keys the random number together with the seed
+ * @param generated how often each token has been generated so far, for the penalties
+ * @returns a token id
+ * @throws StarlingError numeric_overflow when no token has a usable logit
+ */
+export function sample(
+  logits: Float32Array,
+  options: SamplingOptions,
+  position: number,
+  generated: ReadonlyMap<number, number> = NO_TOKENS,
+): number {
+  const values = adjusted(logits, options, generated);
+  const best = argmax(values);
+  if (best < 0) {
+    throw new StarlingError(
+      'numeric_overflow',
+      `none of the ${logits.length} logits at position ${position} is a number; the model file or a device is faulty`,
+    );
+  }
+  if (options.temperature <= 0) return best;
+
+  const max = values[best]!;
+  const kept = keptIds(values, max, options);
+  const floor = options.minP > 0 ? max + Math.log(options.minP) : Number.NEGATIVE_INFINITY;
+  const count = kept === null ? values.length : kept.length;
+  const weights = new Float64Array(count);
+  let total = 0;
+  for (let i = 0; i < count; i++) {
+    const logit = values[kept === null ? i : kept[i]!]!;
+    if (!(logit >= floor)) continue;
+    const value = weight(logit, max, options.temperature);
+    weights[i] = value;
+    total += value;
+  }
+
+  const target = counterRandom(options.seed, position) * total;
+  let sum = 0;
+  let chosen = best;
+  for (let i = 0; i < count; i++) {
+    if (weights[i] === 0) continue;
+    // Rounding may leave the target at the total: then the last possible token is meant.
+    chosen = kept === null ? i : kept[i]!;
+    sum += weights[i]!;
+    if (sum > target) break;
+  }
+  return chosen;
+}

@@ -1,0 +1,171 @@
+import { StarlingError } from '../../daemon/errors.ts';
+import type { Logger } from '../../daemon/log.ts';
+import type { LanguageModel } from '../language-model.ts';
+import { choiceSeed } from './counter-random.ts';
+import { checkPromptLength, type EndEvent, Generator, type TokenEvent } from './generator.ts';
+import { RequestQueue } from './request-queue.ts';
+import type { SamplingOptions } from './sampler.ts';
+import {
+  type ChatMessage,
+  type ChatRenderer,
+  decodeTokens,
+  encodePrompt,
+  type TextCodec,
+  tokenText,
+} from './text-codec.ts';
+
+/** How to generate, whatever the prompt. */
+export interface TextSettings {
+  /** Most tokens of each choice; null for as many as the context holds. */
+  readonly maxTokens: number | null;
+  readonly sampling: SamplingOptions;
+  readonly stop: readonly string[];
+  /** How many of the likeliest tokens to list with each token; null for no log probabilities. */
+  readonly logprobs: number | null;
+  /** Answers to each prompt, generated in turn with seeds derived from the one given. */
+  readonly choices: number;
+}
+
+/** The request is valid and has its place in the queue. */
+export interface AcceptedEvent {
+  readonly type: 'accepted';
+  /** Tokens of all prompts together. */
+  readonly promptTokens: number;
+}
+
+/**
+ * What happens to a text request: one `accepted`, then for each choice, in turn, its tokens and its end. The choice
+ * numbered `prompt · settings.choices + i` is the i-th answer to that prompt.
+ */
+export type TextEvent = AcceptedEvent | ((TokenEvent | EndEvent) & { readonly choice: number });
+
+export interface TextServiceOptions {
+  readonly modelId: string;
+  /** When the model was put into service, in seconds since 1970. */
+  readonly created: number;
+  readonly model: LanguageModel;
+  readonly codec: TextCodec;
+  readonly template: ChatRenderer;
+  readonly log: Logger;
+  /** Most requests that may wait. */
+  readonly queueLimit?: number;
+  /** Milliseconds from any origin. */
+  readonly now?: () => number;
+}
+
+/** Text in, text out: joins the queue, the chat template, the tokenizer and the generator. */
+export class TextService {
+  readonly modelId: string;
+  readonly created: number;
+  readonly contextLength: number;
+  readonly #vocabSize: number;
+  readonly #codec: TextCodec;
+  readonly #template: ChatRenderer;
+  readonly #generator: Generator;
+  readonly #queue: RequestQueue;
+  readonly #now: () => number;
+
+  constructor(options: TextServiceOptions) {
+    this.modelId = options.modelId;
+    this.created = options.created;
+    this.contextLength = options.model.contextLength;
+    this.#vocabSize = options.model.vocabSize;
+    this.#codec = options.codec;
+    this.#template = options.template;
+    this.#now = options.now ?? (() => performance.now());
+    this.#generator = new Generator({ model: options.model, codec: options.codec, log: options.log, now: this.#now });
+    this.#queue = new RequestQueue(options.queueLimit === undefined ? {} : { limit: options.queueLimit });
+  }
+
+  /** Requests in the queue, and requests being computed (0 or 1). */
+  get load(): { readonly waiting: number; readonly running: number } {
+    return { waiting: this.#queue.waiting, running: this.#queue.running };
+  }
+
+  /**
+   * Answers a conversation. Nothing happens before the first `next()`; from then on the caller must take the events to
+   * the end, call `return()`, or abort: an answer that nobody takes keeps its place.
+   * @throws StarlingError template_failed, context_length_exceeded, queue_full, cancelled; what the model throws
+   */
+  async *chat(
+    messages: readonly ChatMessage[],
+    settings: TextSettings,
+    signal?: AbortSignal,
+  ): AsyncGenerator<TextEvent, void, undefined> {
+    const text = await this.#template.render(messages, {
+      addGenerationPrompt: true,
+      ...(signal === undefined ? {} : { signal }),
+    });
+    yield* this.#answer([encodePrompt(this.#codec, text)], 'messages', settings, signal);
+  }
+
+  /**
+   * Continues each of the prompts, given as text or as token ids. The caller's duties are those of `chat`.
+   * @throws StarlingError invalid_request for token ids outside the vocabulary; otherwise as `chat`
+   */
+  async *complete(
+    prompts: readonly (string | readonly number[])[],
+    settings: TextSettings,
+    signal?: AbortSignal,
+  ): AsyncGenerator<TextEvent, void, undefined> {
+    const encoded = prompts.map((prompt) =>
+      typeof prompt === 'string' ? encodePrompt(this.#codec, prompt) : this.#checked(prompt),
+    );
+    yield* this.#answer(encoded, 'prompt', settings, signal);
+  }
+
+  /** The text of a prompt as it is echoed. */
+  promptText(prompt: string | readonly number[]): string {
+    return typeof prompt === 'string' ? prompt : decodeTokens(this.#codec, this.#checked(prompt));
+  }
+
+  /** One token by itself: its text (with U+FFFD for partial characters) and its bytes. */
+  describeToken(token: number): { readonly text: string; readonly bytes: Uint8Array } {
+    return { text: tokenText(this.#codec, token), bytes: this.#codec.pieceBytes(token) };
+  }
+
+  /** Refuses all requests that wait and all that come later. Abort their signals to end those that run. */
+  stop(): void {
+    this.#queue.stop();
+  }
+
+  async *#answer(
+    prompts: readonly (readonly number[])[],
+    param: string,
+    settings: TextSettings,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<TextEvent, void, undefined> {
+    for (const prompt of prompts) checkPromptLength(prompt.length, this.contextLength, param);
+    const joined = this.#now();
+    const ticket = this.#queue.join(signal);
+    try {
+      yield { type: 'accepted', promptTokens: prompts.reduce((sum, prompt) => sum + prompt.length, 0) };
+      await ticket.turn;
+      const queueMs = this.#now() - joined;
+      for (const [index, promptTokens] of prompts.entries()) {
+        for (let i = 0; i < settings.choices; i++) {
+          const sampling = { ...settings.sampling, seed: choiceSeed(settings.sampling.seed, i) };
+          const { maxTokens, stop, logprobs } = settings;
+          const request = { promptTokens, maxTokens, sampling, stop, logprobs, queueMs };
+          const choice = index * settings.choices + i;
+          for await (const event of this.#generator.generate(request, signal)) yield { ...event, choice };
+        }
+      }
+    } finally {
+      ticket.release();
+    }
+  }
+
+  #checked(tokens: readonly number[]): readonly number[] {
+    for (const token of tokens) {
+      if (token < 0 || token >= this.#vocabSize) {
+        throw new StarlingError(
+          'invalid_request',
+          `token id ${token} is outside this model's vocabulary, which is 0 to ${this.#vocabSize - 1}`,
+          { param: 'prompt' },
+        );
+      }
+    }
+    return tokens;
+  }
+}

@@ -1,0 +1,81 @@
+import { randomInt, randomUUID } from 'node:crypto';
+import { type Handler, Hono } from 'hono';
+import { cors } from 'hono/cors';
+import { StarlingError } from '../../daemon/errors.ts';
+import type { Logger } from '../../daemon/log.ts';
+import type { TextService } from '../generation/text-service.ts';
+import { type AccessPolicy, guardAccess, isOriginAllowed, LOOPBACK_ONLY } from './access.ts';
+import type { ApiContext, DeviceHealth } from './api-context.ts';
+import { chatCompletions } from './chat-completions.ts';
+import { completions } from './completions.ts';
+import { errorResponse } from './error-response.ts';
+import { health } from './health.ts';
+import { getModel, listModels } from './models.ts';
+
+export interface ApiOptions {
+  readonly service: TextService;
+  readonly log: Logger;
+  /** The devices shown by GET /health; none by default. */
+  readonly devices?: () => readonly DeviceHealth[];
+  /** By default, only this computer and its own pages. */
+  readonly access?: AccessPolicy;
+  /** Silence after which a stream carries a comment; 10 s by default, below the idle limits of common proxies. */
+  readonly keepAliveMs?: number;
+  /** How long a client may read nothing; 30 s by default. */
+  readonly stalledClientMs?: number;
+  /** Aborts all requests. */
+  readonly shutdown?: AbortSignal;
+}
+
+const KEEP_ALIVE_MS = 10_000;
+const STALLED_CLIENT_MS = 30_000;
+/** `randomInt` takes ranges below 2^48. */
+const SEED_LIMIT = 2 ** 48 - 1;
+const PREFLIGHT_SECONDS = 600;
+
+/** The OpenAI-compatible HTTP interface, without a socket. All errors have OpenAI's shape. */
+export function createApi(options: ApiOptions): Hono {
+  const { service, log } = options;
+  const access = options.access ?? LOOPBACK_ONLY;
+  const api: ApiContext = {
+    service,
+    log,
+    devices: options.devices ?? (() => []),
+    keepAliveMs: options.keepAliveMs ?? KEEP_ALIVE_MS,
+    stalledClientMs: options.stalledClientMs ?? STALLED_CLIENT_MS,
+    unixTime: () => Math.floor(Date.now() / 1000),
+    randomSeed: () => randomInt(SEED_LIMIT),
+    uniqueId: () => randomUUID().replaceAll('-', ''),
+    shutdown: options.shutdown,
+  };
+
+  const app = new Hono();
+  app.onError((thrown, c) => errorResponse(thrown, c, log));
+  app.notFound((c) => {
+    const message = `there is nothing at ${c.req.method} ${c.req.path.slice(0, 200)}; the API is below /v1`;
+    return errorResponse(new StarlingError('route_not_found', message), c, log);
+  });
+  app.use(guardAccess(access));
+  app.use(
+    cors({
+      origin: (origin, c) => (isOriginAllowed(origin, c.req.header('host') ?? '', access) ? origin : null),
+      allowMethods: ['GET', 'POST', 'OPTIONS'],
+      maxAge: PREFLIGHT_SECONDS,
+    }),
+  );
+
+  const route = (method: 'GET' | 'POST', path: string, handler: Handler): void => {
+    app.on(method, path, handler);
+    app.all(path, (c) => {
+      c.header('Allow', method);
+      const message = `${c.req.path} does not take ${c.req.method}; use ${method}`;
+      return errorResponse(new StarlingError('method_not_allowed', message), c, log);
+    });
+  };
+  route('POST', '/v1/chat/completions', chatCompletions(api));
+  route('POST', '/v1/completions', completions(api));
+  route('GET', '/v1/models', listModels(api));
+  route('GET', '/v1/models/:id{.+}', getModel(api));
+  route('GET', '/health', health(api));
+  return app;
+}

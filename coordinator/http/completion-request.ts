@@ -1,0 +1,78 @@
+import { z } from 'zod';
+import { StarlingError } from '../../daemon/errors.ts';
+import type { TextSettings } from '../generation/text-service.ts';
+import { MAX_TOP_LOGPROBS, optionalCount, TEXT_FIELDS, textSettings } from './text-fields.ts';
+import { rejectUnsupported, type UnsupportedRule, validate } from './validation.ts';
+
+const MAX_PROMPTS = 64;
+const MAX_TOKENS = 2 ** 31 - 1;
+/** OpenAI's default for this endpoint. */
+const DEFAULT_MAX_TOKENS = 16;
+
+const tokenIds = z.array(z.int().min(0)).min(1);
+
+const completionBody = z.object({
+  ...TEXT_FIELDS,
+  prompt: z.union(
+    [z.string(), tokenIds, z.array(z.string()).min(1).max(MAX_PROMPTS), z.array(tokenIds).min(1).max(MAX_PROMPTS)],
+    {
+      error: `expected a text, token ids, or a list of up to ${MAX_PROMPTS} of either`,
+    },
+  ),
+  max_tokens: optionalCount(0, MAX_TOKENS),
+  logprobs: optionalCount(0, MAX_TOP_LOGPROBS),
+  echo: z.boolean().nullish(),
+});
+
+const UNSUPPORTED: readonly UnsupportedRule[] = [
+  {
+    param: 'suffix',
+    matters: (suffix) => suffix !== '',
+    advice: 'text is continued at its end only; leave it out',
+  },
+  { param: 'best_of', matters: (value) => value !== 1, advice: 'use "n" and choose among the answers' },
+  {
+    param: 'echo',
+    matters: (echo, body) => echo === true && typeof body.logprobs === 'number',
+    advice: 'log probabilities of the prompt are not computed; leave out "echo" or "logprobs"',
+  },
+];
+
+export interface CompletionRequest {
+  readonly model: string | null;
+  readonly prompts: readonly (string | readonly number[])[];
+  readonly settings: TextSettings;
+  /** Repeat the prompt before each answer. */
+  readonly echo: boolean;
+  readonly stream: boolean;
+  readonly includeUsage: boolean;
+}
+
+function promptList(prompt: z.output<typeof completionBody>['prompt']): (string | number[])[] {
+  if (typeof prompt === 'string') return [prompt];
+  return typeof prompt[0] === 'number' ? [prompt as number[]] : (prompt as (string | number[])[]);
+}
+
+/**
+ * Reads the body of POST /v1/completions.
+ * @throws StarlingError unsupported_parameter, invalid_request
+ */
+export function parseCompletionRequest(
+  body: Readonly<Record<string, unknown>>,
+  randomSeed: () => number,
+): CompletionRequest {
+  rejectUnsupported(body, UNSUPPORTED);
+  if (body.prompt === undefined || body.prompt === null) {
+    throw new StarlingError('invalid_request', `'prompt' is missing; give the text to continue`, { param: 'prompt' });
+  }
+  const fields = validate(completionBody, body);
+  const own = { maxTokens: fields.max_tokens ?? DEFAULT_MAX_TOKENS, logprobs: fields.logprobs ?? null };
+  return {
+    model: fields.model ?? null,
+    prompts: promptList(fields.prompt),
+    settings: textSettings(fields, own, randomSeed),
+    echo: fields.echo === true,
+    stream: fields.stream === true,
+    includeUsage: fields.stream_options?.include_usage === true,
+  };
+}

@@ -1,0 +1,125 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { getRequestListener } from '@hono/node-server';
+import { StarlingError } from '../../daemon/errors.ts';
+import { type ApiOptions, createApi } from './api.ts';
+import { errorBody } from './error-response.ts';
+
+export interface HttpServerOptions extends Omit<ApiOptions, 'access' | 'shutdown'> {
+  /** Address to listen on; 127.0.0.1 by default, so that only this computer gets in. */
+  readonly host?: string;
+  /** 7827 by default; 0 for any free port. */
+  readonly port?: number;
+  /** More host names under which the server may be addressed. */
+  readonly allowedHosts?: readonly string[];
+  /** More origins whose pages may use the endpoint. */
+  readonly allowedOrigins?: readonly string[];
+}
+
+export const DEFAULT_HTTP_HOST = '127.0.0.1';
+export const DEFAULT_HTTP_PORT = 7827;
+
+/** More connections than this are dropped: enough for a full queue and its pages, far below any limit on open files. */
+const MAX_CONNECTIONS = 512;
+/** A request must have arrived whole by then, so that slow senders cannot pile up. */
+const REQUEST_TIMEOUT_MS = 60_000;
+/** What a stop gives aborted requests to tell their clients. */
+const STOP_GRACE_MS = 1000;
+const IDLE_SWEEP_MS = 20;
+
+const EVERY_ADDRESS = new Map([
+  ['0.0.0.0', '127.0.0.1'],
+  ['::', '::1'],
+]);
+
+function listenError(cause: NodeJS.ErrnoException, host: string, port: number): StarlingError {
+  if (cause.code === 'EADDRINUSE') {
+    return new StarlingError(
+      'address_in_use',
+      `port ${port} on ${host} is used by another program; stop it or choose another port with --port`,
+      { cause },
+    );
+  }
+  return new StarlingError(
+    'invalid_argument',
+    `the server cannot listen on ${host}, port ${port} (${cause.message}); check --host and --port`,
+    { cause },
+  );
+}
+
+/** Serves the API on a socket. */
+export class HttpServer {
+  readonly #host: string;
+  readonly #port: number;
+  readonly #options: HttpServerOptions;
+  #running: { readonly server: Server; readonly shutdown: AbortController } | null = null;
+
+  constructor(options: HttpServerOptions) {
+    this.#options = options;
+    this.#host = options.host ?? DEFAULT_HTTP_HOST;
+    this.#port = options.port ?? DEFAULT_HTTP_PORT;
+  }
+
+  /**
+   * Starts listening.
+   * @returns where this computer reaches the server, without a slash at the end
+   * @throws StarlingError address_in_use, invalid_argument
+   */
+  async start(): Promise<{ url: string }> {
+    if (this.#running !== null) throw new StarlingError('internal', 'the HTTP server was started twice');
+    const shutdown = new AbortController();
+    const access = {
+      boundHost: this.#host,
+      allowedHosts: this.#options.allowedHosts ?? [],
+      allowedOrigins: this.#options.allowedOrigins ?? [],
+    };
+    const app = createApi({ ...this.#options, access, shutdown: shutdown.signal });
+    const listener = getRequestListener((request) => app.fetch(request), {
+      overrideGlobalObjects: false,
+      errorHandler: (thrown) => this.#malformed(thrown),
+    });
+    const server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS }, (incoming, outgoing) => {
+      void listener(incoming, outgoing);
+    });
+    server.maxConnections = MAX_CONNECTIONS;
+    await new Promise<void>((resolve, reject) => {
+      const refuse = (cause: Error): void => reject(listenError(cause, this.#host, this.#port));
+      server.once('error', refuse);
+      server.listen(this.#port, this.#host, () => {
+        server.off('error', refuse);
+        resolve();
+      });
+    });
+    server.on('error', (error) => this.#options.log.error({ err: error }, 'HTTP server'));
+    this.#running = { server, shutdown };
+    const { port } = server.address() as AddressInfo;
+    const host = EVERY_ADDRESS.get(this.#host) ?? this.#host;
+    return { url: `http://${host.includes(':') ? `[${host}]` : host}:${port}` };
+  }
+
+  /** Aborts all requests, tells their clients, and closes. Does nothing when it is not running. */
+  async stop(): Promise<void> {
+    const running = this.#running;
+    if (running === null) return;
+    this.#running = null;
+    const { server, shutdown } = running;
+    const closed = new Promise<void>((resolve) => {
+      server.close(() => resolve());
+    });
+    shutdown.abort(new StarlingError('cancelled', 'the server is stopping; ask again when it is back'));
+    // A connection that is kept alive becomes idle only once its aborted request has been answered.
+    const sweep = setInterval(() => server.closeIdleConnections(), IDLE_SWEEP_MS);
+    const grace = setTimeout(() => server.closeAllConnections(), STOP_GRACE_MS);
+    await closed;
+    clearInterval(sweep);
+    clearTimeout(grace);
+  }
+
+  /** A request so malformed that no route sees it, such as one with a broken Host header. */
+  #malformed(thrown: unknown): Response {
+    const reason = thrown instanceof Error ? thrown.message : String(thrown);
+    this.#options.log.debug({ reason }, 'malformed request');
+    const error = new StarlingError('invalid_request', `the request is malformed: ${reason}`);
+    return Response.json(errorBody(error), { status: error.kind.http });
+  }
+}

@@ -1,0 +1,71 @@
+import { z } from 'zod';
+import type { TextSettings } from '../generation/text-service.ts';
+
+const MAX_STOPS = 16;
+const MAX_STOP_LENGTH = 1024;
+const MAX_CHOICES = 8;
+const MAX_BIASES = 4096;
+/** Most of the likeliest tokens that are listed with a token. */
+export const MAX_TOP_LOGPROBS = 20;
+
+const stopText = z.string().max(MAX_STOP_LENGTH);
+const integer = z.number().refine(Number.isInteger, 'expected an integer');
+
+/** A count that may be left out. */
+export const optionalCount = (min: number, max: number) => integer.min(min).max(max).nullish();
+
+/** The fields that chat and text completions share; null means "not given", as OpenAI's API has it. */
+export const TEXT_FIELDS = {
+  model: z.string().nullish(),
+  temperature: z.number().min(0).max(2).nullish(),
+  top_p: z.number().min(0).max(1).nullish(),
+  top_k: optionalCount(-1, 2 ** 31 - 1),
+  min_p: z.number().min(0).max(1).nullish(),
+  seed: integer
+    .min(-(2 ** 63))
+    .max(2 ** 63)
+    .nullish(),
+  stop: z
+    .union([stopText, z.array(stopText).max(MAX_STOPS)], {
+      error: `expected a string or up to ${MAX_STOPS} strings, each of at most ${MAX_STOP_LENGTH} characters`,
+    })
+    .nullish(),
+  n: optionalCount(1, MAX_CHOICES),
+  frequency_penalty: z.number().min(-2).max(2).nullish(),
+  presence_penalty: z.number().min(-2).max(2).nullish(),
+  logit_bias: z
+    .record(z.string().regex(/^\d{1,10}$/, 'expected token ids as keys'), z.number().min(-100).max(100))
+    .refine((biases) => Object.keys(biases).length <= MAX_BIASES, `expected at most ${MAX_BIASES} token ids`)
+    .nullish(),
+  stream: z.boolean().nullish(),
+  stream_options: z.object({ include_usage: z.boolean().nullish() }).nullish(),
+};
+
+type TextFields = z.output<z.ZodObject<typeof TEXT_FIELDS>>;
+
+/**
+ * The settings that the shared fields stand for, with OpenAI's defaults: temperature 1 and no filter.
+ * @param randomSeed the seed when the client gives none
+ */
+export function textSettings(
+  fields: TextFields,
+  own: Pick<TextSettings, 'maxTokens' | 'logprobs'>,
+  randomSeed: () => number,
+): TextSettings {
+  const { stop } = fields;
+  return {
+    ...own,
+    sampling: {
+      temperature: fields.temperature ?? 1,
+      topK: Math.max(0, fields.top_k ?? 0),
+      topP: fields.top_p ?? 1,
+      minP: fields.min_p ?? 0,
+      seed: fields.seed ?? randomSeed(),
+      frequencyPenalty: fields.frequency_penalty ?? 0,
+      presencePenalty: fields.presence_penalty ?? 0,
+      logitBias: new Map(Object.entries(fields.logit_bias ?? {}).map(([token, bias]) => [Number(token), bias])),
+    },
+    stop: (typeof stop === 'string' ? [stop] : (stop ?? [])).filter((text) => text !== ''),
+    choices: fields.n ?? 1,
+  };
+}

@@ -1,0 +1,90 @@
+import { StarlingError } from '../../daemon/errors.ts';
+import { isWeightFormat, WEIGHT_FORMATS } from '../../kernels/formats.ts';
+import type { GgufFile } from './gguf/reader.ts';
+import { shown } from './gguf/shown.ts';
+import type { Weight } from './spec.ts';
+import type { TensorInfo } from './tensor-info.ts';
+
+/** Old conversions carry these; their content is recomputed from the hyperparameters. */
+const IGNORED = /^(blk\.\d+\.attn_rot_embd|rope\.freqs|blk\.\d+\.attn\.rope\.freqs)(\.weight)?$/;
+
+/** Hands out a model's tensors by name after checking type and shape, and knows which were never asked for. */
+export class TensorCatalog {
+  readonly #gguf: GgufFile;
+  readonly #used = new Set<string>();
+
+  constructor(gguf: GgufFile) {
+    this.#gguf = gguf;
+  }
+
+  has(name: string): boolean {
+    return this.#gguf.tensors.has(name);
+  }
+
+  /** An F32 vector of `length`. @throws StarlingError model_invalid */
+  vector(name: string, length: number): TensorInfo {
+    const tensor = this.#find(name);
+    if (tensor.type !== 'F32') {
+      throw this.#invalid(
+        `tensor ${name} is ${tensor.type}; norms and factors must be F32, so convert the model again`,
+      );
+    }
+    this.#checkShape(tensor, [length]);
+    return tensor;
+  }
+
+  /**
+   * A weight matrix. @param rows null when the file decides
+   * @throws StarlingError model_invalid (missing, another shape), model_unsupported_tensor_type
+   */
+  weight(name: string, rows: number | null, cols: number): Weight {
+    const tensor = this.#find(name);
+    this.#checkShape(tensor, [cols, rows ?? tensor.dims[1] ?? 0]);
+    const { type } = tensor;
+    if (!isWeightFormat(type)) {
+      throw new StarlingError(
+        'model_unsupported_tensor_type',
+        `${this.#gguf.path}: not yet supported: tensor ${name} is ${type}; supported: ${Object.keys(WEIGHT_FORMATS).join(', ')}. Get the model in one of these`,
+      );
+    }
+    return { ...tensor, type };
+  }
+
+  /**
+   * A tensor that nothing uses belongs to a computation that Starling does not know: the text would be wrong without it.
+   * @throws StarlingError model_invalid naming one
+   */
+  expectNoOthers(): void {
+    for (const name of this.#gguf.tensors.keys()) {
+      if (this.#used.has(name) || IGNORED.test(name)) continue;
+      const kind = name.endsWith('.bias') ? 'a bias' : 'a tensor that is no part of a plain llama model';
+      throw this.#invalid(`${shown(name)} is ${kind}, which is not supported`);
+    }
+  }
+
+  #find(name: string): TensorInfo {
+    const tensor = this.#gguf.tensors.get(name);
+    if (tensor === undefined) {
+      throw this.#invalid(
+        `the tensor ${name} is missing; the file is no complete model, so download or convert it again`,
+      );
+    }
+    this.#used.add(name);
+    return tensor;
+  }
+
+  /** Trailing dimensions of 1 are no difference. */
+  #checkShape(tensor: TensorInfo, expected: readonly number[]): void {
+    const shape = [...tensor.dims];
+    while (shape.length > expected.length && shape.at(-1) === 1) shape.pop();
+    if (shape.length !== expected.length || shape.some((dim, i) => dim !== expected[i])) {
+      throw this.#invalid(
+        `tensor ${tensor.name} has the shape [${tensor.dims.join(', ')}]; the hyperparameters ask for [${expected.join(', ')}]`,
+      );
+    }
+  }
+
+  #invalid(problem: string): StarlingError {
+    return new StarlingError('model_invalid', `${this.#gguf.path}: ${problem}`);
+  }
+}

@@ -1,0 +1,28 @@
+import type { TextCodec } from './generation/text-codec.ts';
+import { tokenizerCodec } from './generation/tokenizer-codec.ts';
+import type { OpenModel } from './model/open-model.ts';
+import { ChatTemplate } from './model/template/chat-template.ts';
+import { defaultTemplate } from './model/template/default-template.ts';
+import { createTokenizer } from './model/tokenizer/tokenizer.ts';
+import { readVocabulary } from './model/tokenizer/vocabulary.ts';
+
+/** What turns text into token ids and back for one model. */
+export interface TextTools {
+  readonly codec: TextCodec;
+  readonly template: ChatTemplate;
+  /** Something about the vocabulary that a user should know; null when all is well. */
+  readonly warning: string | null;
+}
+
+/** @throws StarlingError model_unsupported_tokenizer, model_invalid */
+export function openTextTools({ gguf: { metadata } }: OpenModel): TextTools {
+  const vocabulary = readVocabulary(metadata);
+  const tokenizer = createTokenizer(vocabulary);
+  const source = metadata.has('tokenizer.chat_template') ? metadata.string('tokenizer.chat_template') : null;
+  const template = new ChatTemplate(
+    source ?? defaultTemplate((text) => tokenizer.tokenId(text) !== null),
+    tokenizer.bos?.text ?? '',
+    tokenizer.eos?.text ?? '',
+  );
+  return { codec: tokenizerCodec(tokenizer), template, warning: vocabulary.warning };
+}

@@ -1,0 +1,175 @@
+import { arch, availableParallelism, platform, totalmem } from 'node:os';
+import type { BackendName } from '../kernels/kernels.ts';
+import type { ClusterKey } from './cluster-key.ts';
+import { Discovery } from './discovery.ts';
+import { checkLoad } from './engine/check-load.ts';
+import { StarlingError, toStarlingError } from './errors.ts';
+import type { Identity } from './identity.ts';
+import type { Logger } from './log.ts';
+import { type Control, type ControlMessage, errorMessage, PROTOCOL_VERSION } from './protocol/control.ts';
+import type { ControlLink, DataLink } from './protocol/link.ts';
+import { LinkServer } from './protocol/link-server.ts';
+import { Session } from './session.ts';
+import type { TileStore } from './store/tile-store.ts';
+
+export interface DaemonOptions {
+  readonly identity: Identity;
+  readonly key: ClusterKey;
+  readonly store: TileStore;
+  readonly backend: BackendName;
+  readonly threads: number;
+  readonly host: string;
+  /** 0 for any free port. */
+  readonly port: number;
+  readonly discoverable: boolean;
+  readonly version: string;
+  readonly log: Logger;
+}
+
+/** For a coordinator to introduce itself after connecting. */
+const HELLO_MS = 10_000;
+
+/** What runs on every device: it listens, is found, stores tiles, and computes them for one coordinator at a time. */
+export class Daemon {
+  readonly #options: DaemonOptions;
+  readonly #server: LinkServer;
+  #discovery: Discovery | undefined;
+  #session: Session | undefined;
+
+  constructor(options: DaemonOptions) {
+    this.#options = options;
+    this.#server = new LinkServer({
+      key: options.key,
+      log: options.log,
+      onControl: (link) => {
+        this.#greet(link).catch((error: unknown) => this.#refuse(link, toStarlingError(error)));
+      },
+      onData: (link, session) => this.#attach(link, session),
+    });
+  }
+
+  /** @returns the port @throws StarlingError address_in_use, store_failed */
+  async start(): Promise<number> {
+    const { host, port, identity, key, discoverable, log, store } = this.#options;
+    const removed = await store.cleanTemporary();
+    if (removed > 0) log.info(`removed ${removed} half-written tiles`);
+    const bound = await this.#server.start(port, host);
+    if (discoverable) {
+      const advertise = { name: identity.name, keyId: key.keyId, protocol: PROTOCOL_VERSION, port: bound };
+      this.#discovery = new Discovery({ id: identity.id, advertise, browse: false, log });
+      this.#discovery.start();
+    }
+    return bound;
+  }
+
+  async stop(): Promise<void> {
+    await this.#discovery?.stop();
+    await this.#server.stop();
+    await this.#session?.close();
+  }
+
+  async #greet(link: ControlLink): Promise<void> {
+    const hello = await link.next(['hello'], HELLO_MS);
+    link.send({ t: 'welcome', protocol: PROTOCOL_VERSION, ...this.#facts() });
+    if (hello.purpose === 'serve') this.#options.log.info({ coordinator: hello.name, from: link.remote }, 'a coordinator connected');
+    let session: Session | undefined;
+    link.onMessage((message) => {
+      this.#handle(link, message, session)
+        .then((begun) => {
+          session = begun ?? session;
+        })
+        .catch((error: unknown) => this.#refuse(link, toStarlingError(error)));
+    });
+    link.onClose((reason) => {
+      const log = this.#options.log;
+      if (reason?.code.startsWith('protocol_')) log.warn({ coordinator: hello.name, code: reason.code }, reason.message);
+      if (session === undefined) return;
+      log.info({ coordinator: hello.name, why: reason?.message }, 'the coordinator left');
+      this.#end(session);
+    });
+  }
+
+  /** @returns the session that the message began */
+  async #handle(link: ControlLink, message: ControlMessage, session: Session | undefined): Promise<Session | undefined> {
+    switch (message.t) {
+      case 'load':
+        return this.#load(link, message, session);
+      case 'start':
+        if (session === undefined) throw new StarlingError('protocol_invalid_message', 'start came before load');
+        await session.start();
+        return undefined;
+      case 'unload':
+        if (session !== undefined) this.#end(session);
+        return undefined;
+      case 'status_request':
+        link.send(await this.#status());
+        return undefined;
+      case 'error':
+        this.#options.log.warn({ from: link.remote, code: message.code }, message.message);
+        return undefined;
+      default:
+        throw new StarlingError('protocol_invalid_message', `a coordinator does not send ${message.t}`);
+    }
+  }
+
+  async #load(link: ControlLink, load: Control<'load'>, session: Session | undefined): Promise<Session> {
+    if (this.#session !== undefined || session !== undefined) {
+      throw new StarlingError('device_busy', `this device already serves ${this.#session?.modelName ?? 'a model'}; stop that first`);
+    }
+    checkLoad(load.engine, load.tiles);
+    const { store, backend, threads, log } = this.#options;
+    const begun = new Session({ load, control: link, store, backend, threads, log });
+    this.#session = begun;
+    log.info({ model: load.modelName, tiles: load.tiles.length }, 'was given a share of a model');
+    await begun.begin();
+    return begun;
+  }
+
+  #attach(link: DataLink, session: string): void {
+    if (this.#session?.id !== session) {
+      link.fail(new StarlingError('protocol_invalid_message', 'there is no such session'));
+      return;
+    }
+    this.#session.attach(link);
+  }
+
+  #end(session: Session): void {
+    if (this.#session === session) this.#session = undefined;
+    session.close().catch((error: unknown) => this.#options.log.error(toStarlingError(error).message));
+  }
+
+  #refuse(link: ControlLink, error: StarlingError): void {
+    if (!link.closed) this.#options.log.warn({ from: link.remote, code: error.code }, error.message);
+    link.send(errorMessage(error, true));
+    link.close();
+  }
+
+  #facts(): Omit<Control<'welcome'>, 't' | 'protocol'> {
+    const { identity, backend, threads, version } = this.#options;
+    return {
+      version,
+      id: identity.id,
+      name: identity.name,
+      platform: platform(),
+      arch: arch(),
+      cores: availableParallelism(),
+      memoryBytes: Math.min(process.constrainedMemory() || Infinity, totalmem()),
+      backend,
+      threads,
+      busy: this.#session !== undefined,
+      serving: this.#session?.modelName ?? null,
+    };
+  }
+
+  async #status(): Promise<Control<'status'>> {
+    const models = await this.#options.store.list();
+    return {
+      t: 'status',
+      ...this.#facts(),
+      model: this.#session?.modelName ?? null,
+      tiles: this.#session?.tiles ?? 0,
+      storeBytes: models.reduce((sum, { bytes }) => sum + bytes, 0),
+      rssBytes: process.memoryUsage.rss(),
+    };
+  }
+}

@@ -1,0 +1,164 @@
+import { type ArenaHandle, viewOf } from '../../kernels/arena.ts';
+import { activationBytes, kvPageBytes, roundUp, WEIGHT_FORMATS } from '../../kernels/formats.ts';
+import type { Address, Kernels } from '../../kernels/kernels.ts';
+import { MAX_ROWS, PHASE, sumLimit } from './engine-spec.ts';
+import { type EngineLayout, kvKey, type PlacedTile, pageOf, pageTableCapacity, slotOf, type ThreadBuffers } from './layout.ts';
+
+/** Waits until the key/value tile of (layer, kvHead) has been computed in the current job. */
+export type AwaitKv = (layer: number, kvHead: number) => void;
+
+/** What one thread does with a tile, for all rows of the batch. Every backend computes tiles through this one composition. */
+export class TileComputer {
+  readonly #kernels: Kernels;
+  readonly #layout: EngineLayout;
+  readonly #buffers: ThreadBuffers;
+  readonly #positions: Uint32Array;
+  readonly #tables: Uint32Array;
+  readonly #pages: Uint32Array;
+  readonly #innerStride: number;
+  readonly #innerQ8Stride: number;
+  readonly #scale: number;
+  readonly #handle: ArenaHandle;
+
+  constructor(kernels: Kernels, handle: ArenaHandle, layout: EngineLayout, buffers: ThreadBuffers) {
+    const words = (address: Address, count: number): Uint32Array => {
+      const bytes = viewOf(handle, address, count * 4);
+      return new Uint32Array(bytes.buffer, bytes.byteOffset, count);
+    };
+    this.#kernels = kernels;
+    this.#handle = handle;
+    this.#layout = layout;
+    this.#buffers = buffers;
+    this.#positions = words(layout.positions, MAX_ROWS);
+    this.#tables = words(layout.tables, MAX_ROWS);
+    this.#pages = words(layout.pages, pageTableCapacity(layout.spec));
+    this.#innerStride = layout.innerWidth * 4;
+    this.#innerQ8Stride = activationBytes('q8', layout.innerWidth);
+    this.#scale = Math.fround(1 / Math.sqrt(layout.spec.headDim));
+  }
+
+  /** @returns false when a value is not finite or too large for the exact sums */
+  compute(tile: PlacedTile, rows: number, awaitKv: AwaitKv): boolean {
+    switch (tile.shape.kind) {
+      case 'kv':
+        return this.#keyValue(tile, rows);
+      case 'attention':
+        return this.#attention(tile, rows, awaitKv);
+      case 'ffn':
+        return this.#feedForward(tile, rows);
+      case 'head':
+        return this.#head(tile, rows);
+    }
+  }
+
+  clearSums(rows: number): void {
+    viewOf(this.#handle, this.#buffers.sums, rows * this.#layout.spec.cols * 8).fill(0);
+  }
+
+  /** out[row][outRows] = matrix i of the tile × the phase's input. */
+  #fromInput(tile: PlacedTile, matrix: number, rows: number, out: Address, outStride: number): void {
+    const { format, rows: outRows, cols } = tile.shape.matrices[matrix]!;
+    const activation = WEIGHT_FORMATS[format].activation;
+    const input = activation === 'q8' ? this.#layout.inputQ8 : this.#layout.inputF32;
+    const stride = activationBytes(activation, cols);
+    this.#kernels.matmul(format, tile.matrices[matrix]!, outRows, cols, input, stride, rows, out, outStride);
+  }
+
+  /** sums[row] += matrix i of the tile × inner[row], as exact integers. */
+  #toSums(tile: PlacedTile, matrix: number, rows: number, inner: Address, phase: 0 | 1): boolean {
+    const { format, rows: outRows, cols } = tile.shape.matrices[matrix]!;
+    const { cols: width } = this.#layout.spec;
+    const { partial, sums, innerQ8 } = this.#buffers;
+    let x = inner;
+    let stride = this.#innerStride;
+    if (WEIGHT_FORMATS[format].activation === 'q8') {
+      x = innerQ8;
+      stride = this.#innerQ8Stride;
+      if (!this.#kernels.quantize(inner, this.#innerStride, cols, rows, x, stride)) return false;
+    }
+    this.#kernels.matmul(format, tile.matrices[matrix]!, outRows, cols, x, stride, rows, partial, width * 4);
+    const limit = sumLimit(this.#layout.spec, tile.shape.layer, phase);
+    let exact = true;
+    for (let row = 0; row < rows; row++) {
+      exact = this.#kernels.accumulate(partial + row * width * 4, outRows, sums + row * width * 8, limit) && exact;
+    }
+    return exact;
+  }
+
+  #keyValue(tile: PlacedTile, rows: number): boolean {
+    const { headDim } = this.#layout.spec;
+    const [k, v] = this.#buffers.inner;
+    const cache = this.#layout.kv.get(kvKey(tile.shape.layer, tile.shape.first))!;
+    this.#fromInput(tile, 0, rows, k, this.#innerStride);
+    this.#fromInput(tile, 1, rows, v, this.#innerStride);
+    for (let row = 0; row < rows; row++) {
+      const position = this.#positions[row]!;
+      const page = this.#pages[this.#tables[row]! + pageOf(position)]!;
+      const offset = row * this.#innerStride;
+      this.#kernels.rope(k + offset, 1, headDim, this.#layout.rope + row * headDim * 4);
+      this.#kernels.kvStore(k + offset, v + offset, headDim, cache + page * kvPageBytes(headDim), slotOf(position));
+    }
+    return true;
+  }
+
+  #attention(tile: PlacedTile, rows: number, awaitKv: AwaitKv): boolean {
+    const { headDim, heads, kvHeads } = this.#layout.spec;
+    const { layer, first, count, matrices } = tile.shape;
+    const [q, attended] = this.#buffers.inner;
+    const group = heads / kvHeads;
+    this.#fromInput(tile, 0, rows, q, this.#innerStride);
+    for (let row = 0; row < rows; row++) {
+      this.#kernels.rope(q + row * this.#innerStride, count, headDim, this.#layout.rope + row * headDim * 4);
+    }
+    const width = matrices[0]!.rows;
+    if (width > count * headDim) this.#clearTail(attended, rows, count * headDim, width);
+    for (let head = first; head < first + count; ) {
+      const kvHead = Math.floor(head / group);
+      const next = Math.min(first + count, (kvHead + 1) * group);
+      const cache = this.#layout.kv.get(kvKey(layer, kvHead))!;
+      awaitKv(layer, kvHead);
+      for (let row = 0; row < rows; row++) {
+        const offset = row * this.#innerStride + (head - first) * headDim * 4;
+        const table = this.#layout.pages + this.#tables[row]! * 4;
+        const positions = this.#positions[row]! + 1;
+        this.#kernels.attend(
+          q + offset,
+          next - head,
+          headDim,
+          this.#scale,
+          cache,
+          table,
+          positions,
+          attended + offset,
+        );
+      }
+      head = next;
+    }
+    return this.#toSums(tile, 1, rows, attended, PHASE.attention);
+  }
+
+  #feedForward(tile: PlacedTile, rows: number): boolean {
+    const [gate, up] = this.#buffers.inner;
+    const width = tile.shape.matrices[0]!.rows;
+    this.#fromInput(tile, 0, rows, gate, this.#innerStride);
+    this.#fromInput(tile, 1, rows, up, this.#innerStride);
+    for (let row = 0; row < rows; row++) {
+      this.#kernels.swiglu(gate + row * this.#innerStride, up + row * this.#innerStride, width);
+    }
+    return this.#toSums(tile, 2, rows, gate, PHASE.ffn);
+  }
+
+  #head(tile: PlacedTile, rows: number): boolean {
+    const stride = roundUp(this.#layout.spec.vocabSize, 8) * 4;
+    this.#fromInput(tile, 0, rows, this.#layout.logits! + tile.shape.first * 4, stride);
+    return true;
+  }
+
+  /** Zeroes the padding between a row's values and the padded width of the next product. */
+  #clearTail(buffer: Address, rows: number, values: number, width: number): void {
+    for (let row = 0; row < rows; row++) {
+      viewOf(this.#handle, buffer + row * this.#innerStride + values * 4, (width - values) * 4).fill(0);
+    }
+  }
+}
+

@@ -1,0 +1,53 @@
+/**
+ * The words that threads of an engine share, as indices into one Int32Array. A job is published by writing its fields and
+ * then CLAIM and JOB; workers take tasks by compare-and-swap on CLAIM.
+ */
+export const WORD = {
+  /** Number of the current job; workers wait on it. */
+  job: 0,
+  /** Job number (low 15 bits) << 16 | next task. One word, so that a late worker cannot take a task of a job it has not read. */
+  claim: 1,
+  /** Tasks of the current job that have finished. */
+  done: 2,
+  /** Number of the last finished job; the main thread waits on it. */
+  finished: 3,
+  layer: 4,
+  phase: 5,
+  rows: 6,
+  tasks: 7,
+  /** A FAILURE value, set by any task. */
+  failure: 8,
+  /** Set once: workers leave. */
+  stop: 9,
+  /** From here, one word a thread: number of the last job whose sums that thread holds. Then one word a key/value tile: the last job that computed it. */
+  threads: 16,
+} as const;
+
+export const FAILURE = { none: 0, numeric: 1, exception: 2 } as const;
+
+/** Loads of a word before a waiting thread sleeps: some tens of microseconds. Never without bound: home devices are busy. */
+const SPINS = 4000;
+
+/** Waits, first spinning and then asleep, until a word differs from `value`; returns what it is then. */
+export function waitWhile(words: Int32Array, index: number, value: number): number {
+  for (;;) {
+    for (let i = 0; i < SPINS; i++) {
+      const now = Atomics.load(words, index);
+      if (now !== value) return now;
+    }
+    Atomics.wait(words, index, value);
+  }
+}
+
+export const claimWord = (job: number, task: number): number => ((job & 0x7fff) << 16) | task;
+
+/** Takes the next task of a job, or -1 when there is none left or the job is over. */
+export function claimTask(words: Int32Array, job: number, tasks: number): number {
+  for (;;) {
+    const word = Atomics.load(words, WORD.claim);
+    if (word >>> 16 !== (job & 0x7fff)) return -1;
+    const task = word & 0xffff;
+    if (task >= tasks) return -1;
+    if (Atomics.compareExchange(words, WORD.claim, word, word + 1) === word) return task;
+  }
+}

@@ -1,0 +1,118 @@
+import type { Arena } from '../../kernels/arena.ts';
+import { activationBytes, BLOCK, KV_PAGE, kvPageBytes, roundUp } from '../../kernels/formats.ts';
+import type { Address } from '../../kernels/kernels.ts';
+import { type EngineSpec, MAX_ROWS, PHASE, type Phase } from './engine-spec.ts';
+import { type TileShape, tileLayout } from './tile.ts';
+
+/** A tile with the addresses of its matrices. */
+export interface PlacedTile {
+  readonly shape: TileShape;
+  readonly address: Address;
+  readonly matrices: readonly Address[];
+}
+
+/** Buffers of one thread, each for MAX_ROWS rows. */
+export interface ThreadBuffers {
+  /** f32 [row][widest inner width of a tile]: queries or gate; and keys, values, up, attention output. */
+  readonly inner: readonly [Address, Address];
+  /** q8 [row] of the inner width. */
+  readonly innerQ8: Address;
+  /** f32 [row][cols]: one tile's partial result. */
+  readonly partial: Address;
+  /** f64 [row][cols]: exact sums over the tiles that the thread computed. */
+  readonly sums: Address;
+}
+
+/** Where everything of an engine is. Structured-cloneable: workers get it as it is. */
+export interface EngineLayout {
+  readonly spec: EngineSpec;
+  /** Tasks of each layer and phase in the order in which they are claimed; key/value tiles come before attention tiles. */
+  readonly tasks: readonly (readonly [readonly PlacedTile[], readonly PlacedTile[]])[];
+  readonly headTasks: readonly PlacedTile[];
+  /** First page of a key/value head's cache, by `${layer}/${kvHead}`. */
+  readonly kv: ReadonlyMap<string, Address>;
+  readonly positions: Address;
+  /** u32 per row: where its page table starts, as an index into `pages`. */
+  readonly tables: Address;
+  readonly pages: Address;
+  readonly rope: Address;
+  readonly inputF32: Address;
+  readonly inputQ8: Address;
+  /** f64 [row][cols]: the engine's sums over all threads. */
+  readonly sums: Address;
+  /** Sums packed for the wire, at their longest (see Kernels.packSums). */
+  readonly packed: Address;
+  /** f32 [row][vocabulary padded to 8]; null without head tiles. */
+  readonly logits: Address | null;
+  readonly threads: readonly ThreadBuffers[];
+  /** Widest inner width over all tiles; row strides of the inner buffers. */
+  readonly innerWidth: number;
+}
+
+/** Most bytes of `cols` packed sums: a width byte and 32 sums of 8 bytes a block. */
+export const packedBytes = (cols: number): number => (cols / BLOCK) * (1 + BLOCK * 8);
+
+export const kvKey = (layer: number, kvHead: number): string => `${layer}/${kvHead}`;
+
+/** u32 page ids that the table holds: every row may be a sequence of its own. */
+export const pageTableCapacity = (spec: EngineSpec): number => MAX_ROWS * spec.kvPages;
+
+export function tasksOf(layout: EngineLayout, layer: number, phase: Phase): readonly PlacedTile[] {
+  return phase === PHASE.head ? layout.headTasks : layout.tasks[layer]![phase];
+}
+
+/** The width between a tile's two products: heads · headDim, or feed-forward columns; padded. */
+const innerWidthOf = ({ kind, matrices }: TileShape): number => (kind === 'head' ? 0 : matrices[0]!.rows);
+
+/** Gives every tile, cache and buffer its place. */
+export function placeEngine(
+  spec: EngineSpec,
+  tiles: readonly TileShape[],
+  threads: number,
+  arena: Pick<Arena, 'alloc'>,
+): EngineLayout {
+  const order = { kv: 0, attention: 1, ffn: 2, head: 3 };
+  const sorted = [...tiles].sort(
+    (a, b) => a.layer - b.layer || order[a.kind] - order[b.kind] || a.index - b.index,
+  );
+  const tasks = spec.layers.map((): [PlacedTile[], PlacedTile[]] => [[], []]);
+  const headTasks: PlacedTile[] = [];
+  const kv = new Map<string, Address>();
+  for (const shape of sorted) {
+    const { offsets, bytes } = tileLayout(shape.matrices);
+    const address = arena.alloc(bytes);
+    const placed = { shape, address, matrices: offsets.map((offset) => address + offset) };
+    if (shape.kind === 'head') headTasks.push(placed);
+    else tasks[shape.layer]![shape.kind === 'ffn' ? PHASE.ffn : PHASE.attention].push(placed);
+    if (shape.kind === 'kv') {
+      kv.set(kvKey(shape.layer, shape.first), arena.alloc(spec.kvPages * kvPageBytes(spec.headDim)));
+    }
+  }
+  const innerWidth = roundUp(Math.max(32, ...tiles.map(innerWidthOf)), 32);
+  const rows = (bytes: number): Address => arena.alloc(MAX_ROWS * bytes);
+  return {
+    spec,
+    tasks,
+    headTasks,
+    kv,
+    positions: rows(4),
+    tables: rows(4),
+    pages: arena.alloc(pageTableCapacity(spec) * 4),
+    rope: rows(spec.headDim * 4),
+    inputF32: rows(spec.cols * 4),
+    inputQ8: rows(activationBytes('q8', spec.cols)),
+    sums: rows(spec.cols * 8),
+    packed: rows(packedBytes(spec.cols)),
+    logits: headTasks.length === 0 ? null : rows(roundUp(spec.vocabSize, 8) * 4),
+    threads: Array.from({ length: threads }, () => ({
+      inner: [rows(innerWidth * 4), rows(innerWidth * 4)] as const,
+      innerQ8: rows(activationBytes('q8', innerWidth)),
+      partial: rows(spec.cols * 4),
+      sums: rows(spec.cols * 8),
+    })),
+    innerWidth,
+  };
+}
+
+export const pageOf = (position: number): number => Math.floor(position / KV_PAGE);
+export const slotOf = (position: number): number => position % KV_PAGE;

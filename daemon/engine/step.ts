@@ -1,0 +1,14 @@
+/** The rows of one step: which position of which sequence each is, and where that sequence's KV pages are. */
+export interface Step {
+  /** Position of each row in its sequence. */
+  readonly positions: Uint32Array;
+  /** For each row, its sequence: an index into `pages`. Rows of one sequence stand in order of position. */
+  readonly sequences: Uint16Array;
+  /** KV page ids of each sequence, for positions 0, KV_PAGE, …, at least up to its last row. */
+  readonly pages: readonly Uint32Array[];
+  /** Per row headDim/2 pairs (cos, sin): made once by the coordinator, so that every device rotates with the same bits. */
+  readonly rope: Float32Array;
+}
+
+export const rowsOf = (step: Step): number => step.positions.length;
+

@@ -1,0 +1,206 @@
+import { activationBytes } from '../kernels/formats.ts';
+import type { BackendName } from '../kernels/kernels.ts';
+import { Engine } from './engine/engine.ts';
+import { inputFormat, MAX_ROWS, PHASE } from './engine/engine-spec.ts';
+import { tileLayout, tileName } from './engine/tile.ts';
+import { type ErrorCode, StarlingError, toStarlingError } from './errors.ts';
+import type { Logger } from './log.ts';
+import { type Control, errorMessage } from './protocol/control.ts';
+import { FRAME_TYPES, type Frame, type FrameHeader } from './protocol/frames.ts';
+import type { ControlLink, DataLink } from './protocol/link.ts';
+import { decodeStep } from './protocol/step-codec.ts';
+import { TILE_STATUS } from './protocol/tile-transfer.ts';
+import { IncomingTiles } from './store/incoming-tiles.ts';
+import type { TileStore } from './store/tile-store.ts';
+
+/** Milliseconds between progress messages. */
+const PROGRESS_MS = 200;
+
+export interface SessionOptions {
+  readonly load: Control<'load'>;
+  readonly control: ControlLink;
+  readonly store: TileStore;
+  readonly backend: BackendName;
+  readonly threads: number;
+  readonly log: Logger;
+}
+
+/**
+ * One coordinator's use of this device: first tiles arrive (receiving), then they are read into memory (loading), then phases
+ * are computed (ready). Ends with its control link.
+ */
+export class Session {
+  readonly id: string;
+  readonly modelName: string;
+  readonly #options: SessionOptions;
+  readonly #incoming: IncomingTiles;
+  readonly #abort = new AbortController();
+  #data: DataLink | undefined;
+  #engine: Engine | undefined;
+  #state: 'receiving' | 'loading' | 'ready' | 'closed' = 'receiving';
+  #stepRows = 0;
+  #computing = false;
+
+  constructor(options: SessionOptions) {
+    this.#options = options;
+    this.id = options.load.session;
+    this.modelName = options.load.modelName;
+    this.#incoming = new IncomingTiles(options.store, options.load.modelId, options.load.tiles);
+  }
+
+  get tiles(): number {
+    return this.#options.load.tiles.length;
+  }
+
+  get memoryBytes(): number {
+    return this.#engine?.arena.allocated ?? 0;
+  }
+
+  /** Tells the coordinator which tiles this device does not have. */
+  async begin(): Promise<void> {
+    const { load, store, control } = this.#options;
+    const have = await Promise.all(
+      load.tiles.map((tile) => store.has(load.modelId, tileName(tile), tileLayout(tile.matrices).bytes)),
+    );
+    control.send({ t: 'missing', indices: have.flatMap((there, i) => (there ? [] : [i])) });
+  }
+
+  attach(link: DataLink): void {
+    this.#data?.close();
+    this.#data = link;
+    link.onClose((reason) => {
+      if (reason !== null && this.#state !== 'closed') this.#options.log.warn({ code: reason.code }, reason.message);
+    });
+    link.onFrame((frame) => this.#frame(frame));
+  }
+
+  /** Reads the tiles into memory and starts the engine; a tile that proves damaged or missing is asked for again. */
+  async start(): Promise<void> {
+    if (this.#state !== 'receiving') throw new StarlingError('protocol_invalid_message', 'a session is started once');
+    const { load, store, control, backend, threads, log } = this.#options;
+    const places = new Map(load.tiles.map((tile, i) => [tileName(tile), i]));
+    const damaged: number[] = [];
+    let told = 0;
+    this.#state = 'loading';
+    await this.#incoming.idle();
+    const engine = await Engine.create({
+      spec: load.engine,
+      tiles: load.tiles,
+      backend,
+      threads,
+      signal: this.#abort.signal,
+      load: async (tile, into) => {
+        try {
+          await store.read(load.modelId, tileName(tile), into);
+        } catch (thrown) {
+          const error = toStarlingError(thrown);
+          if (error.code !== 'tile_damaged' && error.code !== 'tile_missing') throw error;
+          log.warn({ tile: tileName(tile) }, error.message);
+          damaged.push(places.get(tileName(tile))!);
+        }
+      },
+      onLoaded: (done, total) => {
+        if (performance.now() - told < PROGRESS_MS) return;
+        told = performance.now();
+        control.send({ t: 'progress', stage: 'loading', done, total });
+      },
+    });
+    if (this.#abort.signal.aborted || damaged.length > 0) {
+      await engine.stop();
+      if (this.#abort.signal.aborted) return;
+      this.#state = 'receiving';
+      control.send({ t: 'missing', indices: damaged });
+      return;
+    }
+    this.#engine = engine;
+    this.#state = 'ready';
+    control.send({ t: 'ready', memoryBytes: engine.arena.allocated });
+  }
+
+  async close(): Promise<void> {
+    this.#state = 'closed';
+    this.#abort.abort();
+    this.#data?.close();
+    await this.#engine?.stop();
+    this.#engine = undefined;
+  }
+
+  /** Closes the control link, and with it this session, because of an error. */
+  #fail(error: StarlingError): void {
+    this.#options.log.warn({ code: error.code }, error.message);
+    this.#options.control.send(errorMessage(error, true));
+    this.#options.control.close();
+  }
+
+  #frame({ header, payload }: Frame): void {
+    switch (header.type) {
+      case FRAME_TYPES.TILE:
+        this.#tile(header, payload);
+        return;
+      case FRAME_TYPES.STEP:
+        this.#step(header, payload);
+        return;
+      case FRAME_TYPES.INPUT:
+        this.#input(header, payload).catch((error: unknown) => this.#failed(header, toStarlingError(error)));
+        return;
+      default:
+        throw new StarlingError('protocol_invalid_message', `a coordinator does not send frames of type ${header.type}`);
+    }
+  }
+
+  #tile(header: FrameHeader, payload: Uint8Array): void {
+    if (this.#state !== 'receiving') throw new StarlingError('protocol_invalid_message', 'a tile came while none is awaited');
+    const written = this.#incoming.accept(header.index, header.offset, payload);
+    written
+      ?.then((status) => {
+        this.#data?.send({ type: FRAME_TYPES.TILE_ACK, index: header.index, format: TILE_STATUS[status] });
+      })
+      .catch((error: unknown) => this.#fail(toStarlingError(error)));
+  }
+
+  #step(header: FrameHeader, payload: Uint8Array): void {
+    const engine = this.#ready();
+    engine.beginStep(decodeStep(payload, header.rows, engine.spec));
+    this.#stepRows = header.rows;
+  }
+
+  async #input(header: FrameHeader, payload: Uint8Array): Promise<void> {
+    const engine = this.#ready();
+    const { layer, phase, rows, step } = header;
+    if ((phase !== PHASE.attention && phase !== PHASE.ffn) || layer >= engine.spec.layers.length) {
+      throw new StarlingError('protocol_invalid_message', `there is no phase ${phase} of layer ${layer}`);
+    }
+    const format = inputFormat(engine.spec, layer, phase);
+    const expected = rows * activationBytes(format, engine.spec.cols);
+    if (rows !== this.#stepRows || rows > MAX_ROWS || payload.length !== expected) {
+      throw new StarlingError(
+        'protocol_invalid_message',
+        `input of ${rows} rows and ${payload.length} bytes, where the step has ${this.#stepRows} rows of ${expected} bytes in all`,
+      );
+    }
+    engine.setInput(format, payload);
+    this.#computing = true;
+    try {
+      await engine.run(layer, phase, rows);
+      this.#data?.send({ type: FRAME_TYPES.SUMS, step, layer, phase, rows }, engine.packedSums(rows));
+    } finally {
+      this.#computing = false;
+    }
+  }
+
+  /** The engine, when it may be given work. */
+  #ready(): Engine {
+    if (this.#engine === undefined || this.#state !== 'ready') {
+      throw new StarlingError('protocol_invalid_message', 'the session is not ready to compute');
+    }
+    if (this.#computing) throw new StarlingError('protocol_invalid_message', 'a phase came before the last one was answered');
+    return this.#engine;
+  }
+
+  #failed({ step, layer, phase }: FrameHeader, error: StarlingError): void {
+    if (this.#state === 'closed') return;
+    this.#options.log.warn({ code: error.code, step, layer, phase }, error.message);
+    const payload = Buffer.from(JSON.stringify({ code: error.code satisfies ErrorCode, message: error.message }));
+    this.#data?.send({ type: FRAME_TYPES.FAILED, step, layer, phase }, payload);
+  }
+}

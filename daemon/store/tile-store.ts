@@ -1,0 +1,261 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { syncFolder } from '../atomic-file.ts';
+import { StarlingError } from '../errors.ts';
+import { systemCode } from '../system-error.ts';
+
+/** Bytes after a tile's content: its SHA-256. */
+export const TRAILER_BYTES = 32;
+
+export interface StoredModel {
+  readonly modelId: string;
+  readonly tiles: number;
+  /** Of the files, trailers included. */
+  readonly bytes: number;
+}
+
+export interface TileStoreOptions {
+  /** How a new file is opened; a test hands in a full disk. */
+  readonly create?: (file: string) => Promise<FileHandle>;
+}
+
+const MODEL_ID = /^[0-9a-f]{32}$/;
+const NAME = /^[a-z0-9][a-z0-9-]{0,95}$/;
+const SUFFIX = '.tile';
+const TEMPORARY = /\.(\d+)\.[0-9a-f]+\.tmp$/;
+/** A file that may not be there: these codes say so. */
+const ABSENT = ['ENOENT', 'ENOTDIR'];
+
+/** Tiles on disk: a folder a model, a file a tile, which is the content and then its SHA-256. */
+export class TileStore {
+  readonly #dir: string;
+  readonly #create: (file: string) => Promise<FileHandle>;
+  readonly #writing = new Set<string>();
+
+  constructor(dir: string, options: TileStoreOptions = {}) {
+    this.#dir = dir;
+    this.#create = options.create ?? ((file) => open(file, 'wx', 0o644));
+  }
+
+  /**
+   * The file of a tile, whether it exists or not.
+   * @throws StarlingError protocol_invalid_message for names that could lead elsewhere
+   */
+  path(modelId: string, name: string): string {
+    if (!NAME.test(name)) {
+      throw new StarlingError('protocol_invalid_message', `${JSON.stringify(name.slice(0, 100))} is no name of a tile`);
+    }
+    return join(this.#folder(modelId), name + SUFFIX);
+  }
+
+  /** Whether the tile is there with exactly `bytes` bytes of content. Reads nothing: `read` verifies. */
+  async has(modelId: string, name: string, bytes: number): Promise<boolean> {
+    const file = this.path(modelId, name);
+    try {
+      const found = await stat(file);
+      return found.isFile() && found.size === bytes + TRAILER_BYTES;
+    } catch (thrown) {
+      if (ABSENT.includes(systemCode(thrown) ?? '')) return false;
+      throw storeError(thrown, 'look at', file);
+    }
+  }
+
+  /**
+   * Stores a tile so that it is there whole and verified, or not at all; one that exists is replaced.
+   * @param sha256 32 bytes, the hash that the sender announced
+   * @throws StarlingError tile_damaged when the content does not match; disk_full; store_failed
+   */
+  async write(modelId: string, name: string, content: Uint8Array, sha256: Uint8Array): Promise<void> {
+    const file = this.path(modelId, name);
+    const hash = hashOf(content);
+    if (!hash.equals(sha256)) {
+      throw new StarlingError(
+        'tile_damaged',
+        `tile ${name} of model ${modelId} arrived damaged; it has to be sent again`,
+      );
+    }
+    const temporary = `${file}.${process.pid}.${randomBytes(4).toString('hex')}.tmp`;
+    this.#writing.add(temporary);
+    try {
+      await mkdir(this.#folder(modelId), { recursive: true });
+      const handle = await this.#create(temporary);
+      try {
+        await writeAll(handle, content, 0);
+        await writeAll(handle, hash, content.length);
+        await handle.sync();
+      } finally {
+        await handle.close();
+      }
+      await rename(temporary, file);
+      await syncFolder(this.#folder(modelId));
+    } catch (thrown) {
+      await rm(temporary, { force: true }).catch(() => {});
+      throw storeError(thrown, 'write', file);
+    } finally {
+      this.#writing.delete(temporary);
+    }
+  }
+
+  /**
+   * Reads a tile of exactly `into.length` bytes and verifies it. A damaged file is removed, so that the tile counts as
+   * missing and is fetched again; what `into` then holds is undefined.
+   * @param into may be shared memory
+   * @throws StarlingError tile_missing, tile_damaged, store_failed
+   */
+  async read(modelId: string, name: string, into: Uint8Array): Promise<void> {
+    const file = this.path(modelId, name);
+    let damage: string | null;
+    try {
+      const handle = await open(file, 'r');
+      try {
+        damage = await readVerified(handle, into);
+      } finally {
+        await handle.close();
+      }
+    } catch (thrown) {
+      if (ABSENT.includes(systemCode(thrown) ?? '')) {
+        throw new StarlingError('tile_missing', `tile ${name} of model ${modelId} is not in the store (${file})`);
+      }
+      throw storeError(thrown, 'read', file);
+    }
+    if (damage === null) return;
+    await rm(file, { force: true }).catch(() => {});
+    throw new StarlingError(
+      'tile_damaged',
+      `${file} is damaged (${damage}) and was removed; the tile is fetched again`,
+    );
+  }
+
+  /** The models of which there are tiles, in the order of their ids. @throws StarlingError store_failed */
+  async list(): Promise<StoredModel[]> {
+    const models: StoredModel[] = [];
+    for (const modelId of await this.#models()) {
+      let tiles = 0;
+      let bytes = 0;
+      for (const name of await this.#names(modelId)) {
+        if (!name.endsWith(SUFFIX)) continue;
+        // a tile may go while they are counted
+        const found = await stat(join(this.#folder(modelId), name)).catch(() => null);
+        if (found === null) continue;
+        tiles++;
+        bytes += found.size;
+      }
+      models.push({ modelId, tiles, bytes });
+    }
+    return models;
+  }
+
+  /** Removes all tiles of a model; one that is not there is no error. @throws StarlingError store_failed */
+  async removeModel(modelId: string): Promise<void> {
+    const folder = this.#folder(modelId);
+    try {
+      await rm(folder, { recursive: true, force: true });
+    } catch (thrown) {
+      throw storeError(thrown, 'remove', folder);
+    }
+  }
+
+  /**
+   * Removes what a crash left half-written; to be called at start. Files that this or another living process is writing
+   * stay.
+   * @returns how many were removed
+   * @throws StarlingError store_failed
+   */
+  async cleanTemporary(): Promise<number> {
+    let removed = 0;
+    for (const modelId of await this.#models()) {
+      for (const name of await this.#names(modelId)) {
+        const file = join(this.#folder(modelId), name);
+        const pid = Number(TEMPORARY.exec(name)?.[1]);
+        if (Number.isNaN(pid) || this.#writing.has(file) || (pid !== process.pid && isAlive(pid))) continue;
+        try {
+          await rm(file, { force: true });
+        } catch (thrown) {
+          throw storeError(thrown, 'remove', file);
+        }
+        removed++;
+      }
+    }
+    return removed;
+  }
+
+  #folder(modelId: string): string {
+    if (!MODEL_ID.test(modelId)) {
+      throw new StarlingError(
+        'protocol_invalid_message',
+        `${JSON.stringify(modelId.slice(0, 100))} is no id of a model`,
+      );
+    }
+    return join(this.#dir, modelId);
+  }
+
+  async #models(): Promise<string[]> {
+    return (await this.#entries(this.#dir)).filter((name) => MODEL_ID.test(name)).sort();
+  }
+
+  #names(modelId: string): Promise<string[]> {
+    return this.#entries(this.#folder(modelId));
+  }
+
+  async #entries(folder: string): Promise<string[]> {
+    try {
+      return await readdir(folder);
+    } catch (thrown) {
+      if (ABSENT.includes(systemCode(thrown) ?? '')) return [];
+      throw storeError(thrown, 'list', folder);
+    }
+  }
+}
+
+const hashOf = (content: Uint8Array): Buffer => createHash('sha256').update(content).digest();
+
+async function writeAll(handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
+  for (let done = 0; done < bytes.length; ) {
+    const { bytesWritten } = await handle.write(bytes, done, bytes.length - done, position + done);
+    done += bytesWritten;
+  }
+}
+
+/** @returns what is wrong with the file, or null */
+async function readVerified(handle: FileHandle, into: Uint8Array): Promise<string | null> {
+  const { size } = await handle.stat();
+  const wanted = into.length + TRAILER_BYTES;
+  if (size !== wanted) return `${size} bytes instead of ${wanted}`;
+  const trailer = Buffer.alloc(TRAILER_BYTES);
+  if (!(await readAll(handle, into, 0)) || !(await readAll(handle, trailer, into.length))) return 'it ended early';
+  return hashOf(into).equals(trailer) ? null : 'its content does not match its hash';
+}
+
+async function readAll(handle: FileHandle, into: Uint8Array, position: number): Promise<boolean> {
+  for (let done = 0; done < into.length; ) {
+    const { bytesRead } = await handle.read(into, done, into.length - done, position + done);
+    if (bytesRead === 0) return false;
+    done += bytesRead;
+  }
+  return true;
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (thrown) {
+    return systemCode(thrown) === 'EPERM';
+  }
+}
+
+function storeError(thrown: unknown, doing: string, path: string): StarlingError {
+  const code = systemCode(thrown) ?? (thrown instanceof Error ? thrown.message : String(thrown));
+  if (['ENOSPC', 'EDQUOT'].includes(code)) {
+    const advice = 'free some space, or remove models that are not needed';
+    return new StarlingError('disk_full', `no space left to ${doing} ${path}; ${advice}`, { cause: thrown });
+  }
+  return new StarlingError(
+    'store_failed',
+    `cannot ${doing} ${path} (${code}); check the disk and the folder's rights`,
+    {
+      cause: thrown,
+    },
+  );
+}

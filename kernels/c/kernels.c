@@ -1,0 +1,377 @@
+// Starling's arithmetic. One source for every target: compiled once for each instruction set of the native addon (each
+// build exports its table under STARLING_TABLE) and for WebAssembly (which exports the functions themselves).
+// Multiply then add, never fused: build with -ffp-contract=off and never with -ffast-math.
+#include "kernels.h"
+#include "dot.h"
+
+#if defined(__wasm__)
+#define KERNEL(name) __attribute__((export_name(#name)))
+#else
+#define KERNEL(name) static
+#endif
+
+// Rows of activations that share one unpacked block.
+#define ROW_BATCH 4
+
+INLINE v8f block_scales(const uint8_t *block) { return load8_f16(block); }
+
+#define DEFINE_MATMUL_Q8(name, bytes, unpack, DOT)                                                                     \
+  INLINE void name##_rows(const uint8_t *w, int blocks, const uint8_t *x, int x_stride, const int rows, uint8_t *out,  \
+                          int out_stride) {                                                                            \
+    v8f acc[ROW_BATCH];                                                                                                \
+    for (int r = 0; r < rows; r++) acc[r] = splat8(0.0f);                                                              \
+    for (int b = 0; b < blocks; b++, w += bytes) {                                                                     \
+      const v8f scales = block_scales(w);                                                                              \
+      const block_i8 block = unpack(w + 16);                                                                           \
+      for (int r = 0; r < rows; r++) {                                                                                 \
+        const int8_t *q = (const int8_t *)x + (ptrdiff_t)r * x_stride;                                                 \
+        float scale;                                                                                                   \
+        int16_t sum;                                                                                                   \
+        memcpy(&scale, q + blocks * BLOCK + b * 4, 4);                                                                 \
+        memcpy(&sum, q + blocks * (BLOCK + 4) + b * 2, 2);                                                             \
+        (void)sum;                                                                                                     \
+        const v8f dots = to_float8(DOT);                                                                               \
+        acc[r] = acc[r] + dots * (scales * splat8(scale));                                                             \
+      }                                                                                                                \
+    }                                                                                                                  \
+    for (int r = 0; r < rows; r++) store8(out + (ptrdiff_t)r * out_stride, acc[r]);                                    \
+  }                                                                                                                    \
+  static void name(const uint8_t *w, int out_rows, int cols, const uint8_t *x, int x_stride, int rows, uint8_t *out,   \
+                   int out_stride) {                                                                                   \
+    const int blocks = cols / BLOCK;                                                                                   \
+    for (int o = 0; o < out_rows; o += ROW_GROUP, w += (ptrdiff_t)blocks * bytes, out += ROW_GROUP * 4) {              \
+      int r = 0;                                                                                                       \
+      for (; r + ROW_BATCH <= rows; r += ROW_BATCH) {                                                                  \
+        name##_rows(w, blocks, x + (ptrdiff_t)r * x_stride, x_stride, ROW_BATCH, out + (ptrdiff_t)r * out_stride,      \
+                    out_stride);                                                                                       \
+      }                                                                                                                \
+      for (; r < rows; r++) {                                                                                          \
+        name##_rows(w, blocks, x + (ptrdiff_t)r * x_stride, x_stride, 1, out + (ptrdiff_t)r * out_stride, out_stride); \
+      }                                                                                                                \
+    }                                                                                                                  \
+  }
+
+DEFINE_MATMUL_Q8(matmul_q8_0, 272, unpack_q8_0, dot_q8_0(&block, q + b * BLOCK))
+DEFINE_MATMUL_Q8(matmul_q4_0, 144, unpack_q4_0, dot_q4_0(&block, q + b * BLOCK, sum))
+
+INLINE v8f load8_f32(const void *p) { return load8(p); }
+
+#define DEFINE_MATMUL_FLOAT(name, bytes, load)                                                                         \
+  static void name(const uint8_t *w, int out_rows, int cols, const uint8_t *x, int x_stride, int rows, uint8_t *out,   \
+                   int out_stride) {                                                                                   \
+    for (int o = 0; o < out_rows; o += ROW_GROUP, w += (ptrdiff_t)cols * bytes, out += ROW_GROUP * 4) {                \
+      for (int r = 0; r < rows; r++) {                                                                                 \
+        const float *row = (const float *)(x + (ptrdiff_t)r * x_stride);                                               \
+        v8f a[8];                                                                                                      \
+        for (int s = 0; s < 8; s++) a[s] = splat8(0.0f);                                                               \
+        for (int c = 0; c < cols; c += 8) {                                                                            \
+          for (int s = 0; s < 8; s++) a[s] = a[s] + load(w + (ptrdiff_t)(c + s) * bytes) * splat8(row[c + s]);         \
+        }                                                                                                              \
+        store8(out + (ptrdiff_t)r * out_stride,                                                                        \
+               ((a[0] + a[4]) + (a[2] + a[6])) + ((a[1] + a[5]) + (a[3] + a[7])));                                     \
+      }                                                                                                                \
+    }                                                                                                                  \
+  }
+
+DEFINE_MATMUL_FLOAT(matmul_f32, 32, load8_f32)
+DEFINE_MATMUL_FLOAT(matmul_f16, 16, load8_f16)
+DEFINE_MATMUL_FLOAT(matmul_bf16, 16, load8_bf16)
+
+KERNEL(matmul)
+void matmul(int format, const uint8_t *weights, int out_rows, int cols, const uint8_t *x, int x_stride, int rows,
+            uint8_t *out, int out_stride) {
+  switch (format) {
+    case FORMAT_F32: matmul_f32(weights, out_rows, cols, x, x_stride, rows, out, out_stride); break;
+    case FORMAT_F16: matmul_f16(weights, out_rows, cols, x, x_stride, rows, out, out_stride); break;
+    case FORMAT_BF16: matmul_bf16(weights, out_rows, cols, x, x_stride, rows, out, out_stride); break;
+    case FORMAT_Q8_0: matmul_q8_0(weights, out_rows, cols, x, x_stride, rows, out, out_stride); break;
+    case FORMAT_Q4_0: matmul_q4_0(weights, out_rows, cols, x, x_stride, rows, out, out_stride); break;
+  }
+}
+
+KERNEL(quantize)
+int quantize(const uint8_t *x, int x_stride, int cols, int rows, uint8_t *out, int out_stride) {
+  const int blocks = cols / BLOCK;
+  const v8f magic = splat8(12582912.0f);
+  v8i finite = splat8i(-1);
+  for (int r = 0; r < rows; r++, x += x_stride, out += out_stride) {
+    const float *row = (const float *)x;
+    int8_t *q = (int8_t *)out;
+    for (int b = 0; b < blocks; b++, row += BLOCK, q += BLOCK) {
+      v8f largest = splat8(0.0f);
+      for (int i = 0; i < BLOCK; i += 8) {
+        const v8f magnitude = abs8(load8(row + i));
+        finite &= (v8i)magnitude < splat8i(0x7f800000);
+        // As bits, which order magnitudes alike: see exp8.
+        largest = select8((v8i)magnitude > (v8i)largest, magnitude, largest);
+      }
+      float amax = 0.0f;
+      for (int i = 0; i < 8; i++) amax = largest[i] > amax ? largest[i] : amax;
+      float scale = 0.0f;
+      int16_t sum = 0;
+      if (amax < 0x1p-100f) {
+        memset(q, 0, BLOCK);
+      } else {
+        scale = amax / 127.0f;
+        const v8f inverse = splat8(127.0f / amax);
+        v8i sums = splat8i(0);
+        for (int i = 0; i < BLOCK; i += 8) {
+          const v8i rounded = (v8i)(load8(row + i) * inverse + magic) - (v8i)magic;
+          sums += rounded;
+          for (int lane = 0; lane < 8; lane++) q[i + lane] = (int8_t)rounded[lane];
+        }
+        for (int lane = 0; lane < 8; lane++) sum = (int16_t)(sum + sums[lane]);
+      }
+      memcpy(out + blocks * BLOCK + b * 4, &scale, 4);
+      memcpy(out + blocks * (BLOCK + 4) + b * 2, &sum, 2);
+    }
+  }
+  return all8(finite);
+}
+
+KERNEL(rmsnorm)
+void rmsnorm(const uint8_t *x, int x_stride, const float *weight, int dim, int cols, int rows, float eps, uint8_t *out,
+             int out_stride) {
+  for (int r = 0; r < rows; r++, x += x_stride, out += out_stride) {
+    const float *row = (const float *)x;
+    float *y = (float *)out;
+    v8f squares = splat8(0.0f);
+    for (int c = 0; c < cols; c += 8) {
+      const v8f v = load8(row + c);
+      squares = squares + v * v;
+    }
+    const float mean = tree8(squares) / (float)dim;
+    const v8f inverse = splat8(1.0f / __builtin_sqrtf(mean + eps));
+    for (int c = 0; c < cols; c += 8) store8(y + c, (load8(row + c) * inverse) * load8(weight + c));
+  }
+}
+
+KERNEL(rope)
+void rope(float *x, int heads, int head_dim, const float *table) {
+  for (int h = 0; h < heads; h++, x += head_dim) {
+    for (int d = 0; d < head_dim; d += 2) {
+      const float a = x[d], b = x[d + 1], cosine = table[d], sine = table[d + 1];
+      x[d] = a * cosine - b * sine;
+      x[d + 1] = a * sine + b * cosine;
+    }
+  }
+}
+
+KERNEL(swiglu)
+void swiglu(float *gate, const float *up, int n) {
+  for (int i = 0; i < n; i += 8) {
+    const v8f g = load8(gate + i);
+    store8(gate + i, (g / (splat8(1.0f) + exp8(-g))) * load8(up + i));
+  }
+}
+
+KERNEL(kv_store)
+void kv_store(const float *k, const float *v, int head_dim, uint16_t *page, int slot) {
+  uint16_t *values = page + (ptrdiff_t)head_dim * KV_PAGE + (ptrdiff_t)slot * head_dim;
+  for (int d = 0; d < head_dim; d++) {
+    page[d * KV_PAGE + slot] = f16_of(k[d]);
+    values[d] = f16_of(v[d]);
+  }
+}
+
+// One head over one page: e[p] and their maximum and sum; o[d] comes from attend_values.
+INLINE float attend_scores(const float *q, int head_dim, float scale, const uint16_t *keys, int n, float *e, float *l) {
+  const v8i lane = {0, 1, 2, 3, 4, 5, 6, 7};
+  const int groups = (n + 7) / 8;
+  v8f score[KV_PAGE / 8];
+  for (int g = 0; g < groups; g++) score[g] = splat8(0.0f);
+  for (int d = 0; d < head_dim; d++, keys += KV_PAGE) {
+    const v8f qs = splat8(q[d] * scale);
+    for (int g = 0; g < groups; g++) score[g] = score[g] + qs * load8_f16(keys + 8 * g);
+  }
+  v8f largest = splat8(-__builtin_inff());
+  for (int g = 0; g < groups; g++) {
+    const v8i valid = lane + 8 * g < splat8i(n);
+    largest = select8(valid & (v8i)(score[g] > largest), score[g], largest);
+  }
+  float m = largest[0];
+  for (int i = 1; i < 8; i++) m = largest[i] > m ? largest[i] : m;
+  v8f sum = splat8(0.0f);
+  for (int g = 0; g < groups; g++) {
+    const v8i valid = lane + 8 * g < splat8i(n);
+    const v8f value = select8(valid, exp8(score[g] - splat8(m)), splat8(0.0f));
+    store8(e + 8 * g, value);
+    sum = sum + value;
+  }
+  *l = tree8(sum);
+  return m;
+}
+
+INLINE v8f attend_values(const float *e, const uint16_t *values, int head_dim, int n) {
+  v8f sum = splat8(0.0f);
+  for (int p = 0; p < n; p++, values += head_dim) sum = sum + splat8(e[p]) * load8_f16(values);
+  return sum;
+}
+
+INLINE float exp1(float x) { return exp8(splat8(x))[0]; }
+
+KERNEL(attend)
+void attend(const float *q, int heads, int head_dim, float scale, const uint16_t *kv, const uint32_t *pages,
+            int positions, float *out) {
+  const ptrdiff_t page_values = (ptrdiff_t)head_dim * KV_PAGE * 2;
+  float e[KV_PAGE] __attribute__((aligned(32)));
+  for (int h = 0; h < heads; h++, q += head_dim, out += head_dim) {
+    float M = 0.0f, L = 0.0f;
+    for (int first = 0, i = 0; first < positions; first += KV_PAGE, i++) {
+      const uint16_t *keys = kv + (ptrdiff_t)pages[i] * page_values;
+      const uint16_t *values = keys + (ptrdiff_t)head_dim * KV_PAGE;
+      const int n = positions - first < KV_PAGE ? positions - first : KV_PAGE;
+      float l;
+      const float m = attend_scores(q, head_dim, scale, keys, n, e, &l);
+      if (i == 0) {
+        M = m;
+        L = l;
+        for (int d = 0; d < head_dim; d += 8) store8(out + d, attend_values(e, values + d, head_dim, n));
+        continue;
+      }
+      const float larger = m > M ? m : M;
+      const float a = exp1(M - larger), b = exp1(m - larger);
+      L = L * a + l * b;
+      M = larger;
+      for (int d = 0; d < head_dim; d += 8) {
+        store8(out + d, load8(out + d) * splat8(a) + attend_values(e, values + d, head_dim, n) * splat8(b));
+      }
+    }
+    const v8f inverse = splat8(1.0f / L);
+    for (int d = 0; d < head_dim; d += 8) store8(out + d, load8(out + d) * inverse);
+  }
+}
+
+KERNEL(accumulate)
+int accumulate(const float *v, int n, double *sums, double limit) {
+  const v4d unit = {0x1p24, 0x1p24, 0x1p24, 0x1p24};
+  // Rounds to nearest even below 2^51; an f32 that large is a multiple of 2^28 and stays exact.
+  const v4d magic = {0x1.8p52, 0x1.8p52, 0x1.8p52, 0x1.8p52};
+  const v4d most = {limit, limit, limit, limit};
+  const v4d least = -most;
+  v4l within = {-1, -1, -1, -1};
+  for (int i = 0; i < n; i += 4) {
+    v4f part;
+    v4d sum;
+    memcpy(&part, v + i, 16);
+    memcpy(&sum, sums + i, 32);
+    const v4d scaled = __builtin_convertvector(part, v4d) * unit;
+    within &= (v4l)(scaled <= most) & (v4l)(scaled >= least);
+    sum = sum + ((scaled + magic) - magic);
+    memcpy(sums + i, &sum, 32);
+  }
+  return (within[0] & within[1] & within[2] & within[3]) == -1;
+}
+
+KERNEL(add_sums)
+void add_sums(double *dst, const double *src, int n) {
+  for (int i = 0; i < n; i++) dst[i] += src[i];
+}
+
+KERNEL(residual)
+void residual(float *x, const double *sums, int n) {
+  for (int i = 0; i < n; i++) x[i] = (float)((double)x[i] + sums[i] * 0x1p-24);
+}
+
+KERNEL(pack_sums)
+int pack_sums(const double *sums, int n, uint8_t *out) {
+  uint8_t *const start = out;
+  for (int i = 0; i < n; i += BLOCK) {
+    int64_t value[BLOCK];
+    uint64_t magnitude = 0;
+    for (int j = 0; j < BLOCK; j++) {
+      value[j] = (int64_t)sums[i + j];
+      magnitude |= (uint64_t)(value[j] ^ (value[j] >> 63));
+    }
+    // Bits needed: those of the magnitude and a sign.
+    const int bits = 65 - __builtin_clzll(magnitude | 1);
+    const int width = bits <= 16 ? 2 : (bits + 7) / 8;
+    *out++ = (uint8_t)width;
+    for (int j = 0; j < BLOCK; j++) {
+      for (int byte = 0; byte < width; byte++) *out++ = (uint8_t)(value[j] >> (8 * byte));
+    }
+  }
+  return (int)(out - start);
+}
+
+KERNEL(unpack_sums)
+int unpack_sums(const uint8_t *packed, int length, int n, double *sums) {
+  const int64_t largest = (int64_t)1 << 53;
+  const uint8_t *const end = packed + length;
+  for (int i = 0; i < n; i += BLOCK) {
+    if (packed == end) return 0;
+    const int width = *packed++;
+    if (width < 2 || width > 8 || end - packed < width * BLOCK) return 0;
+    for (int j = 0; j < BLOCK; j++) {
+      uint64_t bits = 0;
+      for (int byte = 0; byte < width; byte++) bits |= (uint64_t)*packed++ << (8 * byte);
+      const int64_t value = (int64_t)(bits << (64 - 8 * width)) >> (64 - 8 * width);
+      if (value > largest || value < -largest) return 0;
+      sums[i + j] += (double)value;
+    }
+  }
+  return packed == end;
+}
+
+INLINE int finite_f16(uint16_t h) { return (h & 0x7c00) != 0x7c00; }
+INLINE int finite_bf16(uint16_t h) { return (h & 0x7f80) != 0x7f80; }
+INLINE int finite_f32(uint32_t bits) { return (bits & 0x7f800000u) != 0x7f800000u; }
+
+// Interleaves 8 rows of plain values; rows and columns beyond the source stay as the caller zeroed them.
+#define DEFINE_REPACK_FLOAT(name, type, finite)                                                                        \
+  static int name(const uint8_t *source, int source_stride, int rows, int cols, uint8_t *out, int out_cols) {          \
+    int ok = 1;                                                                                                        \
+    for (int row = 0; row < rows; row++, source += source_stride) {                                                    \
+      type *group = (type *)out + (ptrdiff_t)(row / ROW_GROUP) * out_cols * ROW_GROUP + row % ROW_GROUP;               \
+      for (int c = 0; c < cols; c++) {                                                                                 \
+        type value;                                                                                                    \
+        memcpy(&value, source + (ptrdiff_t)c * sizeof(type), sizeof(type));                                            \
+        ok &= finite(value);                                                                                           \
+        group[(ptrdiff_t)c * ROW_GROUP] = value;                                                                       \
+      }                                                                                                                \
+    }                                                                                                                  \
+    return ok;                                                                                                         \
+  }
+
+DEFINE_REPACK_FLOAT(repack_f32, uint32_t, finite_f32)
+DEFINE_REPACK_FLOAT(repack_f16, uint16_t, finite_f16)
+DEFINE_REPACK_FLOAT(repack_bf16, uint16_t, finite_bf16)
+
+// Interleaves 8 rows of blocks "f16 scale, then `quads` × 4 bytes" by four bytes, scales first.
+INLINE int repack_blocks(const uint8_t *source, int source_stride, int rows, int cols, uint8_t *out, int out_cols,
+                         const int quads) {
+  const int source_bytes = 2 + 4 * quads, tile_bytes = ROW_GROUP * source_bytes;
+  int ok = 1;
+  for (int row = 0; row < rows; row++, source += source_stride) {
+    uint8_t *block = out + (ptrdiff_t)(row / ROW_GROUP) * (out_cols / BLOCK) * tile_bytes;
+    const int lane = row % ROW_GROUP;
+    const uint8_t *from = source;
+    for (int c = 0; c < cols; c += BLOCK, from += source_bytes, block += tile_bytes) {
+      uint16_t scale;
+      memcpy(&scale, from, 2);
+      ok &= finite_f16(scale);
+      memcpy(block + 2 * lane, &scale, 2);
+      for (int j = 0; j < quads; j++) memcpy(block + 16 + 32 * j + 4 * lane, from + 2 + 4 * j, 4);
+    }
+  }
+  return ok;
+}
+
+KERNEL(repack)
+int repack(int format, const uint8_t *source, int source_stride, int rows, int cols, uint8_t *out, int out_rows,
+           int out_cols) {
+  const size_t values = (size_t)out_rows * (size_t)out_cols;
+  switch (format) {
+    case FORMAT_F32: memset(out, 0, values * 4); return repack_f32(source, source_stride, rows, cols, out, out_cols);
+    case FORMAT_F16: memset(out, 0, values * 2); return repack_f16(source, source_stride, rows, cols, out, out_cols);
+    case FORMAT_BF16: memset(out, 0, values * 2); return repack_bf16(source, source_stride, rows, cols, out, out_cols);
+    case FORMAT_Q8_0: memset(out, 0, values / 32 * 34); return repack_blocks(source, source_stride, rows, cols, out, out_cols, 8);
+    case FORMAT_Q4_0: memset(out, 0, values / 32 * 18); return repack_blocks(source, source_stride, rows, cols, out, out_cols, 4);
+  }
+  return 0;
+}
+
+#if !defined(__wasm__)
+#define STARLING_ENTRY(name, result, parameters) .name = name,
+const starling_kernels STARLING_TABLE = {STARLING_KERNELS(STARLING_ENTRY)};
+#endif

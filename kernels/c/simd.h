@@ -1,0 +1,120 @@
+// Eight-lane vectors over the compiler's vector extension, and the few operations that need a target's own instructions.
+// Every operation gives the same bits on every target: see kernels/kernels.ts for the numeric contract.
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(__AVX2__)
+#include <immintrin.h>
+#elif defined(__wasm_simd128__)
+#include <wasm_simd128.h>
+#endif
+
+#if defined(__wasm__)
+// No C library there: the compiler's own instructions.
+#define memcpy __builtin_memcpy
+#define memset __builtin_memset
+#else
+#include <string.h>
+#endif
+
+#define INLINE static inline __attribute__((always_inline))
+
+typedef float v8f __attribute__((vector_size(32)));
+typedef int32_t v8i __attribute__((vector_size(32)));
+typedef uint32_t v8u __attribute__((vector_size(32)));
+typedef uint16_t v8h __attribute__((vector_size(16)));
+typedef float v4f __attribute__((vector_size(16)));
+typedef double v4d __attribute__((vector_size(32)));
+typedef int64_t v4l __attribute__((vector_size(32)));
+
+INLINE v8f load8(const void *p) { v8f v; memcpy(&v, p, 32); return v; }
+INLINE void store8(void *p, v8f v) { memcpy(p, &v, 32); }
+INLINE v8f splat8(float x) { return (v8f){x, x, x, x, x, x, x, x}; }
+INLINE v8i splat8i(int32_t x) { return (v8i){x, x, x, x, x, x, x, x}; }
+INLINE v8f select8(v8i mask, v8f yes, v8f no) { return (v8f)((mask & (v8i)yes) | (~mask & (v8i)no)); }
+INLINE v8f abs8(v8f x) { return (v8f)((v8i)x & splat8i(0x7fffffff)); }
+INLINE v8f to_float8(v8i x) { return __builtin_convertvector(x, v8f); }
+
+// tree(a) of the contract.
+INLINE float tree8(v8f a) {
+  return ((a[0] + a[4]) + (a[2] + a[6])) + ((a[1] + a[5]) + (a[3] + a[7]));
+}
+
+INLINE int all8(v8i mask) {
+#if defined(__AVX2__)
+  return _mm256_movemask_ps(_mm256_castsi256_ps((__m256i)mask)) == 0xff;
+#else
+  v4l m = (v4l)mask;
+  return (m[0] & m[1] & m[2] & m[3]) == -1;
+#endif
+}
+
+// f16 to f32, exact for every value.
+INLINE v8f load8_f16(const void *p) {
+#if defined(__F16C__)
+  return (v8f)_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p));
+#else
+  v8h h;
+  memcpy(&h, p, 16);
+  const v8u wide = __builtin_convertvector(h, v8u);
+  const v8u sign = (wide & 0x8000u) << 16;
+  const v8u magnitude = (wide & 0x7fffu) << 13;
+  const v8u special = (v8u)(magnitude >= (0x7c00u << 13)) & 0x7f800000u;
+  const v8f value = (v8f)magnitude * splat8(0x1p112f);
+  return (v8f)((v8u)value | special | sign);
+#endif
+}
+
+INLINE v8f load8_bf16(const void *p) {
+  v8h h;
+  memcpy(&h, p, 16);
+  return (v8f)(__builtin_convertvector(h, v8u) << 16);
+}
+
+// f32 to f16, to nearest even, overflow to infinity.
+INLINE uint16_t f16_of(float x) {
+#if defined(__F16C__)
+  return (uint16_t)_cvtss_sh(x, _MM_FROUND_TO_NEAREST_INT);
+#else
+  uint32_t bits;
+  memcpy(&bits, &x, 4);
+  const uint32_t sign = (bits >> 16) & 0x8000u;
+  const uint32_t magnitude = bits & 0x7fffffffu;
+  if (magnitude > 0x7f800000u) return (uint16_t)(sign | 0x7e00u | ((magnitude >> 13) & 0x3ffu));
+  if (magnitude >= 0x477ff000u) return (uint16_t)(sign | 0x7c00u);
+  if (magnitude < 0x38800000u) {
+    // Below the least normal f16: adding 0.5 leaves the rounded multiple of 2^-24 in the low bits.
+    float value;
+    memcpy(&value, &magnitude, 4);
+    value += 0.5f;
+    uint32_t rounded;
+    memcpy(&rounded, &value, 4);
+    return (uint16_t)(sign | (rounded - 0x3f000000u));
+  }
+  const uint32_t even = (magnitude >> 13) & 1u;
+  return (uint16_t)(sign | ((magnitude - 0x38000000u + 0xfffu + even) >> 13));
+#endif
+}
+
+// exp of the contract: Cephes' polynomial, range reduced by magic-number rounding.
+INLINE v8f exp8(v8f x) {
+  const v8i zero = x < splat8(-87.0f);
+  // Compared as bits: from a float comparison clang would make WebAssembly's relaxed minimum, which may lose a NaN.
+  const v8i bits = (v8i)x;
+  x = select8((bits > splat8i(0x42b00000)) & (bits <= splat8i(0x7f800000)), splat8(88.0f), x);
+  const v8f magic = splat8(12582912.0f);
+  const v8f shifted = x * splat8(1.44269504f) + magic;
+  const v8i power = (v8i)shifted - (v8i)magic;
+  const v8f n = shifted - magic;
+  const v8f r = (x - n * splat8(0.693359375f)) - n * splat8(-2.12194440e-4f);
+  v8f p = splat8(1.9875691500e-4f);
+  p = p * r + splat8(1.3981999507e-3f);
+  p = p * r + splat8(8.3334519073e-3f);
+  p = p * r + splat8(4.1665795894e-2f);
+  p = p * r + splat8(1.6666665459e-1f);
+  p = p * r + splat8(5.0000001201e-1f);
+  const v8f y = (p * (r * r) + r) + splat8(1.0f);
+  const v8f scale = (v8f)((v8u)(power + 127) << 23);
+  return select8(zero, splat8(0.0f), y * scale);
+}

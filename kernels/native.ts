@@ -1,0 +1,66 @@
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import { WEIGHT_FORMATS } from './formats.ts';
+import type { Address, Kernels } from './kernels.ts';
+
+/** The addon's methods: those of Kernels, with the weight format as its number. */
+interface Addon extends Omit<Kernels, 'backend' | 'matmul' | 'repack'> {
+  matmul(format: number, ...rest: [Address, number, number, Address, number, number, Address, number]): void;
+  repack(format: number, ...rest: [Address, number, number, number, Address, number, number]): boolean;
+}
+
+interface NativeModule {
+  open(segments: readonly Uint8Array[], target?: 'baseline'): Addon;
+  /** The instruction set chosen for this machine. */
+  readonly target: string;
+}
+
+/** Built by scripts/build-native.mjs; the same place seen from kernels/ and from dist/kernels/. */
+const ADDON_PATHS = ['./native/build/Release/starling.node', '../../kernels/native/build/Release/starling.node'];
+
+function addonPath(): string | undefined {
+  return ADDON_PATHS.map((path) => fileURLToPath(new URL(path, import.meta.url))).find((path) => existsSync(path));
+}
+
+/** Loads the addon, or null where it was not built. */
+function loadNative(): NativeModule | null {
+  const path = addonPath();
+  if (path === undefined) return null;
+  return createRequire(import.meta.url)(path) as NativeModule;
+}
+
+/** The instruction set that the native kernels use here, or null where they were not built or do not load. */
+export function nativeTarget(): string | null {
+  try {
+    return loadNative()?.target ?? null;
+  } catch {
+    // An addon built for another machine or C library: the same as none.
+    return null;
+  }
+}
+
+/** @param target 'baseline' forces the portable build of the same source. @throws Error when there is no addon */
+export function createNativeKernels(segments: readonly SharedArrayBuffer[], target?: 'baseline'): Kernels {
+  const native = loadNative();
+  if (native === null) throw new Error('the native kernels are not built');
+  // `addon` keeps the views, and with them the segments, alive; matmul and repack keep `addon`.
+  const views = segments.map((segment) => new Uint8Array(segment));
+  const addon = target === undefined ? native.open(views) : native.open(views, target);
+  return {
+    backend: 'native',
+    matmul: (format, ...rest) => addon.matmul(WEIGHT_FORMATS[format].id, ...rest),
+    repack: (format, ...rest) => addon.repack(WEIGHT_FORMATS[format].id, ...rest),
+    quantize: addon.quantize,
+    rmsnorm: addon.rmsnorm,
+    rope: addon.rope,
+    swiglu: addon.swiglu,
+    kvStore: addon.kvStore,
+    attend: addon.attend,
+    accumulate: addon.accumulate,
+    addSums: addon.addSums,
+    residual: addon.residual,
+    packSums: addon.packSums,
+    unpackSums: addon.unpackSums,
+  };
+}

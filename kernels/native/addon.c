@@ -1,0 +1,266 @@
+// N-API face of the kernels: open(segments) gives an object whose methods take addresses in those segments.
+#include <node_api.h>
+#include <stdlib.h>
+
+#include "../c/kernels.h"
+
+#if defined(__x86_64__) || defined(__i386__)
+#include <cpuid.h>
+extern const starling_kernels starling_kernels_avx2;
+#endif
+extern const starling_kernels starling_kernels_base;
+
+typedef struct {
+  const starling_kernels *kernels;
+  uint32_t segments;
+  uint8_t *base[];
+} arena;
+
+static int has_avx2(void) {
+#if defined(__x86_64__)
+  unsigned eax, ebx, ecx, edx;
+  if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx) || !(ecx & bit_F16C)) return 0;
+  return __builtin_cpu_supports("avx2") != 0;
+#else
+  return 0;
+#endif
+}
+
+static const starling_kernels *best_kernels(const char **name) {
+#if defined(__x86_64__)
+  if (has_avx2()) {
+    *name = "avx2";
+    return &starling_kernels_avx2;
+  }
+#endif
+  *name = "baseline";
+  return &starling_kernels_base;
+}
+
+#define MOST_ARGUMENTS 9
+
+typedef struct {
+  napi_env env;
+  const arena *arena;
+  double value[MOST_ARGUMENTS];
+  int failed;
+} call;
+
+static call begin(napi_env env, napi_callback_info info, size_t wanted) {
+  call c = {.env = env};
+  napi_value argument[MOST_ARGUMENTS];
+  size_t count = MOST_ARGUMENTS;
+  void *data;
+  napi_get_cb_info(env, info, &count, argument, NULL, &data);
+  c.arena = data;
+  if (count < wanted) c.failed = 1;
+  for (size_t i = 0; i < wanted && !c.failed; i++) {
+    if (napi_get_value_double(env, argument[i], &c.value[i]) != napi_ok) c.failed = 1;
+  }
+  return c;
+}
+
+static void *at(call *c, int i) {
+  const double address = c->value[i];
+  if (address >= 0 && address < (double)c->arena->segments * 0x1p32) {
+    const uint64_t where = (uint64_t)address;
+    return c->arena->base[where >> 32] + (uint32_t)where;
+  }
+  c->failed = 1;
+  return NULL;
+}
+
+static int number(const call *c, int i) { return (int)c->value[i]; }
+
+static napi_value finish(const call *c) {
+  if (c->failed) napi_throw_range_error(c->env, "KERNEL_ARGUMENT", "a kernel call has an argument that is no number or an address in no segment");
+  return NULL;
+}
+
+static napi_value finish_boolean(const call *c, int value) {
+  napi_value result;
+  if (c->failed) return finish(c);
+  napi_get_boolean(c->env, value != 0, &result);
+  return result;
+}
+
+static napi_value finish_number(const call *c, int value) {
+  napi_value result;
+  if (c->failed) return finish(c);
+  napi_create_int32(c->env, value, &result);
+  return result;
+}
+
+#define METHOD(name, count, ...)                                         \
+  static napi_value method_##name(napi_env env, napi_callback_info info) { \
+    call c = begin(env, info, count);                                     \
+    if (c.failed) return finish(&c);                                      \
+    const starling_kernels *k = c.arena->kernels;                         \
+    __VA_ARGS__                                                           \
+  }
+#define P(i) at(&c, i)
+#define N(i) number(&c, i)
+// Arguments are resolved before the call, so that a bad address throws instead of being followed.
+#define RESOLVED if (c.failed) return finish(&c)
+
+METHOD(matmul, 9, {
+  const uint8_t *w = P(1), *x = P(4);
+  uint8_t *out = P(7);
+  RESOLVED;
+  k->matmul(N(0), w, N(2), N(3), x, N(5), N(6), out, N(8));
+  return finish(&c);
+})
+METHOD(quantize, 6, {
+  const uint8_t *x = P(0);
+  uint8_t *out = P(4);
+  RESOLVED;
+  return finish_boolean(&c, k->quantize(x, N(1), N(2), N(3), out, N(5)));
+})
+METHOD(rmsnorm, 9, {
+  const uint8_t *x = P(0);
+  const float *weight = P(2);
+  uint8_t *out = P(7);
+  RESOLVED;
+  k->rmsnorm(x, N(1), weight, N(3), N(4), N(5), (float)c.value[6], out, N(8));
+  return finish(&c);
+})
+METHOD(rope, 4, {
+  float *x = P(0);
+  const float *table = P(3);
+  RESOLVED;
+  k->rope(x, N(1), N(2), table);
+  return finish(&c);
+})
+METHOD(swiglu, 3, {
+  float *gate = P(0);
+  const float *up = P(1);
+  RESOLVED;
+  k->swiglu(gate, up, N(2));
+  return finish(&c);
+})
+METHOD(kvStore, 5, {
+  const float *key = P(0), *value = P(1);
+  uint16_t *page = P(3);
+  RESOLVED;
+  k->kv_store(key, value, N(2), page, N(4));
+  return finish(&c);
+})
+METHOD(attend, 8, {
+  const float *q = P(0);
+  const uint16_t *kv = P(4);
+  const uint32_t *pages = P(5);
+  float *out = P(7);
+  RESOLVED;
+  k->attend(q, N(1), N(2), (float)c.value[3], kv, pages, N(6), out);
+  return finish(&c);
+})
+METHOD(accumulate, 4, {
+  const float *v = P(0);
+  double *sums = P(2);
+  RESOLVED;
+  return finish_boolean(&c, k->accumulate(v, N(1), sums, c.value[3]));
+})
+METHOD(addSums, 3, {
+  double *dst = P(0);
+  const double *src = P(1);
+  RESOLVED;
+  k->add_sums(dst, src, N(2));
+  return finish(&c);
+})
+METHOD(residual, 3, {
+  float *x = P(0);
+  const double *sums = P(1);
+  RESOLVED;
+  k->residual(x, sums, N(2));
+  return finish(&c);
+})
+METHOD(packSums, 3, {
+  const double *sums = P(0);
+  uint8_t *out = P(2);
+  RESOLVED;
+  return finish_number(&c, k->pack_sums(sums, N(1), out));
+})
+METHOD(unpackSums, 4, {
+  const uint8_t *packed = P(0);
+  double *sums = P(3);
+  RESOLVED;
+  return finish_boolean(&c, k->unpack_sums(packed, N(1), N(2), sums));
+})
+METHOD(repack, 8, {
+  const uint8_t *source = P(1);
+  uint8_t *out = P(5);
+  RESOLVED;
+  return finish_boolean(&c, k->repack(N(0), source, N(2), N(3), N(4), out, N(6), N(7)));
+})
+
+static const struct {
+  const char *name;
+  napi_callback method;
+} METHODS[] = {
+    {"matmul", method_matmul},       {"quantize", method_quantize}, {"rmsnorm", method_rmsnorm},
+    {"rope", method_rope},           {"swiglu", method_swiglu},     {"kvStore", method_kvStore},
+    {"attend", method_attend},       {"accumulate", method_accumulate}, {"addSums", method_addSums},
+    {"residual", method_residual},   {"packSums", method_packSums}, {"unpackSums", method_unpackSums},
+    {"repack", method_repack},
+};
+
+static void release(napi_env env, void *data, void *hint) {
+  (void)env;
+  (void)hint;
+  free(data);
+}
+
+// open(segments: Uint8Array[], target?: "baseline"): the object keeps the segments alive; keep the object for as long as its methods.
+static napi_value open_arena(napi_env env, napi_callback_info info) {
+  napi_value argument[2], object;
+  size_t count = 2;
+  uint32_t segments = 0;
+  napi_get_cb_info(env, info, &count, argument, NULL, NULL);
+  if (napi_get_array_length(env, argument[0], &segments) != napi_ok || segments == 0) {
+    napi_throw_type_error(env, "KERNEL_ARGUMENT", "open takes a non-empty array of Uint8Array");
+    return NULL;
+  }
+  arena *a = malloc(sizeof(arena) + segments * sizeof(uint8_t *));
+  if (a == NULL) {
+    napi_throw_error(env, "KERNEL_MEMORY", "out of memory");
+    return NULL;
+  }
+  const char *name;
+  napi_valuetype kind = napi_undefined;
+  a->segments = segments;
+  a->kernels = best_kernels(&name);
+  if (count > 1) napi_typeof(env, argument[1], &kind);
+  if (kind == napi_string) a->kernels = &starling_kernels_base;
+  for (uint32_t i = 0; i < segments; i++) {
+    napi_value view;
+    void *data = NULL;
+    napi_typedarray_type type;
+    if (napi_get_element(env, argument[0], i, &view) != napi_ok ||
+        napi_get_typedarray_info(env, view, &type, NULL, &data, NULL, NULL) != napi_ok || type != napi_uint8_array) {
+      free(a);
+      napi_throw_type_error(env, "KERNEL_ARGUMENT", "open takes a non-empty array of Uint8Array");
+      return NULL;
+    }
+    a->base[i] = data;
+  }
+  napi_create_object(env, &object);
+  napi_wrap(env, object, a, release, NULL, NULL);
+  napi_set_named_property(env, object, "segments", argument[0]);
+  for (size_t i = 0; i < sizeof(METHODS) / sizeof(METHODS[0]); i++) {
+    napi_value method;
+    napi_create_function(env, METHODS[i].name, NAPI_AUTO_LENGTH, METHODS[i].method, a, &method);
+    napi_set_named_property(env, object, METHODS[i].name, method);
+  }
+  return object;
+}
+
+NAPI_MODULE_INIT() {
+  napi_value function, target;
+  const char *name;
+  best_kernels(&name);
+  napi_create_function(env, "open", NAPI_AUTO_LENGTH, open_arena, NULL, &function);
+  napi_set_named_property(env, exports, "open", function);
+  napi_create_string_utf8(env, name, NAPI_AUTO_LENGTH, &target);
+  napi_set_named_property(env, exports, "target", target);
+  return exports;
+}

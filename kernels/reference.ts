@@ -1,0 +1,338 @@
+/**
+ * The arithmetic of Starling in plain TypeScript: the oracle of every other backend, and the backend of last resort.
+ * It follows the contract in kernels.ts line by line; f32(…) is one rounding. Sums and products of two f32 computed in
+ * f64 and rounded once more are the correctly rounded f32 results (53 ≥ 2·24 + 2 bits), so Math.fround is exact IEEE.
+ */
+import { BLOCK, KV_PAGE, kvPageBytes, matrixBytes, sourceBytes, type WeightFormat } from './formats.ts';
+import { bfloatToFloat, floatToHalf, halfToFloat } from './half.ts';
+import type { Address, Kernels } from './kernels.ts';
+import { packedSumsLimit, packSums, unpackSums } from './packed-sums.ts';
+import { readFloatRow, readQuantizedRow, repackRows } from './reference-tile.ts';
+import { expF32, roundTiesToEven, siluF32, tree } from './scalar.ts';
+import { SegmentViews } from './segment-views.ts';
+
+const f32 = Math.fround;
+
+/** Sums are fixed-point numbers with 24 bits after the point. */
+const SUM_SCALE = 2 ** 24;
+/** A block whose largest magnitude is below this quantises to zeros, so that 127 / amax stays finite. */
+const SMALLEST_AMAX = 2 ** -100;
+/** Lanes of the strided accumulators over columns and positions. */
+const LANES = 8;
+
+/** One row of q8 activations. */
+interface QuantizedRow {
+  /** [cols] */
+  readonly quants: Int8Array;
+  /** [cols/32] */
+  readonly scales: Float32Array;
+  /** [cols/32], the sums of the blocks' quants */
+  readonly sums: Int16Array;
+}
+
+/**
+ * Kernels over the segments of a SegmentArena.
+ * Every method throws RangeError for a buffer that leaves its segment or is not aligned to its elements.
+ */
+export function createReferenceKernels(segments: readonly SharedArrayBuffer[]): Kernels {
+  return new ReferenceKernels(new SegmentViews(segments));
+}
+
+class ReferenceKernels implements Kernels {
+  readonly backend = 'reference';
+  readonly #views: SegmentViews;
+  /** The value of every f16: [65536]. */
+  readonly #half = Float32Array.from({ length: 65536 }, (_, bits) => halfToFloat(bits));
+
+  constructor(views: SegmentViews) {
+    this.#views = views;
+  }
+
+  matmul(
+    format: WeightFormat,
+    weights: Address,
+    outRows: number,
+    cols: number,
+    x: Address,
+    xStride: number,
+    rows: number,
+    out: Address,
+    outStride: number,
+  ): void {
+    const y: Float32Array[] = []; // [rows][outRows]
+    for (let r = 0; r < rows; r++) y.push(this.#views.f32(out + r * outStride, outRows));
+    if (format === 'Q8_0' || format === 'Q4_0') {
+      const tile = this.#views.u8(weights, matrixBytes(format, outRows, cols));
+      this.#matmulQuantized(format, tile, outRows, cols, this.#quantizedRows(x, xStride, cols, rows), y);
+    } else {
+      this.#matmulFloat(format, weights, outRows, cols, this.#floatRows(x, xStride, cols, rows), y);
+    }
+  }
+
+  #matmulQuantized(
+    format: 'Q8_0' | 'Q4_0',
+    tile: Uint8Array,
+    outRows: number,
+    cols: number,
+    x: readonly QuantizedRow[],
+    y: readonly Float32Array[],
+  ): void {
+    const w = new Int8Array(cols);
+    const wScales = new Float32Array(cols / BLOCK);
+    for (let o = 0; o < outRows; o++) {
+      readQuantizedRow(format, tile, o, this.#half, w, wScales);
+      for (let r = 0; r < x.length; r++) {
+        const { quants, scales } = x[r]!;
+        let acc = 0;
+        for (let block = 0; block < wScales.length; block++) {
+          let dot = 0;
+          for (let c = block * BLOCK; c < (block + 1) * BLOCK; c++) dot += w[c]! * quants[c]!;
+          acc = f32(acc + f32(dot * f32(wScales[block]! * scales[block]!)));
+        }
+        y[r]![o] = acc;
+      }
+    }
+  }
+
+  #matmulFloat(
+    format: 'F32' | 'F16' | 'BF16',
+    weights: Address,
+    outRows: number,
+    cols: number,
+    x: readonly Float32Array[],
+    y: readonly Float32Array[],
+  ): void {
+    const count = outRows * cols;
+    const tile = format === 'F32' ? this.#views.f32(weights, count) : this.#views.u16(weights, count);
+    const half = this.#half;
+    const toFloat =
+      format === 'F32'
+        ? (unit: number) => unit
+        : format === 'F16'
+          ? (unit: number) => half[unit]!
+          : (unit: number) => bfloatToFloat(unit);
+    const w = new Float32Array(cols);
+    const a = new Float32Array(LANES);
+    for (let o = 0; o < outRows; o++) {
+      readFloatRow(tile, o, toFloat, w);
+      for (let r = 0; r < x.length; r++) {
+        const values = x[r]!;
+        a.fill(0);
+        for (let c = 0; c < cols; c++) a[c % LANES] = f32(a[c % LANES]! + f32(w[c]! * values[c]!));
+        y[r]![o] = tree(a);
+      }
+    }
+  }
+
+  quantize(x: Address, xStride: number, cols: number, rows: number, out: Address, outStride: number): boolean {
+    const source = this.#floatRows(x, xStride, cols, rows);
+    const target = this.#quantizedRows(out, outStride, cols, rows);
+    for (let r = 0; r < rows; r++) {
+      const values = source[r]!;
+      const { quants, scales, sums } = target[r]!;
+      for (let block = 0; block < cols / BLOCK; block++) {
+        const first = block * BLOCK;
+        let amax = 0;
+        for (let c = first; c < first + BLOCK; c++) {
+          const magnitude = Math.abs(values[c]!);
+          if (!(magnitude < Infinity)) return false;
+          if (magnitude > amax) amax = magnitude;
+        }
+        const zero = amax < SMALLEST_AMAX;
+        const inverse = zero ? 0 : f32(127 / amax);
+        let sum = 0;
+        for (let c = first; c < first + BLOCK; c++) {
+          const q = zero ? 0 : roundTiesToEven(f32(values[c]! * inverse));
+          quants[c] = q;
+          sum += q;
+        }
+        scales[block] = zero ? 0 : f32(amax / 127);
+        sums[block] = sum;
+      }
+    }
+    return true;
+  }
+
+  rmsnorm(
+    x: Address,
+    xStride: number,
+    weight: Address,
+    dim: number,
+    cols: number,
+    rows: number,
+    eps: number,
+    out: Address,
+    outStride: number,
+  ): void {
+    const gains = this.#views.f32(weight, cols);
+    const a = new Float32Array(LANES);
+    for (let r = 0; r < rows; r++) {
+      const values = this.#views.f32(x + r * xStride, cols);
+      const y = this.#views.f32(out + r * outStride, cols);
+      a.fill(0);
+      for (let c = 0; c < cols; c++) a[c % LANES] = f32(a[c % LANES]! + f32(values[c]! * values[c]!));
+      const mean = f32(tree(a) / dim);
+      const inverse = f32(1 / f32(Math.sqrt(f32(mean + f32(eps)))));
+      for (let c = 0; c < cols; c++) y[c] = f32(f32(values[c]! * inverse) * gains[c]!);
+    }
+  }
+
+  rope(x: Address, heads: number, headDim: number, table: Address): void {
+    const values = this.#views.f32(x, heads * headDim); // [heads][headDim/2][2]
+    const turns = this.#views.f32(table, headDim); // [headDim/2] (cos, sin)
+    for (let head = 0; head < heads; head++) {
+      for (let d = 0; d < headDim; d += 2) {
+        const a = values[head * headDim + d]!;
+        const b = values[head * headDim + d + 1]!;
+        const cos = turns[d]!;
+        const sin = turns[d + 1]!;
+        values[head * headDim + d] = f32(f32(a * cos) - f32(b * sin));
+        values[head * headDim + d + 1] = f32(f32(a * sin) + f32(b * cos));
+      }
+    }
+  }
+
+  swiglu(gate: Address, up: Address, n: number): void {
+    const gates = this.#views.f32(gate, n);
+    const ups = this.#views.f32(up, n);
+    for (let i = 0; i < n; i++) gates[i] = f32(siluF32(gates[i]!) * ups[i]!);
+  }
+
+  kvStore(k: Address, v: Address, headDim: number, page: Address, slot: number): void {
+    const keys = this.#views.f32(k, headDim);
+    const values = this.#views.f32(v, headDim);
+    const { pageKeys, pageValues } = this.#kvPage(page, headDim);
+    for (let d = 0; d < headDim; d++) {
+      pageKeys[d * KV_PAGE + slot] = floatToHalf(keys[d]!);
+      pageValues[slot * headDim + d] = floatToHalf(values[d]!);
+    }
+  }
+
+  attend(
+    q: Address,
+    heads: number,
+    headDim: number,
+    scale: number,
+    kv: Address,
+    pageTable: Address,
+    positions: number,
+    out: Address,
+  ): void {
+    const queries = this.#views.f32(q, heads * headDim); // [heads][headDim]
+    const outputs = this.#views.f32(out, heads * headDim); // [heads][headDim]
+    const table = this.#views.u32(pageTable, Math.ceil(positions / KV_PAGE));
+    const pages = Array.from(table, (id) => this.#kvPage(kv + id * kvPageBytes(headDim), headDim));
+    const half = this.#half;
+    const qs = new Float32Array(headDim);
+    const e = new Float32Array(KV_PAGE); // scores, then their exponentials
+    const a = new Float32Array(LANES);
+    const O = new Float32Array(headDim);
+    for (let head = 0; head < heads; head++) {
+      for (let d = 0; d < headDim; d++) qs[d] = f32(queries[head * headDim + d]! * f32(scale));
+      let M = 0;
+      let L = 0;
+      for (let page = 0; page < pages.length; page++) {
+        const { pageKeys, pageValues } = pages[page]!;
+        const n = Math.min(KV_PAGE, positions - page * KV_PAGE);
+        let m = -Infinity;
+        for (let p = 0; p < n; p++) {
+          let score = 0;
+          for (let d = 0; d < headDim; d++) score = f32(score + f32(qs[d]! * half[pageKeys[d * KV_PAGE + p]!]!));
+          e[p] = score;
+          if (score > m) m = score;
+        }
+        a.fill(0);
+        for (let p = 0; p < n; p++) {
+          e[p] = expF32(f32(e[p]! - m));
+          a[p % LANES] = f32(a[p % LANES]! + e[p]!);
+        }
+        const l = tree(a);
+        // The first page sets M, L and O; each next one is merged into them.
+        const newM = page === 0 || m > M ? m : M;
+        const scaleOld = page === 0 ? 0 : expF32(f32(M - newM));
+        const scaleNew = page === 0 ? 1 : expF32(f32(m - newM));
+        for (let d = 0; d < headDim; d++) {
+          let o = 0;
+          for (let p = 0; p < n; p++) o = f32(o + f32(e[p]! * half[pageValues[p * headDim + d]!]!));
+          O[d] = page === 0 ? o : f32(f32(O[d]! * scaleOld) + f32(o * scaleNew));
+        }
+        L = page === 0 ? l : f32(f32(L * scaleOld) + f32(l * scaleNew));
+        M = newM;
+      }
+      const inverse = f32(1 / L);
+      for (let d = 0; d < headDim; d++) outputs[head * headDim + d] = f32(O[d]! * inverse);
+    }
+  }
+
+  accumulate(v: Address, n: number, sums: Address, limit: number): boolean {
+    const values = this.#views.f32(v, n);
+    const totals = this.#views.f64(sums, n);
+    let good = true;
+    for (let i = 0; i < n; i++) {
+      const scaled = values[i]! * SUM_SCALE; // exact: a power of two
+      if (!(Math.abs(scaled) <= limit)) good = false;
+      totals[i] = totals[i]! + roundTiesToEven(scaled);
+    }
+    return good;
+  }
+
+  addSums(dst: Address, src: Address, n: number): void {
+    const totals = this.#views.f64(dst, n);
+    const sums = this.#views.f64(src, n);
+    for (let i = 0; i < n; i++) totals[i] = totals[i]! + sums[i]!;
+  }
+
+  residual(x: Address, sums: Address, n: number): void {
+    const values = this.#views.f32(x, n);
+    const totals = this.#views.f64(sums, n);
+    for (let i = 0; i < n; i++) values[i] = f32(values[i]! + totals[i]! / SUM_SCALE);
+  }
+
+  packSums(sums: Address, n: number, out: Address): number {
+    return packSums(this.#views.f64(sums, n), this.#views.u8(out, packedSumsLimit(n)));
+  }
+
+  unpackSums(packed: Address, length: number, n: number, sums: Address): boolean {
+    return unpackSums(this.#views.u8(packed, length), this.#views.f64(sums, n));
+  }
+
+  repack(
+    format: WeightFormat,
+    source: Address,
+    sourceStride: number,
+    rows: number,
+    cols: number,
+    out: Address,
+    outRows: number,
+    outCols: number,
+  ): boolean {
+    const sourceLength = rows === 0 ? 0 : (rows - 1) * sourceStride + sourceBytes(format, cols);
+    const bytes = this.#views.u8(source, sourceLength);
+    const tile = this.#views.u8(out, matrixBytes(format, outRows, outCols));
+    return repackRows(format, bytes, sourceStride, rows, cols, tile, outCols);
+  }
+
+  /** [rows][cols] f32 */
+  #floatRows(x: Address, stride: number, cols: number, rows: number): Float32Array[] {
+    return Array.from({ length: rows }, (_, r) => this.#views.f32(x + r * stride, cols));
+  }
+
+  /** [rows] q8: cols × int8, cols/32 × f32, cols/32 × int16 */
+  #quantizedRows(x: Address, stride: number, cols: number, rows: number): QuantizedRow[] {
+    const blocks = cols / BLOCK;
+    return Array.from({ length: rows }, (_, r) => {
+      const row = x + r * stride;
+      return {
+        quants: this.#views.i8(row, cols),
+        scales: this.#views.f32(row + cols, blocks),
+        sums: this.#views.i16(row + cols + 4 * blocks, blocks),
+      };
+    });
+  }
+
+  /** K: [headDim][KV_PAGE] f16, V: [KV_PAGE][headDim] f16 */
+  #kvPage(page: Address, headDim: number): { pageKeys: Uint16Array; pageValues: Uint16Array } {
+    const count = headDim * KV_PAGE;
+    return { pageKeys: this.#views.u16(page, count), pageValues: this.#views.u16(page + 2 * count, count) };
+  }
+}

@@ -1,0 +1,395 @@
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { type AddressInfo, connect as connectPlain, createServer, type Socket } from 'node:net';
+import { type TestContext, test } from 'node:test';
+import { connect } from 'node:tls';
+import { WebSocket } from 'ws';
+import { ClusterKey } from '../../../daemon/cluster-key.ts';
+import { type Control, type ControlMessage, MAX_CONTROL } from '../../../daemon/protocol/control.ts';
+import { encodeFrame, FRAME_TYPES, type Frame, MAX_FRAME } from '../../../daemon/protocol/frames.ts';
+import type { ControlLink, ControlLinkOptions, DataLink } from '../../../daemon/protocol/link.ts';
+import { dialControl, dialData } from '../../../daemon/protocol/link-client.ts';
+import { LinkServer, type LinkServerOptions } from '../../../daemon/protocol/link-server.ts';
+import type { CloseReason } from '../../../daemon/protocol/socket-link.ts';
+import { clientTls } from '../../../daemon/protocol/tls.ts';
+import { CERTIFICATE, CERTIFICATE_KEY } from '../../fixtures/certificate.ts';
+import { recordedLog } from '../../fixtures/log-recorder.ts';
+
+const KEY = ClusterKey.generate();
+const HOST = '127.0.0.1';
+
+/** A queue that a test can wait on. */
+class Arrivals<T> {
+  readonly #items: T[] = [];
+  readonly #waiting: ((item: T) => void)[] = [];
+  push = (item: T): void => {
+    const waiting = this.#waiting.shift();
+    if (waiting === undefined) this.#items.push(item);
+    else waiting(item);
+  };
+  next(): Promise<T> {
+    const item = this.#items.shift();
+    return item === undefined ? new Promise((resolve) => this.#waiting.push(resolve)) : Promise.resolve(item);
+  }
+}
+
+async function serve(t: TestContext, options: Partial<LinkServerOptions> = {}) {
+  const controls = new Arrivals<ControlLink>();
+  const datas = new Arrivals<[DataLink, string]>();
+  const { log, lines } = recordedLog();
+  const server = new LinkServer({
+    key: KEY,
+    log,
+    onControl: controls.push,
+    onData: (link, session) => datas.push([link, session]),
+    ...options,
+  });
+  const port = await server.start(0, HOST);
+  t.after(() => server.stop());
+  const to = { host: HOST, port, key: KEY, timeoutMs: 5000 };
+  return { server, port, to, controls, datas, lines };
+}
+
+async function controlPair(t: TestContext, heartbeat: ControlLinkOptions = {}) {
+  const { to, controls, ...rest } = await serve(t, { heartbeat });
+  const near = await dialControl({ ...to, heartbeat });
+  return { near, far: await controls.next(), to, ...rest };
+}
+
+async function dataPair(t: TestContext) {
+  const { to, datas, ...rest } = await serve(t);
+  const near = await dialData({ ...to, session: 'abc-1' });
+  const [far, session] = await datas.next();
+  return { near, far, session, to, datas, ...rest };
+}
+
+const closed = (link: ControlLink | DataLink): Promise<CloseReason> => new Promise((resolve) => link.onClose(resolve));
+
+const HELLO: Control<'hello'> = { t: 'hello', protocol: 1, id: '0123456789abcdef', name: 'desk', purpose: 'serve' };
+
+test('control messages go both ways, and both sides know each other', async (t) => {
+  const { near, far, port } = await controlPair(t);
+  assert.equal(near.remote, `127.0.0.1:${port}`);
+  assert.equal(far.remoteAddress, '127.0.0.1');
+  near.send(HELLO);
+  assert.deepEqual(await far.next(['hello'], 1000), HELLO);
+  const seen = new Arrivals<ControlMessage>();
+  near.onMessage(seen.push);
+  const answer = near.next(['ready', 'missing'], 1000);
+  far.send({ t: 'progress', stage: 'loading', done: 1, total: 2 });
+  far.send({ t: 'missing', indices: [3] });
+  assert.deepEqual(await answer, { t: 'missing', indices: [3] });
+  assert.deepEqual(await seen.next(), { t: 'progress', stage: 'loading', done: 1, total: 2 });
+});
+
+test('messages that came before anyone asked are kept in order', async (t) => {
+  const { near, far } = await controlPair(t);
+  far.send(HELLO);
+  far.send({ t: 'start' });
+  far.send({ t: 'unload' });
+  await near.next(['start'], 1000);
+  const seen: string[] = [];
+  await new Promise<void>((resolve) => {
+    near.onMessage(({ t: type }) => {
+      seen.push(type);
+      if (type === 'unload') resolve();
+    });
+  });
+  assert.deepEqual(seen, ['hello', 'unload']);
+});
+
+test('waiting ends by the other side’s error, by time, by the signal and by closing', async (t) => {
+  const { near, far } = await controlPair(t);
+  const refused = near.next(['ready'], 1000);
+  far.send({ t: 'error', code: 'out_of_memory', message: 'needs 9 GB', fatal: false });
+  await assert.rejects(refused, { code: 'out_of_memory', message: /needs 9 GB/ });
+  await assert.rejects(near.next(['ready'], 20), { code: 'device_unreachable', message: /ready within 20 ms/ });
+  const controller = new AbortController();
+  const cancelled = near.next(['ready'], 1000, controller.signal);
+  controller.abort();
+  await assert.rejects(cancelled, { code: 'cancelled' });
+  await assert.rejects(near.next(['ready'], 1000, controller.signal), { code: 'cancelled' });
+  const [ours, theirs] = [near.next(['ready'], 1000), far.next(['ready'], 1000)];
+  near.close();
+  await assert.rejects(ours, { code: 'cancelled' });
+  await assert.rejects(theirs, { code: 'device_lost' });
+  await assert.rejects(near.next(['ready'], 1000), { code: 'cancelled' });
+  await assert.rejects(far.next(['ready'], 1000), { code: 'device_lost' });
+});
+
+test('closing tells each side once, and what was sent before arrives', async (t) => {
+  const { near, far } = await controlPair(t);
+  const [nearClosed, farClosed] = [closed(near), closed(far)];
+  near.send({ t: 'unload' });
+  near.close();
+  near.close();
+  near.send({ t: 'start' });
+  assert.equal(await nearClosed, null);
+  assert.deepEqual(await far.next(['unload'], 1000), { t: 'unload' });
+  assert.equal((await farClosed)?.code, 'device_lost');
+  assert.equal(await closed(near), null);
+  assert.equal(near.closed, true);
+});
+
+test('a link survives a process that is too busy to hear for a while', async (t) => {
+  const heartbeat = { pingMs: 40, lostAfterMs: 160 };
+  const { near, far } = await controlPair(t, heartbeat);
+  let lost = false;
+  near.onClose(() => {
+    lost = true;
+  });
+  const busyUntil = Date.now() + 600;
+  while (Date.now() < busyUntil);
+  await new Promise((resolve) => setTimeout(resolve, 400));
+  assert.equal(lost, false);
+  assert.equal(far.closed, false);
+});
+
+test('a device that stops answering is lost within its time', async (t) => {
+  const { to } = await serve(t, { heartbeat: { pingMs: 60_000 } });
+  const raw = connectPlain(to.port, HOST);
+  t.after(() => raw.destroy());
+  // a relay that goes silent, as a device without power does
+  const sockets: Socket[] = [];
+  const relay = createServer((socket) => {
+    sockets.push(socket.on('error', () => {}));
+    socket.pipe(raw);
+    raw.pipe(socket);
+  });
+  raw.on('error', () => {});
+  relay.listen(0, HOST);
+  await once(relay, 'listening');
+  t.after(() => {
+    for (const socket of sockets) socket.destroy();
+    relay.close();
+  });
+  const port = (relay.address() as AddressInfo).port;
+  const link = await dialControl({ ...to, port, heartbeat: { pingMs: 50, lostAfterMs: 200 } });
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  assert.equal(link.closed, false);
+  const started = performance.now();
+  raw.unpipe();
+  sockets[0]?.unpipe();
+  const reason = await closed(link);
+  assert.equal(reason?.code, 'device_lost');
+  assert.match(reason?.message ?? '', /silent for \d+ ms/);
+  const took = performance.now() - started;
+  assert.ok(took > 120 && took < 2000, `${took} ms`);
+});
+
+test('frames arrive whole and in order, before and after someone listens', async (t) => {
+  const { near, far, session } = await dataPair(t);
+  assert.equal(session, 'abc-1');
+  const big = randomBytes(3_000_001);
+  near.send({ type: FRAME_TYPES.STEP, step: 7 });
+  near.send({ type: FRAME_TYPES.TILE, index: 2 }, big.subarray(0, 10), big.subarray(10));
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  const frames = new Arrivals<Frame>();
+  far.onFrame(frames.push);
+  const first = await frames.next();
+  assert.equal(first.header.step, 7);
+  assert.equal(first.payload.length, 0);
+  const second = await frames.next();
+  assert.equal(second.header.index, 2);
+  assert.equal(big.compare(second.payload), 0);
+  near.onFrame(frames.push);
+  far.send({ type: FRAME_TYPES.SUMS, layer: 3 }, Uint8Array.of(9));
+  const third = await frames.next();
+  assert.equal(third.header.layer, 3);
+  assert.deepEqual([...third.payload], [9]);
+});
+
+test('flow control: a sender can wait until its frames are out', async (t) => {
+  const { near, far } = await dataPair(t);
+  const chunk = new Uint8Array(4 << 20);
+  for (let i = 0; i < 8; i++) near.send({ type: FRAME_TYPES.TILE, index: i }, chunk);
+  assert.ok(near.bufferedAmount > 8 << 20, 'nobody reads yet');
+  let drained = false;
+  const waiting = near.drained(1 << 20).then(() => {
+    drained = true;
+  });
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  assert.equal(drained, false);
+  let received = 0;
+  far.onFrame(({ payload }) => {
+    received += payload.length;
+  });
+  await waiting;
+  assert.ok(near.bufferedAmount <= 1 << 20);
+  await near.drained(1 << 20);
+  near.send({ type: FRAME_TYPES.TILE }, chunk);
+  const failing = near.drained(0);
+  near.close();
+  await assert.rejects(failing, { code: 'cancelled' });
+  await assert.rejects(near.drained(0), { code: 'cancelled' });
+  await closed(far);
+  assert.equal(received, 9 * chunk.length);
+});
+
+test('another key is a mismatch that names where; the server goes on', async (t) => {
+  const { to, port, controls } = await serve(t);
+  const key = ClusterKey.generate();
+  await assert.rejects(dialControl({ ...to, key }), { code: 'key_mismatch', message: new RegExp(`127.0.0.1:${port}`) });
+  await assert.rejects(dialData({ ...to, key, session: 's' }), { code: 'key_mismatch' });
+  const link = await dialControl(to);
+  link.send(HELLO);
+  await (await controls.next()).next(['hello'], 1000);
+});
+
+test('nothing there, something else there, silence and cancelling', async (t) => {
+  const { server, to, port } = await serve(t);
+  await server.stop();
+  await assert.rejects(dialControl(to), { code: 'device_unreachable', message: new RegExp(`:${port} .*ECONNREFUSED`) });
+
+  const mute = createServer((socket) => void socket.on('error', () => {}));
+  const rude = createServer((socket) => void socket.on('error', () => {}).end('HTTP/1.1 400 Bad Request\r\n\r\n'));
+  const secure = (await import('node:tls')).createServer({ cert: CERTIFICATE, key: CERTIFICATE_KEY }, (socket) =>
+    socket.on('error', () => {}),
+  );
+  secure.on('tlsClientError', () => {});
+  const ports: number[] = [];
+  for (const each of [mute, rude, secure]) {
+    each.listen(0, HOST);
+    await once(each, 'listening');
+    ports.push((each.address() as AddressInfo).port);
+    t.after(() => each.close());
+  }
+  const [mutePort = 0, rudePort = 0, securePort = 0] = ports;
+  await assert.rejects(dialControl({ ...to, port: mutePort, timeoutMs: 60 }), {
+    code: 'device_unreachable',
+    message: /within 60 ms/,
+  });
+  const controller = new AbortController();
+  const dialling = dialControl({ ...to, port: mutePort, signal: controller.signal });
+  controller.abort();
+  await assert.rejects(dialling, { code: 'cancelled' });
+  await assert.rejects(dialControl({ ...to, port: mutePort, signal: controller.signal }), { code: 'cancelled' });
+  const elsewhere = { code: 'device_unreachable', message: /something else than Starling/ };
+  await assert.rejects(dialControl({ ...to, port: rudePort }), elsewhere);
+  await assert.rejects(dialControl({ ...to, port: securePort }), elsewhere);
+});
+
+test('unknown paths and malformed sessions are not found', async (t) => {
+  const { to } = await serve(t);
+  for (const session of ['', 'a/b', '../control', 'a b', 'x'.repeat(65)]) {
+    await assert.rejects(dialData({ ...to, session }), { code: 'device_unreachable', message: /status 404/ });
+  }
+});
+
+test('a plain request with the key is answered 404', async (t) => {
+  const { port } = await serve(t);
+  const socket = connect({ host: HOST, port, ...clientTls(KEY) });
+  socket.write('GET /control HTTP/1.1\r\nHost: x\r\n\r\n');
+  let answer = '';
+  socket.on('data', (data) => {
+    answer += data;
+  });
+  await once(socket, 'close');
+  assert.match(answer, /^HTTP\/1.1 404 /);
+});
+
+/** A WebSocket with the key that does not keep to our protocol. */
+async function stranger(t: TestContext, port: number, path: string): Promise<WebSocket> {
+  const webSocket = new WebSocket(`wss://${HOST}:${port}${path}`, clientTls(KEY));
+  webSocket.on('error', () => {});
+  t.after(() => webSocket.terminate());
+  await once(webSocket, 'open');
+  return webSocket;
+}
+
+test('what breaks the protocol closes that link with its code, and no other', async (t) => {
+  const { port, to, controls, datas } = await serve(t);
+  const healthy = await dialControl(to);
+  await controls.next();
+  const cases: [string, string | Buffer, string, number][] = [
+    ['/control', 'text', 'protocol_invalid_message', 1002],
+    ['/control', Buffer.from('c1', 'hex'), 'protocol_invalid_message', 1002],
+    ['/control', Buffer.alloc(MAX_CONTROL + 1), 'protocol_frame_too_long', 1009],
+    ['/data/s', 'text', 'protocol_invalid_message', 1002],
+    ['/data/s', Buffer.alloc(23), 'protocol_invalid_message', 1002],
+    ['/data/s', Buffer.alloc(24), 'protocol_unknown_frame', 1002],
+    [
+      '/data/s',
+      encodeFrame({ type: FRAME_TYPES.TILE }, [new Uint8Array(9)]).subarray(0, 30),
+      'protocol_invalid_message',
+      1002,
+    ],
+    ['/data/s', Buffer.alloc(MAX_FRAME + 25), 'protocol_frame_too_long', 1009],
+  ];
+  for (const [path, message, code, closeCode] of cases) {
+    const webSocket = await stranger(t, port, path);
+    let reason: Promise<CloseReason>;
+    if (path === '/control') {
+      reason = closed(await controls.next());
+    } else {
+      const [link] = await datas.next();
+      link.onFrame(() => assert.fail('a broken frame was delivered'));
+      reason = closed(link);
+    }
+    const theirs = once(webSocket, 'close');
+    webSocket.send(message);
+    assert.equal((await reason)?.code, code, `${path} ${code}`);
+    assert.equal((await theirs)[0], closeCode);
+  }
+  assert.equal(healthy.closed, false);
+});
+
+test('a listener that throws closes its link with the error', async (t) => {
+  const { near, far } = await dataPair(t);
+  far.onFrame(() => {
+    throw new TypeError('a bug');
+  });
+  near.send({ type: FRAME_TYPES.STEP });
+  const reason = await closed(far);
+  assert.equal(reason?.code, 'internal');
+  assert.equal(reason?.message, 'a bug');
+  assert.match((await closed(near))?.message ?? '', /\(internal\)/);
+});
+
+test('a flood of unasked messages closes the link', async (t) => {
+  const { near, far } = await controlPair(t);
+  for (let i = 0; i < 70; i++) near.send({ t: 'start' });
+  assert.equal((await closed(far))?.code, 'protocol_invalid_message');
+});
+
+test('a link that is cut is lost at both ends', async (t) => {
+  const { near, far, server } = await controlPair(t);
+  const both = [closed(near), closed(far)];
+  await server.stop();
+  for (const reason of await Promise.all(both)) assert.equal(reason?.code, 'device_lost');
+});
+
+test('connections and handshakes are limited', async (t) => {
+  const { to, port } = await serve(t, { maxConnections: 2, handshakeTimeoutMs: 200 });
+  // one sends nothing at all, one finishes the handshake and asks for nothing
+  const silent = connectPlain(port, HOST).on('error', () => {});
+  const idle = connect({ host: HOST, port, ...clientTls(KEY) }).on('error', () => {});
+  await once(idle, 'secureConnect');
+  await assert.rejects(dialControl(to), { code: 'device_unreachable' });
+  idle.resume();
+  await Promise.all([once(silent, 'close'), once(idle, 'close')]);
+  const link = await dialControl(to);
+  assert.equal(link.closed, false);
+});
+
+test('a taken port and a foreign address are told; stopping twice is fine', async (t) => {
+  const { port, server } = await serve(t);
+  const { log } = recordedLog();
+  const options = { key: KEY, log, onControl: () => {}, onData: () => {} };
+  const second = new LinkServer(options);
+  await assert.rejects(second.start(port, HOST), { code: 'address_in_use', message: new RegExp(`${port}`) });
+  await assert.rejects(second.start(0, '203.0.113.9'), { code: 'invalid_argument' });
+  await second.stop();
+  await server.stop();
+  await server.stop();
+});
+
+test('neither key nor text of it reaches the log', async (t) => {
+  const { to, lines } = await serve(t);
+  await assert.rejects(dialControl({ ...to, key: ClusterKey.generate() }), { code: 'key_mismatch' });
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  const text = lines.join('\n');
+  assert.match(text, /refused a connection without the key/);
+  assert.ok(!text.includes(KEY.toText().slice(13)) && !text.includes(KEY.psk().toString('hex')));
+});

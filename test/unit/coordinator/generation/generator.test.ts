@@ -1,0 +1,214 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import {
+  type EndEvent,
+  type GenerationEvent,
+  type GenerationRequest,
+  Generator,
+} from '../../../../coordinator/generation/generator.ts';
+import { GREEDY } from '../../../../coordinator/generation/sampler.ts';
+import type { LanguageModel } from '../../../../coordinator/language-model.ts';
+import { StarlingError } from '../../../../daemon/errors.ts';
+import { createLogger } from '../../../../daemon/log.ts';
+import { byteCodec, byteToken, FakeModel } from '../../../fixtures/fake-text-model.ts';
+
+const log = createLogger('silent', 'test');
+
+const REQUEST: GenerationRequest = {
+  promptTokens: [0, byteToken(65)],
+  maxTokens: null,
+  sampling: GREEDY,
+  stop: [],
+  logprobs: null,
+};
+
+function generatorFor(model: LanguageModel, now?: () => number): Generator {
+  return new Generator({ model, codec: byteCodec, log, ...(now === undefined ? {} : { now }) });
+}
+
+async function collect(
+  model: LanguageModel,
+  request: Partial<GenerationRequest> = {},
+): Promise<{ text: string; events: GenerationEvent[]; end: EndEvent }> {
+  const events: GenerationEvent[] = [];
+  for await (const event of generatorFor(model).generate({ ...REQUEST, ...request })) events.push(event);
+  const end = events.at(-1);
+  assert.equal(end?.type, 'end');
+  return { text: events.map(({ text }) => text).join(''), events, end: end as EndEvent };
+}
+
+const hasCode =
+  (code: string, pattern = /./) =>
+  (error: unknown) =>
+    error instanceof StarlingError && error.code === code && pattern.test(error.message);
+
+describe('Generator', () => {
+  it('generates until the end-of-generation token', async () => {
+    const model = new FakeModel({ reply: 'Hi!' });
+    const { text, events, end } = await collect(model);
+    assert.equal(text, 'Hi!');
+    assert.equal(end.finishReason, 'stop');
+    assert.deepEqual(end.usage, { promptTokens: 2, completionTokens: 3 });
+    assert.deepEqual(
+      events.map((event) => (event.type === 'token' ? event.token : 'end')),
+      [byteToken(72), byteToken(105), byteToken(33), 'end'],
+    );
+    assert.deepEqual([model.steps, model.openSequences], [4, 0]);
+  });
+
+  it('stops at the token limit without computing further', async () => {
+    const model = new FakeModel({ reply: 'Hello' });
+    const { text, end } = await collect(model, { maxTokens: 2 });
+    assert.equal(text, 'He');
+    assert.equal(end.finishReason, 'length');
+    assert.equal(model.steps, 2);
+    assert.equal((await collect(model, { maxTokens: 0 })).end.usage.completionTokens, 0);
+    assert.equal(model.openSequences, 0);
+  });
+
+  it('stops at the end of the context, after the token that fits no more', async () => {
+    const model = new FakeModel({ reply: 'Hello', contextLength: 4 });
+    const { text, end } = await collect(model);
+    // Two prompt positions and two of "He"; the third token is known but cannot be appended.
+    assert.equal(text, 'Hel');
+    assert.equal(end.finishReason, 'length');
+    const full = new FakeModel({ reply: 'Hello', contextLength: 2 });
+    assert.equal((await collect(full)).text, 'H');
+  });
+
+  it('cuts at stop strings, across tokens, and gives back what was no stop', async () => {
+    const cut = await collect(new FakeModel({ reply: 'one\nUser: two' }), { stop: ['\nUser:'] });
+    assert.equal(cut.text, 'one');
+    assert.equal(cut.end.finishReason, 'stop');
+    assert.equal(cut.end.usage.completionTokens, 9);
+    const uncut = await collect(new FakeModel({ reply: 'one\nUse' }), { stop: ['\nUser:'] });
+    assert.equal(uncut.text, 'one\nUse');
+    assert.equal(uncut.end.text, '\nUse');
+    assert.equal((await collect(new FakeModel({ reply: 'ab' }), { stop: ['abc'], maxTokens: 2 })).end.text, 'ab');
+  });
+
+  it('emits whole characters only', async () => {
+    const { text, events } = await collect(new FakeModel({ reply: 'a€😀' }));
+    assert.equal(text, 'a€😀');
+    assert.deepEqual(
+      events.map((event) => event.text),
+      ['a', '', '', '€', '', '', '', '😀', ''],
+    );
+    const broken = await collect(new FakeModel({ reply: 'a€' }), { maxTokens: 2 });
+    assert.equal(broken.text, 'a\ufffd');
+  });
+
+  it('adds log probabilities when asked', async () => {
+    const { events } = await collect(new FakeModel({ reply: 'A' }), { logprobs: 2 });
+    const [first] = events;
+    assert.ok(first?.type === 'token' && first.logprobs !== undefined);
+    assert.equal(first.logprobs.token, byteToken(65));
+    assert.equal(first.logprobs.top.length, 2);
+    assert.ok(first.logprobs.logprob <= 0 && first.logprobs.logprob > -1e-6);
+    const without = (await collect(new FakeModel({ reply: 'A' }))).events[0]!;
+    assert.equal('logprobs' in without, false);
+  });
+
+  it('draws the same for the same seed, keyed by the place in the sequence', async () => {
+    const random = { ...GREEDY, temperature: 1, seed: 5 };
+    const options = { sampling: random, maxTokens: 20, logprobs: null };
+    const tokens = async (request: Partial<GenerationRequest>): Promise<unknown[]> =>
+      (await collect(new FakeModel({ certainty: 0 }), request)).events.map(
+        (event) => event.type === 'token' && event.token,
+      );
+    const first = await tokens(options);
+    assert.deepEqual(await tokens(options), first);
+    assert.notDeepEqual(await tokens({ ...options, sampling: { ...random, seed: 6 } }), first);
+    // One more prompt token: the flat model then draws what it drew one place further on.
+    const shifted = await tokens({ ...options, promptTokens: [...REQUEST.promptTokens, byteToken(66)] });
+    assert.deepEqual(shifted.slice(0, 10), first.slice(1, 11));
+  });
+
+  it('penalises tokens by how often they were generated', async () => {
+    const repeated = new FakeModel({ reply: 'aaaa', certainty: 1 });
+    const { text } = await collect(repeated, { sampling: { ...GREEDY, presencePenalty: 2 }, maxTokens: 2 });
+    assert.equal(text[0], 'a');
+    assert.notEqual(text[1], 'a');
+  });
+
+  it('shows the logits of each step', async () => {
+    const seen: [number, number][] = [];
+    await collect(new FakeModel({ reply: 'ab' }), {
+      onLogits: (logits, step) => seen.push([step, logits.indexOf(30)]),
+    });
+    assert.deepEqual(seen, [
+      [0, byteToken(97)],
+      [1, byteToken(98)],
+      [2, 1],
+    ]);
+  });
+
+  it('refuses empty prompts and prompts beyond the context, with the numbers', async () => {
+    const model = new FakeModel({ contextLength: 8 });
+    await assert.rejects(
+      collect(model, { promptTokens: Array.from({ length: 9 }, () => 5) }),
+      hasCode('context_length_exceeded', /9 tokens.*holds 8/),
+    );
+    await assert.rejects(collect(model, { promptTokens: [] }), hasCode('context_length_exceeded', /0 tokens/));
+    assert.equal(model.opened, 0);
+  });
+
+  it('releases its sequence when the consumer leaves early', async () => {
+    const model = new FakeModel({ reply: 'Hello' });
+    for await (const event of generatorFor(model).generate(REQUEST)) {
+      assert.equal(model.openSequences, 1);
+      if (event.type === 'token') break;
+    }
+    assert.deepEqual([model.openSequences, model.steps], [0, 1]);
+  });
+
+  it('ends with `cancelled` within the step in which its signal aborts', async () => {
+    const abort = new AbortController();
+    const model = new FakeModel({
+      reply: 'Hello, world!',
+      beforeStep: (step) => {
+        if (step === 3) abort.abort();
+      },
+    });
+    await assert.rejects(async () => {
+      for await (const _ of generatorFor(model).generate(REQUEST, abort.signal));
+    }, hasCode('cancelled'));
+    assert.deepEqual([model.openSequences, model.steps], [0, 4]);
+    const before = model.opened;
+    await assert.rejects(generatorFor(model).generate(REQUEST, abort.signal).next(), hasCode('cancelled'));
+    assert.equal(model.opened, before);
+  });
+
+  it('ends with the reason of the signal where that is one of our errors', async () => {
+    const abort = new AbortController();
+    abort.abort(new StarlingError('device_lost', 'the desk computer is gone'));
+    await assert.rejects(generatorFor(new FakeModel()).generate(REQUEST, abort.signal).next(), hasCode('device_lost'));
+  });
+
+  it('passes on what the model throws, releases, and works again afterwards', async () => {
+    let isBroken = true;
+    const model = new FakeModel({
+      reply: 'ok',
+      beforeStep: (step) => {
+        if (isBroken && step === 1) throw new StarlingError('device_lost', 'the laptop is gone');
+      },
+    });
+    await assert.rejects(collect(model), hasCode('device_lost'));
+    assert.equal(model.openSequences, 0);
+    isBroken = false;
+    assert.equal((await collect(model)).text, 'ok');
+  });
+
+  it('measures waiting, prefill and decoding by its clock', async () => {
+    let clock = 0;
+    const advance = (step: number): void => {
+      clock += step === 0 ? 100 : 10;
+    };
+    const model = new FakeModel({ reply: 'ab', beforeStep: advance });
+    const events: GenerationEvent[] = [];
+    const generator = generatorFor(model, () => clock);
+    for await (const event of generator.generate({ ...REQUEST, queueMs: 7 })) events.push(event);
+    const end = events.at(-1) as EndEvent;
+    assert.deepEqual(end.timings, { queueMs: 7, prefillMs: 100, decodeMs: 20 });
+  });
+});

@@ -1,0 +1,118 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { GREEDY } from '../../../../coordinator/generation/sampler.ts';
+import { decodeTokens, encodePrompt, tokenText } from '../../../../coordinator/generation/text-codec.ts';
+import { type TextEvent, TextService, type TextSettings } from '../../../../coordinator/generation/text-service.ts';
+import { StarlingError } from '../../../../daemon/errors.ts';
+import { createLogger } from '../../../../daemon/log.ts';
+import { byteCodec, byteToken, FakeModel, plainTemplate } from '../../../fixtures/fake-text-model.ts';
+
+const SETTINGS: TextSettings = { maxTokens: null, sampling: GREEDY, stop: [], logprobs: null, choices: 1 };
+
+function serviceFor(model: FakeModel, queueLimit = 64): TextService {
+  return new TextService({
+    modelId: 'fake',
+    created: 1,
+    model,
+    codec: byteCodec,
+    template: plainTemplate,
+    log: createLogger('silent', 'test'),
+    queueLimit,
+  });
+}
+
+async function collect(events: AsyncIterable<TextEvent>): Promise<TextEvent[]> {
+  const all: TextEvent[] = [];
+  for await (const event of events) all.push(event);
+  return all;
+}
+
+function textOf(events: readonly TextEvent[], choice: number): string {
+  return events.map((event) => (event.type !== 'accepted' && event.choice === choice ? event.text : '')).join('');
+}
+
+const hasCode = (code: string) => (error: unknown) => error instanceof StarlingError && error.code === code;
+
+describe('prompt encoding', () => {
+  it('puts the beginning-of-text token once, also when the text has it', () => {
+    assert.deepEqual(encodePrompt(byteCodec, 'A'), [0, byteToken(65)]);
+    assert.deepEqual(encodePrompt(byteCodec, '<s>A'), [0, byteToken(65)]);
+    assert.deepEqual(encodePrompt({ ...byteCodec, encode: () => [5, 5] }, 'xx').length, 1);
+    const noBegin = { ...byteCodec, encode: (text: string) => Array.from(text, () => 5) };
+    assert.deepEqual(encodePrompt(noBegin, 'xx'), [5, 5]);
+  });
+
+  it('decodes runs and single tokens', () => {
+    const tokens = byteCodec.encode('a€', { addSpecial: true, parseSpecial: false });
+    assert.equal(decodeTokens(byteCodec, tokens), 'a€');
+    assert.equal(tokenText(byteCodec, tokens.at(-1)!), '\ufffd');
+  });
+});
+
+describe('TextService', () => {
+  it('answers a conversation', async () => {
+    const service = serviceFor(new FakeModel({ reply: 'Hi!' }));
+    const events = await collect(service.chat([{ role: 'user', content: 'Hello' }], SETTINGS));
+    // "<s>" and "user: Hello\nassistant: ".
+    assert.deepEqual(events[0], { type: 'accepted', promptTokens: 24 });
+    assert.equal(textOf(events, 0), 'Hi!');
+    assert.equal(events.at(-1)?.type, 'end');
+    assert.deepEqual(service.load, { waiting: 0, running: 0 });
+  });
+
+  it('answers several prompts several times, the first answer as if it were asked for alone', async () => {
+    const random = { ...SETTINGS, maxTokens: 12, sampling: { ...GREEDY, temperature: 1, seed: 3 } };
+    const service = serviceFor(new FakeModel({ certainty: 0 }));
+    const several = await collect(service.complete(['ab', [0, byteToken(65)]], { ...random, choices: 2 }));
+    const ends = several.filter((event) => event.type === 'end').map((event) => event.choice);
+    assert.deepEqual(ends, [0, 1, 2, 3]);
+    const alone = await collect(service.complete(['ab'], random));
+    assert.equal(textOf(several, 0), textOf(alone, 0));
+    assert.notEqual(textOf(several, 0), textOf(several, 1));
+  });
+
+  it('refuses bad prompts before they take a place', async () => {
+    const service = serviceFor(new FakeModel({ contextLength: 4 }));
+    await assert.rejects(collect(service.complete([[9999]], SETTINGS)), hasCode('invalid_request'));
+    await assert.rejects(collect(service.complete(['fine', 'too long'], SETTINGS)), hasCode('context_length_exceeded'));
+    await assert.rejects(
+      collect(service.chat([{ role: 'user', content: 'too long' }], SETTINGS)),
+      (error) => error instanceof StarlingError && error.param === 'messages',
+    );
+    assert.deepEqual(service.load, { waiting: 0, running: 0 });
+  });
+
+  it('goes on with the next request when one fails or leaves early', async () => {
+    let failures = 1;
+    const model = new FakeModel({
+      beforeStep: () => {
+        if (failures-- > 0) throw new StarlingError('device_lost', 'gone');
+      },
+    });
+    const service = serviceFor(model);
+    const failed = collect(service.complete(['a'], SETTINGS));
+    const leaving = (async () => {
+      for await (const event of service.complete(['a'], SETTINGS)) if (event.type === 'token') break;
+    })();
+    const fine = collect(service.complete(['a'], SETTINGS));
+    await assert.rejects(failed, hasCode('device_lost'));
+    await leaving;
+    assert.equal(textOf(await fine, 0), 'Hello, world!');
+    assert.deepEqual([service.load.running, model.openSequences], [0, 0]);
+  });
+
+  it('refuses waiting requests when it stops, and requests beyond the limit', async () => {
+    let open = (): void => {};
+    const gate = new Promise<void>((resolve) => {
+      open = resolve;
+    });
+    const service = serviceFor(new FakeModel({ beforeStep: () => gate }), 1);
+    const running = collect(service.complete(['a'], SETTINGS));
+    const waiting = collect(service.complete(['a'], SETTINGS));
+    await assert.rejects(collect(service.complete(['a'], SETTINGS)), hasCode('queue_full'));
+    service.stop();
+    await assert.rejects(waiting, hasCode('cancelled'));
+    open();
+    assert.equal(textOf(await running, 0), 'Hello, world!');
+  });
+});

@@ -1,0 +1,270 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { openGguf } from '../../../../coordinator/model/gguf/reader.ts';
+import { readModelSpec } from '../../../../coordinator/model/model-spec.ts';
+import type { ModelSpec } from '../../../../coordinator/model/spec.ts';
+import { type GgufMetadata, type GgufTensor, type GgufValue, writeGguf } from '../../../../scripts/gguf-writer.ts';
+import { MINIMAL_METADATA, minimalTensors, patternTensor, starlingError } from '../../../fixtures/gguf.ts';
+import { sharedData } from '../../../fixtures/shared-data.ts';
+
+const u32 = (value: number): GgufValue => ({ type: 'uint32', value });
+const f32 = (value: number): GgufValue => ({ type: 'float32', value });
+const string = (value: string): GgufValue => ({ type: 'string', value });
+
+/** A fill that repeats one f32. */
+const constant = (name: string, dims: readonly number[], value: number): GgufTensor => ({
+  name,
+  type: 'F32',
+  dims,
+  fill: (into) => new Float32Array(into.buffer, into.byteOffset, into.length / 4).fill(value),
+});
+
+describe('readModelSpec', () => {
+  let folder = '';
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'starling-spec-'));
+  });
+  after(() => rm(folder, { recursive: true }));
+
+  /** The spec of the minimal model after changing metadata (null removes a key) and tensors. */
+  async function specOf(
+    changes: Readonly<Record<string, GgufValue | null>> = {},
+    tensors: readonly GgufTensor[] = minimalTensors(),
+  ): Promise<ModelSpec> {
+    const metadata: Record<string, GgufValue> = { ...MINIMAL_METADATA };
+    for (const [key, value] of Object.entries(changes)) {
+      if (value === null) delete metadata[key];
+      else metadata[key] = value;
+    }
+    const path = join(folder, 'model.gguf');
+    await writeGguf(path, { metadata: metadata satisfies GgufMetadata, tensors });
+    return specAt(path);
+  }
+
+  it('reads hyperparameters, defaults and tensors', async () => {
+    const spec = await specOf();
+    const { embedding, outputNorm, head, layers, ...rest } = spec;
+    assert.deepEqual(rest, {
+      architecture: 'llama',
+      name: 'minimal',
+      dim: 32,
+      heads: 2,
+      kvHeads: 1,
+      headDim: 16,
+      ffDim: 32,
+      vocabSize: 3,
+      contextLength: 64,
+      rmsEps: 0.5,
+      rope: { dims: 16, base: 10_000, linearFactor: 1, factors: null },
+    });
+    assert.equal(head, embedding);
+    assert.equal(outputNorm.name, 'output_norm.weight');
+    assert.equal(layers.length, 1);
+    assert.deepEqual(
+      Object.values(layers[0] ?? {}).map((tensor) => tensor.name),
+      ['attn_norm', 'ffn_norm', 'attn_q', 'attn_k', 'attn_v', 'attn_output', 'ffn_gate', 'ffn_up', 'ffn_down'].map(
+        (part) => `blk.0.${part}.weight`,
+      ),
+    );
+  });
+
+  it('takes every format that is computed', async () => {
+    for (const format of ['F32', 'F16', 'BF16', 'Q8_0', 'Q4_0']) {
+      const spec = await specOf({}, minimalTensors(format));
+      assert.equal(spec.embedding.type, format);
+      assert.equal(spec.layers[0]?.down.type, format);
+    }
+  });
+
+  it('takes a head of its own, and as many key/value heads as query heads by default', async () => {
+    const tensors = [
+      ...minimalTensors().filter((tensor) => !/attn_[kv]\./.test(tensor.name)),
+      patternTensor('blk.0.attn_k.weight', 'F32', [32, 32]),
+      patternTensor('blk.0.attn_v.weight', 'F32', [32, 32]),
+      patternTensor('output.weight', 'F16', [32, 3]),
+    ];
+    const spec = await specOf({ 'llama.attention.head_count_kv': null }, tensors);
+    assert.equal(spec.kvHeads, 2);
+    assert.equal(spec.head.name, 'output.weight');
+    assert.equal(spec.head.type, 'F16');
+  });
+
+  it('takes a head size that is not dim / heads', async () => {
+    const tensors = [
+      ...minimalTensors().filter((tensor) => !/attn_(q|output|k|v)\./.test(tensor.name)),
+      patternTensor('blk.0.attn_q.weight', 'F32', [32, 48]),
+      patternTensor('blk.0.attn_k.weight', 'F32', [32, 24]),
+      patternTensor('blk.0.attn_v.weight', 'F32', [32, 24]),
+      patternTensor('blk.0.attn_output.weight', 'F32', [48, 32]),
+    ];
+    const spec = await specOf(
+      { 'llama.attention.key_length': u32(24), 'llama.attention.value_length': u32(24) },
+      tensors,
+    );
+    assert.equal(spec.headDim, 24);
+    assert.equal(spec.rope.dims, 24);
+  });
+
+  it('reads rope: linear scaling, part of a head, factors', async () => {
+    const linear = await specOf({
+      'llama.rope.scaling.type': string('linear'),
+      'llama.rope.scaling.factor': f32(4),
+      'llama.rope.freq_base': f32(5e5),
+      'llama.rope.dimension_count': u32(8),
+    });
+    assert.deepEqual(linear.rope, { dims: 8, base: 5e5, linearFactor: 4, factors: null });
+    const legacy = await specOf({ 'llama.rope.scale_linear': f32(2) });
+    assert.equal(legacy.rope.linearFactor, 2);
+    const factors = await specOf({ 'llama.rope.scaling.type': string('none') }, [
+      ...minimalTensors(),
+      constant('rope_freqs.weight', [8], 32),
+    ]);
+    assert.deepEqual(factors.rope.factors, new Float32Array(8).fill(32));
+  });
+
+  it('ignores rotation tables of old conversions', async () => {
+    await specOf({}, [...minimalTensors(), patternTensor('blk.0.attn_rot_embd', 'F32', [8])]);
+  });
+
+  const metadataErrors: readonly [name: string, key: string, value: GgufValue | null, code: string, text: string][] = [
+    ['another architecture', 'general.architecture', string('qwen3'), 'model_unsupported_architecture', 'qwen3'],
+    ['no architecture', 'general.architecture', null, 'model_invalid', 'missing'],
+    ['a mixture of experts', 'llama.expert_count', u32(8), 'model_unsupported_architecture', '8 experts'],
+    ['no layers', 'llama.block_count', u32(0), 'model_invalid', 'is 0'],
+    ['too many layers', 'llama.block_count', u32(1025), 'model_invalid', 'is 1025'],
+    ['a fraction of layers', 'llama.block_count', f32(1.5), 'model_invalid', 'is 1.5'],
+    ['layers as text', 'llama.block_count', string('1'), 'model_invalid', 'is a string'],
+    ['a small dim', 'llama.embedding_length', u32(4), 'model_invalid', 'is 4'],
+    ['a large dim', 'llama.embedding_length', u32(65_537), 'model_invalid', 'is 65537'],
+    ['no heads', 'llama.attention.head_count', u32(0), 'model_invalid', 'is 0'],
+    ['heads that do not divide dim', 'llama.attention.head_count', u32(3), 'model_invalid', 'is 10.66'],
+    ['more key/value heads', 'llama.attention.head_count_kv', u32(3), 'model_invalid', 'is 3'],
+    ['a head size of 12', 'llama.attention.key_length', u32(12), 'model_invalid', 'multiple of 8'],
+    ['a head size of 520', 'llama.attention.key_length', u32(520), 'model_invalid', 'multiple of 8'],
+    ['another value length', 'llama.attention.value_length', u32(8), 'model_invalid', 'only equal'],
+    ['no feed-forward', 'llama.feed_forward_length', null, 'model_invalid', 'missing'],
+    ['no context', 'llama.context_length', u32(0), 'model_invalid', 'is 0'],
+    ['an epsilon of 0', 'llama.attention.layer_norm_rms_epsilon', f32(0), 'model_invalid', 'is 0'],
+    ['an epsilon that is no number', 'llama.attention.layer_norm_rms_epsilon', f32(Number.NaN), 'model_invalid', 'NaN'],
+    ['yarn', 'llama.rope.scaling.type', string('yarn'), 'model_invalid', 'not supported yet'],
+    ['an odd rotation', 'llama.rope.dimension_count', u32(7), 'model_invalid', 'even'],
+    ['too wide a rotation', 'llama.rope.dimension_count', u32(18), 'model_invalid', 'is 18'],
+    ['a base of 0', 'llama.rope.freq_base', f32(0), 'model_invalid', 'positive'],
+    ['an infinite base', 'llama.rope.freq_base', f32(Infinity), 'model_invalid', 'Infinity'],
+    ['no causal mask', 'llama.attention.causal', { type: 'bool', value: false }, 'model_invalid', 'is false'],
+    ['another attention scale', 'llama.attention.scale', f32(0.5), 'model_invalid', 'is 0.5'],
+    [
+      'another vocabulary',
+      'tokenizer.ggml.tokens',
+      { type: 'array', of: 'string', value: ['a'] },
+      'model_invalid',
+      '1 tokens',
+    ],
+  ];
+  for (const [name, key, value, code, text] of metadataErrors) {
+    it(`refuses ${name}`, async () => {
+      await assert.rejects(
+        specOf({ [key]: value }),
+        starlingError(code, 'model.gguf', key.split('.').at(-1) ?? '', text),
+      );
+    });
+  }
+
+  it('refuses heads that key/value heads do not divide', async () => {
+    const changes = { 'llama.attention.head_count': u32(4), 'llama.attention.head_count_kv': u32(3) };
+    await assert.rejects(specOf(changes), starlingError('model_invalid', 'head_count_kv', 'divide'));
+  });
+
+  const replaced = (name: string, ...tensors: readonly GgufTensor[]) => [
+    ...minimalTensors().filter((tensor) => tensor.name !== name),
+    ...tensors,
+  ];
+  for (const { name } of minimalTensors()) {
+    it(`refuses a model without ${name}, or with another shape of it`, async () => {
+      await assert.rejects(specOf({}, replaced(name)), starlingError('model_invalid', name, 'missing'));
+      const other = patternTensor(name, 'F32', [64, 5]);
+      await assert.rejects(specOf({}, replaced(name, other)), starlingError('model_invalid', name, '[64, 5]'));
+    });
+  }
+
+  it('refuses weights of a type that is not computed yet, and norms that are not F32', async () => {
+    const name = 'blk.0.ffn_up.weight';
+    const q5 = replaced(name, patternTensor(name, 'Q5_0', [32, 32]));
+    await assert.rejects(
+      specOf({}, q5),
+      starlingError('model_unsupported_tensor_type', name, 'Q5_0', 'F32, F16, BF16, Q8_0, Q4_0'),
+    );
+    const norm = 'blk.0.attn_norm.weight';
+    const f16 = replaced(norm, patternTensor(norm, 'F16', [32]));
+    await assert.rejects(specOf({}, f16), starlingError('model_invalid', norm, 'F16', 'F32'));
+  });
+
+  it('refuses tensors that it would not use', async () => {
+    for (const name of ['blk.0.attn_q.bias', 'blk.1.attn_norm.weight', 'blk.0.attn_q_norm.weight', 'cls.weight']) {
+      const tensors = [...minimalTensors(), patternTensor(name, 'F32', [32])];
+      await assert.rejects(specOf({}, tensors), starlingError('model_invalid', name, 'not supported'));
+    }
+  });
+
+  it('refuses rope factors that are not positive numbers', async () => {
+    for (const bad of [0, -1, Number.NaN, Infinity]) {
+      const tensors = [...minimalTensors(), constant('rope_freqs.weight', [8], bad)];
+      await assert.rejects(specOf({}, tensors), starlingError('model_invalid', 'rope_freqs.weight'));
+    }
+    const short = [...minimalTensors(), constant('rope_freqs.weight', [4], 1)];
+    await assert.rejects(specOf({}, short), starlingError('model_invalid', 'rope_freqs.weight', '[4]', '[8]'));
+  });
+});
+
+describe('readModelSpec on real files', () => {
+  const skip = (path: string | null) => ({ skip: path === null && 'shared data is not here' });
+
+  const stories = sharedData('models/stories260K.gguf');
+  it('reads stories260K', skip(stories), async () => {
+    if (stories === null) return;
+    const spec = await specAt(stories);
+    assert.deepEqual(
+      [spec.layers.length, spec.dim, spec.heads, spec.kvHeads, spec.headDim, spec.ffDim, spec.vocabSize],
+      [5, 64, 8, 4, 8, 172, 512],
+    );
+    assert.equal(spec.rmsEps, Math.fround(1e-5));
+  });
+
+  for (const quant of ['f32', 'f16', 'bf16', 'q8_0']) {
+    const path = sharedData(`models/tiny-chat-${quant}.gguf`);
+    it(`reads tiny-chat-${quant}`, skip(path), async () => {
+      if (path === null) return;
+      const spec = await specAt(path);
+      assert.deepEqual(
+        [spec.layers.length, spec.dim, spec.heads, spec.kvHeads, spec.headDim, spec.ffDim, spec.vocabSize],
+        [4, 256, 8, 4, 32, 768, 640],
+      );
+      assert.equal(spec.head, spec.embedding);
+      assert.equal(spec.layers[3]?.down.type, quant.toUpperCase());
+    });
+  }
+
+  const mixed = sharedData('models/tiny-chat-q4_k_m.gguf');
+  it('names the tensor type that is missing', skip(mixed), async () => {
+    if (mixed === null) return;
+    await assert.rejects(specAt(mixed), starlingError('model_unsupported_tensor_type', mixed, 'Q6_K'));
+  });
+
+  const bpe = sharedData('tokenizers/llama-spm.gguf');
+  it('says that a vocabulary is no model', skip(bpe), async () => {
+    if (bpe === null) return;
+    await assert.rejects(specAt(bpe), starlingError('model_invalid', 'token_embd.weight', 'missing'));
+  });
+});
+
+async function specAt(path: string): Promise<ModelSpec> {
+  const model = await openGguf(path);
+  try {
+    return await readModelSpec(model);
+  } finally {
+    await model.close();
+  }
+}

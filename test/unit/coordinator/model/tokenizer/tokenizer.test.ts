@@ -1,0 +1,97 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { SpecialTokens } from '../../../../../coordinator/model/tokenizer/special-tokens.ts';
+import { createTokenizer } from '../../../../../coordinator/model/tokenizer/tokenizer.ts';
+import { StarlingError } from '../../../../../daemon/errors.ts';
+import { vocabularyOf } from '../../../../fixtures/vocabularies.ts';
+
+const tokens = ['a', 'Ġ', '<', '<|user|>', '<|end|>', '<tool>', '<|pad|>', '<|im_end|>', 'Ã', '©', '', '�'];
+const types = Int32Array.of(1, 1, 1, 3, 3, 4, 5, 1, 1, 1, 1, 2);
+const tokenizer = createTokenizer(
+  vocabularyOf({ model: 'gpt2', tokens, types, eos: 4, bos: 3, addBos: true, addEos: true }),
+);
+
+test('control tokens are recognised on request only, user-defined ones always', () => {
+  const text = 'a<|user|><tool>a';
+  assert.deepEqual(tokenizer.encode(text, { addSpecial: false, parseSpecial: true }), [0, 3, 5, 0]);
+  assert.deepEqual(tokenizer.encode(text, { addSpecial: false, parseSpecial: false }), [0, 2, 5, 0]);
+  assert.deepEqual(tokenizer.encode('a', { addSpecial: true, parseSpecial: false }), [3, 0, 4]);
+  assert.deepEqual(tokenizer.encode('', { addSpecial: true, parseSpecial: false }), [3, 4]);
+});
+
+test('lone surrogates are U+FFFD', () => {
+  const replaced = tokenizer.encode('a\ufffda', { addSpecial: false, parseSpecial: true });
+  assert.deepEqual(replaced, [0, 11, 0]);
+  assert.deepEqual(tokenizer.encode('a\ud83da', { addSpecial: false, parseSpecial: true }), replaced);
+  assert.deepEqual(tokenizer.encode('a\udc00a', { addSpecial: false, parseSpecial: true }), replaced);
+});
+
+test('pieces are bytes; control and unused tokens are empty', () => {
+  const piece = (id: number, special?: boolean) => Buffer.from(tokenizer.pieceBytes(id, special)).toString('latin1');
+  assert.equal(piece(1), ' ');
+  assert.equal(piece(8), '\u00c3');
+  assert.equal(piece(9), '\u00a9');
+  assert.equal(piece(3), '');
+  assert.equal(piece(3, true), '<|user|>');
+  assert.equal(piece(5), '<tool>');
+  assert.equal(piece(6), '');
+  for (const outside of [-1, 12, 0.5, Number.NaN]) assert.equal(piece(outside), '');
+});
+
+test('SentencePiece pieces: marks are spaces, byte tokens bytes', () => {
+  const spm = createTokenizer(
+    vocabularyOf({
+      model: 'llama',
+      tokens: ['<unk>', '▁a▁b', '<0xE2>', 'x▁'],
+      types: Int32Array.of(2, 1, 6, 4),
+      unk: 0,
+    }),
+  );
+  assert.deepEqual([...spm.pieceBytes(1)], [...Buffer.from(' a b')]);
+  assert.deepEqual([...spm.pieceBytes(2)], [0xe2]);
+  assert.deepEqual([...spm.pieceBytes(3)], [...Buffer.from('x▁')]);
+  assert.equal(spm.pieceBytes(0).length, 0);
+});
+
+test('ends of generation: eos and the well-known names, which are control tokens whatever the file says', () => {
+  const ends = tokens.map((_, id) => id).filter((id) => tokenizer.isEndOfGeneration(id));
+  assert.deepEqual(ends, [4, 7]);
+  assert.equal(tokenizer.isControl(7), true);
+  assert.equal(tokenizer.pieceBytes(7).length, 0);
+  const other = createTokenizer(vocabularyOf({ model: 'gpt2', tokens: ['a', 'b', 'c', 'd'], eos: 0, eot: 1, eom: 3 }));
+  assert.deepEqual(
+    [0, 1, 2, 3].filter((id) => other.isEndOfGeneration(id)),
+    [0, 1, 3],
+  );
+});
+
+test('bos, eos and lookups by text', () => {
+  assert.deepEqual(tokenizer.bos, { id: 3, text: '<|user|>' });
+  assert.deepEqual(tokenizer.eos, { id: 4, text: '<|end|>' });
+  assert.equal(tokenizer.tokenId('<tool>'), 5);
+  assert.equal(tokenizer.tokenId(''), null);
+  assert.equal(tokenizer.tokenId('nothing'), null);
+  assert.equal(tokenizer.vocabSize, 12);
+});
+
+test('of overlapping special tokens the longest claims its places first', () => {
+  const special = new SpecialTokens([
+    { id: 1, text: 'ab' },
+    { id: 2, text: 'bcd' },
+    { id: 3, text: 'aa' },
+  ]);
+  assert.deepEqual(special.partition('abcd'), ['a', 2]);
+  assert.deepEqual(special.partition('abab-aaaa-a'), [1, 1, '-', 3, 3, '-a']);
+  assert.deepEqual(special.partition('bcdbcd'), [2, 2]);
+  assert.deepEqual(special.partition('xaaab'), ['x', 3, 1]);
+  assert.deepEqual(special.partition('none'), ['none']);
+  assert.deepEqual(special.partition(''), []);
+});
+
+test('a special token of absurd length is refused', () => {
+  assert.throws(
+    () => new SpecialTokens([{ id: 9, text: 'x'.repeat(1025) }]),
+    (error: unknown) =>
+      error instanceof StarlingError && error.code === 'model_invalid' && /token 9 /.test(error.message),
+  );
+});

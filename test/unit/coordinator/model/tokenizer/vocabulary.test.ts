@@ -1,0 +1,116 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { readVocabulary, type VocabularyMetadata } from '../../../../../coordinator/model/tokenizer/vocabulary.ts';
+import { StarlingError } from '../../../../../daemon/errors.ts';
+
+const P = 'tokenizer.ggml.';
+
+function metadata(values: Record<string, unknown>): VocabularyMetadata {
+  const get = <T>(key: string): T => {
+    if (!(key in values)) throw new StarlingError('model_invalid', `${key} is missing`);
+    return values[key] as T;
+  };
+  return { has: (key) => key in values, string: get, strings: get, number: get, numbers: get, boolean: get };
+}
+
+const spm = {
+  [`${P}model`]: 'llama',
+  [`${P}tokens`]: ['<unk>', '<s>', '</s>', '▁a'],
+  [`${P}scores`]: [0, 0, 0, -1],
+  [`${P}token_type`]: [2, 3, 3, 1],
+};
+const bpe = {
+  [`${P}model`]: 'gpt2',
+  [`${P}pre`]: 'qwen2',
+  [`${P}tokens`]: ['a', 'b', 'ab', '<|x|>'],
+  [`${P}merges`]: ['a b'],
+};
+
+function without(values: Record<string, unknown>, name: string): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(values).filter(([key]) => key !== P + name));
+}
+
+function refuses(values: Record<string, unknown>, code: string, message: RegExp): void {
+  assert.throws(
+    () => readVocabulary(metadata(values)),
+    (error: unknown) => error instanceof StarlingError && error.code === code && message.test(error.message),
+  );
+}
+
+test('a SentencePiece file without ids and flags gets the usual ones', () => {
+  const vocabulary = readVocabulary(metadata(spm));
+  assert.deepEqual(
+    { ...vocabulary, tokens: vocabulary.tokens.length, scores: [...(vocabulary.scores ?? [])] },
+    {
+      model: 'llama',
+      pre: 'none',
+      tokens: 4,
+      scores: [0, 0, 0, -1],
+      types: Int32Array.of(2, 3, 3, 1),
+      merges: [],
+      bos: 1,
+      eos: 2,
+      unk: 0,
+      eot: null,
+      eom: null,
+      addBos: true,
+      addEos: false,
+      addSpacePrefix: true,
+      warning: null,
+    },
+  );
+});
+
+test('a byte-level file states its ids; 2^32-1 is none', () => {
+  const vocabulary = readVocabulary(
+    metadata({ ...bpe, [`${P}bos_token_id`]: 0xffffffff, [`${P}eos_token_id`]: 3, [`${P}eot_token_id`]: 2 }),
+  );
+  assert.equal(vocabulary.bos, null);
+  assert.equal(vocabulary.eos, 3);
+  assert.equal(vocabulary.eot, 2);
+  assert.equal(vocabulary.addBos, false);
+  assert.equal(vocabulary.addSpacePrefix, false);
+  assert.equal(vocabulary.pre, 'qwen2');
+});
+
+test('Llama 3 vocabularies add BOS unless told otherwise, under each of their names', () => {
+  for (const pre of ['llama-bpe', 'llama3', 'llama-v3']) {
+    const vocabulary = readVocabulary(metadata({ ...bpe, [`${P}pre`]: pre, [`${P}bos_token_id`]: 3 }));
+    assert.equal(vocabulary.pre, 'llama-bpe');
+    assert.equal(vocabulary.addBos, true);
+  }
+  assert.equal(readVocabulary(metadata({ ...bpe, [`${P}pre`]: 'llama3', [`${P}add_bos_token`]: false })).addBos, false);
+});
+
+test('a missing pre-tokenizer is GPT-2 with a warning', () => {
+  for (const values of [without(bpe, 'pre'), { ...bpe, [`${P}pre`]: 'default' }]) {
+    const vocabulary = readVocabulary(metadata(values));
+    assert.equal(vocabulary.pre, 'gpt-2');
+    assert.match(vocabulary.warning ?? '', /does not say how its tokenizer cuts text/);
+  }
+});
+
+test('kinds that are not supported are named, with those that are', () => {
+  refuses({ ...bpe, [`${P}model`]: 'bert' }, 'model_unsupported_tokenizer', /'bert'.*'llama'.*'gpt2'/);
+  refuses({ ...bpe, [`${P}pre`]: 'tekken' }, 'model_unsupported_tokenizer', /'tekken'.*gpt-2, llama-bpe/);
+  refuses({ ...bpe, [`${P}pre`]: 'x\u001b[2J' }, 'model_unsupported_tokenizer', /'x\?\[2J'/);
+});
+
+test('contradictions are refused', () => {
+  refuses(without(spm, 'model'), 'model_invalid', /tokenizer\.ggml\.model is missing/);
+  refuses(without(spm, 'tokens'), 'model_invalid', /tokens is missing/);
+  refuses({ ...spm, [`${P}tokens`]: [] }, 'model_invalid', /has 0 entries/);
+  refuses({ ...bpe, [`${P}tokens`]: ['a', 'x'.repeat(5000)] }, 'model_invalid', /entry 1 is longer/);
+  refuses(without(spm, 'scores'), 'model_invalid', /scores is missing/);
+  refuses({ ...spm, [`${P}scores`]: [0] }, 'model_invalid', /1 entries for 4 tokens/);
+  refuses({ ...spm, [`${P}scores`]: [0, 0, Number.NaN, 0] }, 'model_invalid', /entry 2 is not a finite/);
+  refuses({ ...spm, [`${P}token_type`]: [1] }, 'model_invalid', /token_type has 1 entries for 4/);
+  refuses(without(bpe, 'merges'), 'model_invalid', /merges is missing/);
+  for (const merge of ['ab', 'a ', ' a', '']) {
+    refuses({ ...bpe, [`${P}merges`]: ['a b', merge] }, 'model_invalid', /entry 1 .*two pieces/);
+  }
+  refuses({ ...bpe, [`${P}eos_token_id`]: 4 }, 'model_invalid', /eos_token_id is 4, but there are 4 tokens/);
+  refuses({ ...bpe, [`${P}bos_token_id`]: 0.5 }, 'model_invalid', /bos_token_id is 0.5/);
+  refuses({ ...bpe, [`${P}add_bos_token`]: true }, 'model_invalid', /bos_token_id is missing/);
+  refuses({ ...bpe, [`${P}add_eos_token`]: true }, 'model_invalid', /eos_token_id is missing/);
+});

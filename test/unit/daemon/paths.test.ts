@@ -1,0 +1,34 @@
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { test } from 'node:test';
+import { homePaths, packageRoot } from '../../../daemon/paths.ts';
+
+test('STARLING_HOME decides where everything is', () => {
+  assert.deepEqual(homePaths({ STARLING_HOME: '/srv/st', XDG_DATA_HOME: '/x' }, 'linux', '/home/u'), {
+    home: '/srv/st',
+    config: '/srv/st/config.json',
+    keyFile: '/srv/st/cluster.key',
+    identityFile: '/srv/st/identity.json',
+    runFile: '/srv/st/run.json',
+    storeDir: '/srv/st/tiles',
+    modelsDir: '/srv/st/models',
+    logFile: '/srv/st/daemon.log',
+  });
+  assert.equal(homePaths({ STARLING_HOME: 'here' }, 'linux', '/home/u').home, resolve('here'));
+});
+
+test('without it, the platform decides', () => {
+  assert.equal(homePaths({ XDG_DATA_HOME: '/x' }, 'linux', '/home/u').home, '/x/starling');
+  assert.equal(homePaths({ XDG_DATA_HOME: 'relative' }, 'linux', '/home/u').home, '/home/u/.local/share/starling');
+  assert.equal(homePaths({ STARLING_HOME: '' }, 'linux', '/home/u').home, '/home/u/.local/share/starling');
+  assert.equal(homePaths({}, 'darwin', '/Users/u').home, '/Users/u/Library/Application Support/starling');
+  assert.equal(homePaths({}, 'win32', 'C:\\Users\\u').keyFile, 'C:\\Users\\u\\AppData\\Local\\starling\\cluster.key');
+  assert.equal(homePaths({ LOCALAPPDATA: 'D:\\data' }, 'win32', 'C:\\Users\\u').home, 'D:\\data\\starling');
+});
+
+test('the package root holds the package.json of starling', () => {
+  const file = join(packageRoot(), 'package.json');
+  assert.ok(existsSync(file));
+  assert.equal(JSON.parse(readFileSync(file, 'utf8')).name, 'starling');
+});

@@ -1,0 +1,45 @@
+import { BLOCK } from '../../../kernels/formats.ts';
+import { testCompliance, testPairs } from '../../fixtures/compliance.ts';
+import { type MatmulShape, matmulCase } from '../../fixtures/compute-cases.ts';
+import { FORMATS } from '../../fixtures/kernel-cases.ts';
+import { FINITE_STYLES, STYLES } from '../../fixtures/kernel-values.ts';
+import { Random } from '../../fixtures/random.ts';
+
+const ROWS = [1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 33, 64];
+const COLS = [32, 64, 96, 352, 2048];
+const OUT_ROWS = [8, 16, 24, 32, 40, 48, 56, 64, 72];
+
+for (const format of FORMATS) {
+  testCompliance(`matmul of ${format}, every row count with every column count`, function* () {
+    let turn = 0;
+    for (const rows of ROWS) {
+      for (const cols of COLS) {
+        const outRows = OUT_ROWS[turn++ % OUT_ROWS.length]!;
+        yield matmulCase(new Random(turn), { format, rows, cols, outRows, style: 'normal', xStyle: 'normal' });
+      }
+    }
+  });
+
+  testCompliance(`matmul of ${format}, extreme values`, function* () {
+    let seed = 0;
+    for (const style of STYLES) {
+      for (const xStyle of STYLES) {
+        for (const rows of [1, 3, 8]) {
+          yield matmulCase(new Random(seed++), { format, rows, cols: 3 * BLOCK, outRows: 16, style, xStyle });
+        }
+      }
+    }
+  });
+
+  testPairs(`a row of ${format} has the same product alone as in a batch`, function* () {
+    let seed = 0;
+    for (const rows of [2, 7, 16, 64]) {
+      for (const style of FINITE_STYLES) {
+        const shape: MatmulShape = { format, rows, cols: 160, outRows: 24, style, xStyle: style };
+        const batch = matmulCase(new Random(seed), shape);
+        yield [batch, matmulCase(new Random(seed), { ...shape, rowByRow: true })];
+        seed++;
+      }
+    }
+  });
+}
