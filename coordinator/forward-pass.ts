@@ -1,5 +1,5 @@
-import { PHASE, type EngineSpec, inputFormat, MAX_ROWS, pagesFor } from '../daemon/engine/engine-spec.ts';
 import type { Engine } from '../daemon/engine/engine.ts';
+import { type EngineSpec, inputFormat, MAX_ROWS, PHASE, pagesFor } from '../daemon/engine/engine-spec.ts';
 import type { Step } from '../daemon/engine/step.ts';
 import { StarlingError } from '../daemon/errors.ts';
 import { f32View } from '../kernels/arena.ts';
@@ -64,13 +64,19 @@ export class ForwardPass implements LanguageModel {
    * @param pages the sequence's KV pages, enough for all rows
    * @returns logits after the last row (vocabSize), valid until the next step
    */
-  async step(tokens: readonly number[], position: number, pages: Uint32Array, signal?: AbortSignal): Promise<Float32Array> {
+  async step(
+    tokens: readonly number[],
+    position: number,
+    pages: Uint32Array,
+    signal?: AbortSignal,
+  ): Promise<Float32Array> {
     const rows = tokens.length;
     await this.#embed(tokens);
     this.#star.beginStep(this.#stepOf(rows, position, pages));
     for (let layer = 0; layer < this.#model.layers.length; layer++) {
       for (const phase of [PHASE.attention, PHASE.ffn]) {
-        if (signal?.aborted) throw new StarlingError('cancelled', 'the request was cancelled', { cause: signal.reason });
+        if (signal?.aborted)
+          throw new StarlingError('cancelled', 'the request was cancelled', { cause: signal.reason });
         const format = inputFormat(this.#engine.spec, layer, phase);
         this.#normalise(this.#residual, layer * 2 + phase, rows, format, `in layer ${layer}`);
         await this.#star.allreduce(layer, phase);
@@ -135,7 +141,10 @@ class ClusterSequence implements Sequence {
     const { contextLength } = this.#forward;
     if (tokens.length === 0) throw new RangeError('append takes at least one token');
     if (this.#length + tokens.length > contextLength) {
-      throw new StarlingError('context_length_exceeded', `${this.#length + tokens.length} positions; the context holds ${contextLength}`);
+      throw new StarlingError(
+        'context_length_exceeded',
+        `${this.#length + tokens.length} positions; the context holds ${contextLength}`,
+      );
     }
     const missing = pagesFor(this.#length + tokens.length) - this.#held.length;
     if (missing > 0) this.#held = Uint32Array.from([...this.#held, ...this.#pages.take(missing)]);
@@ -154,4 +163,3 @@ class ClusterSequence implements Sequence {
     this.#length = 0;
   }
 }
-

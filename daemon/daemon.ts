@@ -71,50 +71,52 @@ export class Daemon {
   async #greet(link: ControlLink): Promise<void> {
     const hello = await link.next(['hello'], HELLO_MS);
     link.send({ t: 'welcome', protocol: PROTOCOL_VERSION, ...this.#facts() });
-    if (hello.purpose === 'serve') this.#options.log.info({ coordinator: hello.name, from: link.remote }, 'a coordinator connected');
-    let session: Session | undefined;
+    if (hello.purpose === 'serve')
+      this.#options.log.info({ coordinator: hello.name, from: link.remote }, 'a coordinator connected');
     link.onMessage((message) => {
-      this.#handle(link, message, session)
-        .then((begun) => {
-          session = begun ?? session;
-        })
-        .catch((error: unknown) => this.#refuse(link, toStarlingError(error)));
+      this.#handle(link, message).catch((error: unknown) => this.#refuse(link, toStarlingError(error)));
     });
     link.onClose((reason) => {
       const log = this.#options.log;
-      if (reason?.code.startsWith('protocol_')) log.warn({ coordinator: hello.name, code: reason.code }, reason.message);
+      if (reason?.code.startsWith('protocol_'))
+        log.warn({ coordinator: hello.name, code: reason.code }, reason.message);
+      const session = this.#sessionOf(link);
       if (session === undefined) return;
       log.info({ coordinator: hello.name, why: reason?.message }, 'the coordinator left');
       this.#end(session);
     });
   }
 
-  /** @returns the session that the message began */
-  async #handle(link: ControlLink, message: ControlMessage, session: Session | undefined): Promise<Session | undefined> {
+  async #handle(link: ControlLink, message: ControlMessage): Promise<void> {
+    const session = this.#sessionOf(link);
     switch (message.t) {
       case 'load':
-        return this.#load(link, message, session);
+        await this.#load(link, message);
+        return;
       case 'start':
         if (session === undefined) throw new StarlingError('protocol_invalid_message', 'start came before load');
         await session.start();
-        return undefined;
+        return;
       case 'unload':
         if (session !== undefined) this.#end(session);
-        return undefined;
+        return;
       case 'status_request':
         link.send(await this.#status());
-        return undefined;
+        return;
       case 'error':
         this.#options.log.warn({ from: link.remote, code: message.code }, message.message);
-        return undefined;
+        return;
       default:
         throw new StarlingError('protocol_invalid_message', `a coordinator does not send ${message.t}`);
     }
   }
 
-  async #load(link: ControlLink, load: Control<'load'>, session: Session | undefined): Promise<Session> {
-    if (this.#session !== undefined || session !== undefined) {
-      throw new StarlingError('device_busy', `this device already serves ${this.#session?.modelName ?? 'a model'}; stop that first`);
+  async #load(link: ControlLink, load: Control<'load'>): Promise<void> {
+    if (this.#session !== undefined) {
+      throw new StarlingError(
+        'device_busy',
+        `this device already serves ${this.#session.modelName}; stop that first`,
+      );
     }
     checkLoad(load.engine, load.tiles);
     const { store, backend, threads, log } = this.#options;
@@ -122,7 +124,11 @@ export class Daemon {
     this.#session = begun;
     log.info({ model: load.modelName, tiles: load.tiles.length }, 'was given a share of a model');
     await begun.begin();
-    return begun;
+  }
+
+  /** The session that this link began; it is known from its first moment, so that a link that closes early ends it too. */
+  #sessionOf(link: ControlLink): Session | undefined {
+    return this.#session?.control === link ? this.#session : undefined;
   }
 
   #attach(link: DataLink, session: string): void {

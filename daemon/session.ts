@@ -48,6 +48,11 @@ export class Session {
     this.#incoming = new IncomingTiles(options.store, options.load.modelId, options.load.tiles);
   }
 
+  /** The link that began it, and with which it ends. */
+  get control(): ControlLink {
+    return this.#options.control;
+  }
+
   get tiles(): number {
     return this.#options.load.tiles.length;
   }
@@ -144,12 +149,16 @@ export class Session {
         this.#input(header, payload).catch((error: unknown) => this.#failed(header, toStarlingError(error)));
         return;
       default:
-        throw new StarlingError('protocol_invalid_message', `a coordinator does not send frames of type ${header.type}`);
+        throw new StarlingError(
+          'protocol_invalid_message',
+          `a coordinator does not send frames of type ${header.type}`,
+        );
     }
   }
 
   #tile(header: FrameHeader, payload: Uint8Array): void {
-    if (this.#state !== 'receiving') throw new StarlingError('protocol_invalid_message', 'a tile came while none is awaited');
+    if (this.#state !== 'receiving')
+      throw new StarlingError('protocol_invalid_message', 'a tile came while none is awaited');
     const written = this.#incoming.accept(header.index, header.offset, payload);
     written
       ?.then((status) => {
@@ -193,7 +202,8 @@ export class Session {
     if (this.#engine === undefined || this.#state !== 'ready') {
       throw new StarlingError('protocol_invalid_message', 'the session is not ready to compute');
     }
-    if (this.#computing) throw new StarlingError('protocol_invalid_message', 'a phase came before the last one was answered');
+    if (this.#computing)
+      throw new StarlingError('protocol_invalid_message', 'a phase came before the last one was answered');
     return this.#engine;
   }
 

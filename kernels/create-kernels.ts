@@ -1,6 +1,6 @@
 import { type Arena, type ArenaHandle, SegmentArena } from './arena.ts';
 import type { BackendName, Kernels } from './kernels.ts';
-import { createNativeKernels, nativeTarget } from './native.ts';
+import { createNativeKernels, nativeTargets } from './native.ts';
 import { createReferenceKernels } from './reference.ts';
 import { compileWasm, createWasmKernels, WasmArena } from './wasm.ts';
 
@@ -8,7 +8,7 @@ import { compileWasm, createWasmKernels, WasmArena } from './wasm.ts';
 export const BACKENDS: readonly BackendName[] = ['native', 'wasm', 'reference'];
 
 export function backendAvailable(backend: BackendName): boolean {
-  if (backend === 'native') return nativeTarget() !== null;
+  if (backend === 'native') return nativeTargets().length > 0;
   if (backend === 'wasm') return compileWasm() !== null;
   return true;
 }

@@ -1,47 +1,183 @@
 /**
  * Weight formats and their layout inside a tile.
  *
- * A weight matrix of a tile is cut into blocks of 8 rows × 32 columns. Blocks are stored row group by row group, and
- * within a group of 8 rows in column order, so a matrix × vector product reads the tile once, front to back.
- * Within a block the 8 rows are interleaved, so that one SIMD load feeds 8 lanes (one lane a row):
+ * A weight matrix of a tile is cut into blocks of 8 rows × 32 columns, or 8 × 256 for formats with super-blocks. Blocks are
+ * stored row group by row group, and within a group of 8 rows in column order, so a matrix × vector product reads the tile
+ * once, front to back. Within a block the 8 rows are interleaved, so that one SIMD load feeds 8 lanes (one lane a row).
+ * A block is made of these parts, each for 32 columns c and 8 rows r, with i = 0..3:
  *
- * | format | bytes of a block | content |
+ * | part | bytes | content |
  * |---|---|---|
- * | F32  | 1024 | for column c = 0..31, for row r = 0..7: f32 |
- * | F16  |  512 | for column c, for row r: f16 |
- * | BF16 |  512 | for column c, for row r: bf16 |
- * | Q8_0 |  272 | 8 × f16 scale (row r), then for quadruple j = 0..7, for row r: int8 of columns 4j..4j+3 |
- * | Q4_0 |  144 | 8 × f16 scale (row r), then for k = 0..3, for row r, for i = 0..3: a byte whose low nibble is column 4k+i and whose high nibble is column 16+4k+i; a nibble n means n − 8 |
+ * | halves  |  16 | per row: f16 |
+ * | bytes   | 256 | for j = 0..7, per row, per i: int8 of column 4j+i |
+ * | nibbles | 128 | for k = 0..3, per row, per i: low nibble of column 4k+i, high nibble of column 16+4k+i |
+ * | pairs   |  64 | for v = 0..1, per row, per i: bits 2j..2j+1 (j = 0..3) of column 16v+4j+i |
+ * | bits    |  32 | per row, per i: bit j (j = 0..7) of column 4j+i |
  *
- * Rows are padded to a multiple of 8 and columns to a multiple of 32, with zero weights (scale 0).
+ * | format | columns | bytes | parts in order, and what a weight is |
+ * |---|---|---|---|
+ * | F32    |  32 | 1024 | for each column, per row: f32 |
+ * | F16    |  32 |  512 | for each column, per row: f16 |
+ * | BF16   |  32 |  512 | for each column, per row: bf16 |
+ * | Q8_0   |  32 |  272 | halves d, bytes q: d·q |
+ * | Q4_0   |  32 |  144 | halves d, nibbles n: d·(n − 8) |
+ * | Q4_1   |  32 |  160 | halves d, halves m, nibbles n: d·n + m |
+ * | Q5_0   |  32 |  176 | halves d, bits h, nibbles n: d·(n + 16h − 16) |
+ * | Q5_1   |  32 |  192 | halves d, halves m, bits h, nibbles n: d·(n + 16h) + m |
+ * | IQ4_NL |  32 |  144 | halves d, nibbles n: d·IQ4_VALUES[n] |
+ * | MXFP4  |  32 |  136 | per row a byte e, nibbles n: 2^(e − 128)·MXFP4_VALUES[n] |
+ * | Q2_K   | 256 |  672 | halves d, halves dmin; for 16 runs of 16 columns, per row: byte, low nibble s, high nibble m; 8 × pairs q: d·s·q − dmin·m |
+ * | Q3_K   | 256 |  912 | halves d; for 16 runs of 16 columns, per row: int8 s; 8 × (pairs p, bits h): d·s·(p + 4h − 4) |
+ * | Q4_K   | 256 | 1184 | halves d, halves dmin; for 8 runs of 32 columns, per row: byte s; the same for bytes m; 8 × nibbles n: d·s·n − dmin·m |
+ * | Q5_K   | 256 | 1440 | as Q4_K, but 8 × (bits h, nibbles n): d·s·(n + 16h) − dmin·m |
+ * | Q6_K   | 256 | 1680 | halves d; for 16 runs of 16 columns, per row: int8 s; 8 × (nibbles n, pairs p): d·s·(n + 16p − 32) |
+ * | IQ4_XS | 256 | 1104 | halves d; for 8 runs of 32 columns, per row: int8 s; 8 × nibbles n: d·s·IQ4_VALUES[n] |
+ *
+ * Rows are padded to a multiple of 8 and columns to a multiple of the block's, with bytes of zero. That weighs nothing
+ * where the scale is zero; a padded MXFP4 nibble 0 is the value 0.
  */
-export type WeightFormat = 'F32' | 'F16' | 'BF16' | 'Q8_0' | 'Q4_0';
+export const WEIGHT_FORMATS = {
+  F32: { id: 0, activation: 'f32', sourceBlockValues: 1, sourceBlockBytes: 4, tileBlockCols: 32, tileBlockBytes: 1024 },
+  F16: { id: 1, activation: 'f32', sourceBlockValues: 1, sourceBlockBytes: 2, tileBlockCols: 32, tileBlockBytes: 512 },
+  BF16: {
+    id: 30,
+    activation: 'f32',
+    sourceBlockValues: 1,
+    sourceBlockBytes: 2,
+    tileBlockCols: 32,
+    tileBlockBytes: 512,
+  },
+  Q4_0: {
+    id: 2,
+    activation: 'q8',
+    sourceBlockValues: 32,
+    sourceBlockBytes: 18,
+    tileBlockCols: 32,
+    tileBlockBytes: 144,
+  },
+  Q4_1: {
+    id: 3,
+    activation: 'q8',
+    sourceBlockValues: 32,
+    sourceBlockBytes: 20,
+    tileBlockCols: 32,
+    tileBlockBytes: 160,
+  },
+  Q5_0: {
+    id: 6,
+    activation: 'q8',
+    sourceBlockValues: 32,
+    sourceBlockBytes: 22,
+    tileBlockCols: 32,
+    tileBlockBytes: 176,
+  },
+  Q5_1: {
+    id: 7,
+    activation: 'q8',
+    sourceBlockValues: 32,
+    sourceBlockBytes: 24,
+    tileBlockCols: 32,
+    tileBlockBytes: 192,
+  },
+  Q8_0: {
+    id: 8,
+    activation: 'q8',
+    sourceBlockValues: 32,
+    sourceBlockBytes: 34,
+    tileBlockCols: 32,
+    tileBlockBytes: 272,
+  },
+  IQ4_NL: {
+    id: 20,
+    activation: 'q8',
+    sourceBlockValues: 32,
+    sourceBlockBytes: 18,
+    tileBlockCols: 32,
+    tileBlockBytes: 144,
+  },
+  MXFP4: {
+    id: 39,
+    activation: 'q8',
+    sourceBlockValues: 32,
+    sourceBlockBytes: 17,
+    tileBlockCols: 32,
+    tileBlockBytes: 136,
+  },
+  Q2_K: {
+    id: 10,
+    activation: 'q8',
+    sourceBlockValues: 256,
+    sourceBlockBytes: 84,
+    tileBlockCols: 256,
+    tileBlockBytes: 672,
+  },
+  Q3_K: {
+    id: 11,
+    activation: 'q8',
+    sourceBlockValues: 256,
+    sourceBlockBytes: 110,
+    tileBlockCols: 256,
+    tileBlockBytes: 912,
+  },
+  Q4_K: {
+    id: 12,
+    activation: 'q8',
+    sourceBlockValues: 256,
+    sourceBlockBytes: 144,
+    tileBlockCols: 256,
+    tileBlockBytes: 1184,
+  },
+  Q5_K: {
+    id: 13,
+    activation: 'q8',
+    sourceBlockValues: 256,
+    sourceBlockBytes: 176,
+    tileBlockCols: 256,
+    tileBlockBytes: 1440,
+  },
+  Q6_K: {
+    id: 14,
+    activation: 'q8',
+    sourceBlockValues: 256,
+    sourceBlockBytes: 210,
+    tileBlockCols: 256,
+    tileBlockBytes: 1680,
+  },
+  IQ4_XS: {
+    id: 23,
+    activation: 'q8',
+    sourceBlockValues: 256,
+    sourceBlockBytes: 136,
+    tileBlockCols: 256,
+    tileBlockBytes: 1104,
+  },
+} as const satisfies Readonly<Record<string, FormatInfo>>;
+
+export type WeightFormat = keyof typeof WEIGHT_FORMATS;
 
 /** The form in which a matrix product takes its activations. */
 export type ActivationFormat = 'f32' | 'q8';
 
 export interface FormatInfo {
-  /** The number of this type in GGUF files; also its number in tile files and kernel calls. */
+  /** The number of this type in GGUF files; also its number in kernel calls. */
   readonly id: number;
   readonly activation: ActivationFormat;
   /** In a GGUF row: values and bytes of one block. */
   readonly sourceBlockValues: number;
   readonly sourceBlockBytes: number;
-  /** In a tile: bytes of a block of 8 rows × 32 columns. */
+  /** In a tile: columns and bytes of a block of 8 rows. */
+  readonly tileBlockCols: number;
   readonly tileBlockBytes: number;
 }
 
-export const WEIGHT_FORMATS: Readonly<Record<WeightFormat, FormatInfo>> = {
-  F32: { id: 0, activation: 'f32', sourceBlockValues: 1, sourceBlockBytes: 4, tileBlockBytes: 1024 },
-  F16: { id: 1, activation: 'f32', sourceBlockValues: 1, sourceBlockBytes: 2, tileBlockBytes: 512 },
-  BF16: { id: 30, activation: 'f32', sourceBlockValues: 1, sourceBlockBytes: 2, tileBlockBytes: 512 },
-  Q8_0: { id: 8, activation: 'q8', sourceBlockValues: 32, sourceBlockBytes: 34, tileBlockBytes: 272 },
-  Q4_0: { id: 2, activation: 'q8', sourceBlockValues: 32, sourceBlockBytes: 18, tileBlockBytes: 144 },
-};
+/** The sixteen values of IQ4_NL and IQ4_XS (ggml: kvalues_iq4nl). */
+export const IQ4_VALUES = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113] as const;
+/** The sixteen values of MXFP4, doubled (OCP Microscaling Formats 1.0, E2M1; ggml: kvalues_mxfp4). */
+export const MXFP4_VALUES = [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12] as const;
 
 /** Rows that are interleaved in a tile: one SIMD lane each. */
 export const ROW_GROUP = 8;
-/** Columns of a block, for weights and for quantised activations. */
+/** Columns of a block of quantised activations; the padded width of every matrix is a multiple of it. */
 export const BLOCK = 32;
 /** Positions of a KV page; also the fixed segment over which attention runs before it merges. */
 export const KV_PAGE = 64;
@@ -52,16 +188,10 @@ export function isWeightFormat(name: string): name is WeightFormat {
   return Object.hasOwn(WEIGHT_FORMATS, name);
 }
 
-export function formatById(id: number): WeightFormat | undefined {
-  for (const [name, info] of Object.entries(WEIGHT_FORMATS)) {
-    if (info.id === id && isWeightFormat(name)) return name;
-  }
-  return undefined;
-}
-
 /** Bytes of a weight matrix of `rows` × `cols` in tile layout, padding included. */
 export function matrixBytes(format: WeightFormat, rows: number, cols: number): number {
-  return Math.ceil(rows / ROW_GROUP) * Math.ceil(cols / BLOCK) * WEIGHT_FORMATS[format].tileBlockBytes;
+  const { tileBlockCols, tileBlockBytes } = WEIGHT_FORMATS[format];
+  return Math.ceil(rows / ROW_GROUP) * Math.ceil(cols / tileBlockCols) * tileBlockBytes;
 }
 
 /** Bytes of `cols` values of one row in the GGUF file. */
@@ -72,11 +202,11 @@ export function sourceBytes(format: WeightFormat, cols: number): number {
 
 /**
  * Bytes of one row of activations, `cols` a multiple of 32.
- * f32: cols × f32. q8: cols × int8, then cols/32 × f32 scale, then cols/32 × int16 sum of the block's int8;
- * padded to a multiple of 16 so that rows may follow each other in memory and on the wire.
+ * f32: cols × f32. q8: cols × int8, then cols/32 × f32 scale, then cols/32 × two int16, the sums of the block's first and
+ * last 16 int8; padded to a multiple of 16 so that rows may follow each other in memory and on the wire.
  */
 export function activationBytes(format: ActivationFormat, cols: number): number {
-  return format === 'f32' ? cols * 4 : roundUp(cols + (cols / BLOCK) * 6, 16);
+  return format === 'f32' ? cols * 4 : roundUp(cols + (cols / BLOCK) * 8, 16);
 }
 
 /** Bytes of one KV page of one key/value head: K as [headDim][KV_PAGE] f16, then V as [KV_PAGE][headDim] f16. */

@@ -19,7 +19,10 @@ export type BackendName = 'native' | 'wasm' | 'reference';
  * r = f32(f32(x − f32(n·0.693359375)) − f32(n·−2.12194440e-4));
  * p = 1.9875691500e-4; p = f32(f32(p·r) + c) for c = 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2,
  * 1.6666665459e-1, 5.0000001201e-1; y = f32(f32(f32(f32(p·f32(r·r))) + r) + 1); result f32(y · 2^n), with 2^n from
- * the bits (n + 127) << 23. Constants are rounded to f32 first. x > 88 is taken as 88. (Cephes expf.)
+ * the bits (n + 127) << 23. Constants are rounded to f32 first. x > 88 is taken as 88; exp(NaN) is NaN. (Cephes expf.)
+ *
+ * NaNs are alike whatever their sign and payload. Outputs do not overlap inputs. Scalars (eps, scale) are rounded to f32 first.
+ * q8 rows hold −127..127 with true sums, as `quantize` makes them.
  */
 export interface Kernels {
   readonly backend: BackendName;
@@ -27,13 +30,22 @@ export interface Kernels {
   /**
    * out[r][o] = Σ_c W[o][c] · x[r][c], for `rows` rows r and `outRows` (a multiple of 8) outputs o; f32 out.
    *
-   * Quantised formats take q8 activations. For each output: acc = 0; for each block b of 32 columns in order:
-   * acc = f32(acc + f32(f32(dot) · f32(w.scale · x.scale))), dot the exact integer dot product of the block.
+   * Quantised formats take q8 activations: per block of 32 columns a scale x.d, int8 x.q, and the sums s0, s1 of its halves
+   * (s = s0 + s1). dot = Σ w·x.q is an exact integer over the block's integer weights w (formats.ts); acc starts at +0. Blocks in order:
+   *   Q8_0, Q4_0, Q5_0, IQ4_NL, MXFP4: acc = f32(acc + f32(f32(dot) · f32(w.d · x.d))), with w.d = 2^(e − 128) for MXFP4;
+   *   Q4_1, Q5_1 (w = n or n + 16h): the same, then acc = f32(acc + f32(w.m · f32(x.d · f32(s)))).
+   * Formats with super-blocks of 256, super-blocks in order, t and u from +0, blocks j = 0..7 of 32 columns in order:
+   *   Q4_K, Q5_K (w without scale): t = f32(t + f32(f32(sc·dot) · x.d)); u = f32(u + f32(f32(m) · f32(x.d · f32(s))));
+   *   Q2_K: with dot0, dot1 over the two halves, t = f32(t + f32(f32(sc0·dot0 + sc1·dot1) · x.d)); u = f32(u + f32(f32(m0·s0 + m1·s1) · x.d));
+   *   then acc = f32(acc + f32(f32(w.d · t) − f32(w.dmin · u))).
+   *   Q3_K, Q6_K (w with its offset taken off): t = f32(t + f32(f32(sc0·dot0 + sc1·dot1) · x.d)); IQ4_XS: t = f32(t + f32(f32(sc·dot) · x.d));
+   *   then acc = f32(acc + f32(w.d · t)).
+   * Products and sums inside f32(…) of integers are exact in 32 bits; the conversion rounds to nearest even.
    * Float formats take f32 activations: eight accumulators a[c mod 8] = f32(a[c mod 8] + f32(w · x)), c in order
    * from 0 (accumulators start at +0), then tree(a).
    *
    * @param weights matrix in tile layout (formats.ts)
-   * @param cols columns, a multiple of 32 (padded)
+   * @param cols columns, a multiple of the format's tileBlockCols (padded)
    * @param x first activation row; rows are `xStride` bytes apart, in the format's activation layout
    * @param outStride bytes between output rows
    */
@@ -51,7 +63,7 @@ export interface Kernels {
 
   /**
    * Quantises rows of f32 (`cols` a multiple of 32) to q8. Each block of 32: amax = max |x|; if amax < 2^-100 then scale = 0
-   * and q = 0; else scale = f32(amax / 127), inv = f32(127 / amax), q = roundTiesToEven(f32(x · inv)); sum = Σ q.
+   * and q = 0; else scale = f32(amax / 127), inv = f32(127 / amax), q = roundTiesToEven(f32(x · inv)); s0, s1 = Σ q over each half.
    * The padding of a row up to its stride is left alone.
    * @returns false when any value is not finite (the output is then meaningless)
    */
@@ -110,20 +122,21 @@ export interface Kernels {
 
   /**
    * sums[i] += roundTiesToEven(v[i] · 2^24) for n values (a multiple of 8), sums in f64 (exact integers).
-   * @returns false when a value is not finite or its magnitude · 2^24 exceeds `limit` (see tile.ts: limit = 2^53 / tiles of the phase)
+   * @returns false when a value is not finite or |v · 2^24| exceeds `limit` (sumLimit in daemon/engine/engine-spec.ts); `sums` is then meaningless
    */
   accumulate(v: Address, n: number, sums: Address, limit: number): boolean;
 
-  /** dst[i] += src[i], n values of f64. */
+  /** dst[i] += src[i], n values of f64, n a multiple of 8. */
   addSums(dst: Address, src: Address, n: number): void;
 
-  /** x[i] = f32(x[i] + sums[i] · 2^-24), the sum in f64; n values. */
+  /** x[i] = f32(x[i] + sums[i] · 2^-24), the sum in f64; n values, a multiple of 8. */
   residual(x: Address, sums: Address, n: number): void;
 
   /**
    * Packs n sums (a multiple of 32) for the wire. Each block of 32: one byte w, the smallest of 2..8 such that all fit in w bytes
    * (two's complement), then 32 × w bytes, little endian.
-   * @returns bytes written, at most n/32 · 257
+   * @param out room for n/32 · 257 bytes, whatever is needed
+   * @returns bytes written
    */
   packSums(sums: Address, n: number, out: Address): number;
 
@@ -136,8 +149,9 @@ export interface Kernels {
   /**
    * Cuts rows of a GGUF tensor into tile layout.
    * @param source first row; rows are `sourceStride` bytes apart and hold `cols` values from there on; no alignment
-   * @param outRows rows written, a multiple of 8, and @param outCols columns written, a multiple of 32: beyond `rows` × `cols` weights are zero
-   * @returns false when a weight or scale is not finite
+   * @param outRows rows written, a multiple of 8, and @param outCols columns written, a multiple of tileBlockCols: beyond `rows` × `cols` all bytes
+   * are zero; `cols` is a multiple of the format's sourceBlockValues
+   * @returns false when a weight or scale is not finite (MXFP4: e = 255); `out` is then meaningless
    */
   repack(
     format: WeightFormat,

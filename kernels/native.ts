@@ -11,9 +11,9 @@ interface Addon extends Omit<Kernels, 'backend' | 'matmul' | 'repack'> {
 }
 
 interface NativeModule {
-  open(segments: readonly Uint8Array[], target?: 'baseline'): Addon;
-  /** The instruction set chosen for this machine. */
-  readonly target: string;
+  open(segments: readonly Uint8Array[], target?: string): Addon;
+  /** Instruction sets that this machine has kernels for, best first. */
+  readonly targets: readonly string[];
 }
 
 /** Built by scripts/build-native.mjs; the same place seen from kernels/ and from dist/kernels/. */
@@ -30,23 +30,25 @@ function loadNative(): NativeModule | null {
   return createRequire(import.meta.url)(path) as NativeModule;
 }
 
-/** The instruction set that the native kernels use here, or null where they were not built or do not load. */
-export function nativeTarget(): string | null {
+/** The instruction sets that the native kernels can use here, best first; none where they were not built or do not load. */
+export function nativeTargets(): readonly string[] {
   try {
-    return loadNative()?.target ?? null;
+    return loadNative()?.targets ?? [];
   } catch {
     // An addon built for another machine or C library: the same as none.
-    return null;
+    return [];
   }
 }
 
-/** @param target 'baseline' forces the portable build of the same source. @throws Error when there is no addon */
-export function createNativeKernels(segments: readonly SharedArrayBuffer[], target?: 'baseline'): Kernels {
+/** @param target one of nativeTargets, for tests; the best otherwise. @throws Error when there is no addon */
+export function createNativeKernels(segments: readonly SharedArrayBuffer[], target = ''): Kernels {
   const native = loadNative();
   if (native === null) throw new Error('the native kernels are not built');
   // `addon` keeps the views, and with them the segments, alive; matmul and repack keep `addon`.
-  const views = segments.map((segment) => new Uint8Array(segment));
-  const addon = target === undefined ? native.open(views) : native.open(views, target);
+  const addon = native.open(
+    segments.map((segment) => new Uint8Array(segment)),
+    target,
+  );
   return {
     backend: 'native',
     matmul: (format, ...rest) => addon.matmul(WEIGHT_FORMATS[format].id, ...rest),

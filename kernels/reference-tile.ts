@@ -1,124 +1,143 @@
-/** Tile layout (formats.ts), row by row: how the reference kernels read a matrix and cut one from a model file. */
-import { BLOCK, ROW_GROUP, sourceBytes, WEIGHT_FORMATS, type WeightFormat } from './formats.ts';
+/** Blocks of a matrix in tile layout (formats.ts), one row at a time. */
+import { ROW_GROUP, WEIGHT_FORMATS, type WeightFormat } from './formats.ts';
+import { QUANT_FORMATS, type QuantBlock, type QuantizedFormat } from './quant-block.ts';
 
-const SCALE_BYTES = 2;
-const TILE_SCALES_BYTES = ROW_GROUP * SCALE_BYTES;
-/** Columns whose bytes stay together when the rows of a quantised block are interleaved. */
-const RUN = 4;
-
-/** Byte offset of block `block` of the group that holds `row`, in a matrix of `blocks` blocks a row. */
-function blockOffset(format: WeightFormat, row: number, blocks: number, block: number): number {
+/** Byte offset of block `block` of the group of 8 rows that holds `row`, in a matrix of `blocks` blocks a row. */
+export function blockOffset(format: WeightFormat, row: number, blocks: number, block: number): number {
   const group = Math.floor(row / ROW_GROUP);
   return (group * blocks + block) * WEIGHT_FORMATS[format].tileBlockBytes;
 }
 
-/** Offset within a block of byte `index` (0..31 for Q8_0, 0..15 for Q4_0) of the quantised values of row `lane`. */
-function quantOffset(lane: number, index: number): number {
-  const run = Math.floor(index / RUN);
-  return TILE_SCALES_BYTES + (run * ROW_GROUP + lane) * RUN + (index % RUN);
+/** A part of a block that holds some bits of each code of 32 columns, in runs of 8 rows × 4 bytes. */
+interface CodePart {
+  readonly bytes: number;
+  readonly bits: number;
+  /** Which run holds column c, and from which bit of the byte on. The byte within the row's four is c mod 4. */
+  run(c: number): number;
+  shift(c: number): number;
 }
 
-/**
- * Reads one row of a quantised matrix.
- * @param tile the matrix in tile layout
- * @param half f16 values by their bits: [65536]
- * @param quants out: [cols] int8
- * @param scales out: [cols/32] f32
- */
-export function readQuantizedRow(
-  format: 'Q8_0' | 'Q4_0',
-  tile: Uint8Array,
-  row: number,
-  half: Float32Array,
-  quants: Int8Array,
-  scales: Float32Array,
-): void {
-  const blocks = scales.length;
-  const lane = row % ROW_GROUP;
-  for (let block = 0; block < blocks; block++) {
-    const base = blockOffset(format, row, blocks, block);
-    const scaleAt = base + lane * SCALE_BYTES;
-    scales[block] = half[tile[scaleAt]! | (tile[scaleAt + 1]! << 8)]!;
-    const first = block * BLOCK;
-    if (format === 'Q8_0') {
-      for (let c = 0; c < 32; c++) quants[first + c] = tile[base + quantOffset(lane, c)]!;
-    } else {
-      for (let c = 0; c < 16; c++) {
-        const byte = tile[base + quantOffset(lane, c)]!;
-        quants[first + c] = (byte & 15) - 8;
-        quants[first + 16 + c] = (byte >>> 4) - 8;
-      }
-    }
-  }
+const BYTES: CodePart = { bytes: 256, bits: 8, run: (c) => c >> 2, shift: () => 0 };
+const NIBBLES: CodePart = { bytes: 128, bits: 4, run: (c) => (c & 15) >> 2, shift: (c) => (c < 16 ? 0 : 4) };
+const PAIRS: CodePart = { bytes: 64, bits: 2, run: (c) => c >> 4, shift: (c) => 2 * ((c & 15) >> 2) };
+const BITS: CodePart = { bytes: 32, bits: 1, run: () => 0, shift: (c) => c >> 2 };
+
+interface TileLayout {
+  /** How the integer scales and minima of the runs are stored: one byte of both, bytes of each, or scales alone. */
+  readonly runs: 'none' | 'nibbles' | 'bytes and bytes' | 'int8';
+  /** What is stored for each 32 columns, in order, and from which bit of the code on. */
+  readonly codes: readonly { readonly part: CodePart; readonly shift: number }[];
 }
 
-/**
- * Reads one row of a float matrix.
- * @param tile the matrix in tile layout, as units of 4 bytes (F32) or 2 bytes (F16, BF16)
- * @param toFloat the value of a unit
- * @param values out: [cols] f32
- */
-export function readFloatRow(
-  tile: Float32Array | Uint16Array,
-  row: number,
-  toFloat: (unit: number) => number,
-  values: Float32Array,
-): void {
-  const cols = values.length;
-  const group = Math.floor(row / ROW_GROUP);
-  const lane = row % ROW_GROUP;
-  // Blocks follow each other in column order, so in a float format all columns of a group do.
-  for (let c = 0; c < cols; c++) values[c] = toFloat(tile[(group * cols + c) * ROW_GROUP + lane]!);
-}
+const layout = (runs: TileLayout['runs'], ...codes: readonly (readonly [CodePart, number])[]): TileLayout => ({
+  runs,
+  codes: codes.map(([part, shift]) => ({ part, shift })),
+});
 
-/** Mask of the exponent bits of a float's upper two bytes; all set means infinity or NaN. */
-const EXPONENT_MASK: Readonly<Record<WeightFormat, number>> = {
-  F32: 0x7f80,
-  F16: 0x7c00,
-  BF16: 0x7f80,
-  Q8_0: 0x7c00, // the scale is an f16
-  Q4_0: 0x7c00,
+const TILE_LAYOUTS: Readonly<Record<QuantizedFormat, TileLayout>> = {
+  Q8_0: layout('none', [BYTES, 0]),
+  Q4_0: layout('none', [NIBBLES, 0]),
+  Q4_1: layout('none', [NIBBLES, 0]),
+  Q5_0: layout('none', [BITS, 4], [NIBBLES, 0]),
+  Q5_1: layout('none', [BITS, 4], [NIBBLES, 0]),
+  IQ4_NL: layout('none', [NIBBLES, 0]),
+  MXFP4: layout('none', [NIBBLES, 0]),
+  Q2_K: layout('nibbles', [PAIRS, 0]),
+  Q3_K: layout('int8', [PAIRS, 0], [BITS, 2]),
+  Q4_K: layout('bytes and bytes', [NIBBLES, 0]),
+  Q5_K: layout('bytes and bytes', [BITS, 4], [NIBBLES, 0]),
+  Q6_K: layout('int8', [NIBBLES, 0], [PAIRS, 4]),
+  IQ4_XS: layout('int8', [NIBBLES, 0]),
 };
 
-/**
- * Cuts rows of a GGUF tensor into tile layout. Padding is all zero bytes.
- * @param source the rows, `sourceStride` bytes apart; each holds `cols` values (a multiple of 32 in a quantised format)
- * @param out matrixBytes(format, outRows, outCols) bytes; outRows a multiple of 8, outCols of 32
- * @returns false when a weight or scale is not finite; then `out` is meaningless
- */
-export function repackRows(
-  format: WeightFormat,
-  source: Uint8Array,
-  sourceStride: number,
-  rows: number,
-  cols: number,
-  out: Uint8Array,
-  outCols: number,
-): boolean {
-  out.fill(0);
-  const { sourceBlockValues, sourceBlockBytes, activation } = WEIGHT_FORMATS[format];
-  // A quantised block starts with its scale; a float is a block of its own.
-  const upperBytes = activation === 'q8' ? 0 : sourceBlockBytes - 2;
-  const mask = EXPONENT_MASK[format];
-  const outBlocks = outCols / BLOCK;
-  for (let row = 0; row < rows; row++) {
-    const lane = row % ROW_GROUP;
-    const end = row * sourceStride + sourceBytes(format, cols);
-    let value = 0;
-    for (let at = row * sourceStride; at < end; at += sourceBlockBytes, value += sourceBlockValues) {
-      const upper = source[at + upperBytes]! | (source[at + upperBytes + 1]! << 8);
-      if ((upper & mask) === mask) return false;
-      const base = blockOffset(format, row, outBlocks, Math.floor(value / BLOCK));
-      if (activation === 'q8') {
-        for (let i = 0; i < SCALE_BYTES; i++) out[base + lane * SCALE_BYTES + i] = source[at + i]!;
-        for (let i = 0; i < sourceBlockBytes - SCALE_BYTES; i++) {
-          out[base + quantOffset(lane, i)] = source[at + SCALE_BYTES + i]!;
-        }
-      } else {
-        const unit = base + ((value % BLOCK) * ROW_GROUP + lane) * sourceBlockBytes;
-        for (let i = 0; i < sourceBlockBytes; i++) out[unit + i] = source[at + i]!;
+/** Where the parts of a block start, relative to the block. */
+interface Places {
+  readonly m: number;
+  readonly scales: number;
+  readonly mins: number;
+  readonly codes: number;
+}
+
+function placesOf(format: QuantizedFormat): Places {
+  const { exponent, offset, run } = QUANT_FORMATS[format];
+  const { runs } = TILE_LAYOUTS[format];
+  const half = 2 * ROW_GROUP;
+  const m = exponent ? ROW_GROUP : half;
+  const scales = m + (offset === 'none' ? 0 : half);
+  const runBytes = (WEIGHT_FORMATS[format].tileBlockCols / run) * ROW_GROUP;
+  const mins = scales + (runs === 'none' || runs === 'nibbles' ? 0 : runBytes);
+  const codes = runs === 'int8' ? mins : mins + (runs === 'none' ? 0 : runBytes);
+  return { m, scales, mins, codes };
+}
+
+/** Reads the block of row `lane` (0..7) that starts at `base`. See readSourceBlock about formats without integer scales. */
+export function readTileBlock(
+  format: QuantizedFormat,
+  tile: Uint8Array,
+  base: number,
+  lane: number,
+  into: QuantBlock,
+): void {
+  const { exponent, offset, run } = QUANT_FORMATS[format];
+  const { runs, codes: parts } = TILE_LAYOUTS[format];
+  const places = placesOf(format);
+  const cols = WEIGHT_FORMATS[format].tileBlockCols;
+  const half = (at: number): number => tile[base + at + 2 * lane]! | (tile[base + at + 2 * lane + 1]! << 8);
+  into.d = exponent ? tile[base + lane]! : half(0);
+  into.m = offset === 'none' ? 0 : half(places.m);
+  for (let j = 0; runs !== 'none' && j < cols / run; j++) {
+    const scale = tile[base + places.scales + j * ROW_GROUP + lane]!;
+    const min = tile[base + places.mins + j * ROW_GROUP + lane]!;
+    into.scales[j] = runs === 'int8' ? (scale << 24) >> 24 : runs === 'nibbles' ? scale & 15 : scale;
+    if (runs !== 'int8') into.mins[j] = runs === 'nibbles' ? scale >> 4 : min;
+  }
+  into.codes.fill(0);
+  let at = base + places.codes;
+  for (let first = 0; first < cols; first += 32) {
+    for (const { part, shift } of parts) {
+      const mask = (1 << part.bits) - 1;
+      for (let c = 0; c < 32; c++) {
+        const byte = tile[at + part.run(c) * 32 + lane * 4 + (c & 3)]!;
+        into.codes[first + c] = into.codes[first + c]! | (((byte >> part.shift(c)) & mask) << shift);
       }
+      at += part.bytes;
     }
   }
-  return true;
+}
+
+/** Writes a block of row `lane` into a tile whose block at `base` holds zeros there. */
+export function writeTileBlock(
+  format: QuantizedFormat,
+  block: QuantBlock,
+  tile: Uint8Array,
+  base: number,
+  lane: number,
+): void {
+  const { exponent, offset, run } = QUANT_FORMATS[format];
+  const { runs, codes: parts } = TILE_LAYOUTS[format];
+  const places = placesOf(format);
+  const cols = WEIGHT_FORMATS[format].tileBlockCols;
+  const writeHalf = (at: number, bits: number): void => {
+    tile[base + at + 2 * lane] = bits;
+    tile[base + at + 2 * lane + 1] = bits >> 8;
+  };
+  if (exponent) tile[base + lane] = block.d;
+  else writeHalf(0, block.d);
+  if (offset !== 'none') writeHalf(places.m, block.m);
+  for (let j = 0; runs !== 'none' && j < cols / run; j++) {
+    const [scale, min] = [block.scales[j]!, block.mins[j]!];
+    tile[base + places.scales + j * ROW_GROUP + lane] = runs === 'nibbles' ? scale | (min << 4) : scale;
+    if (runs === 'bytes and bytes') tile[base + places.mins + j * ROW_GROUP + lane] = min;
+  }
+  let at = base + places.codes;
+  for (let first = 0; first < cols; first += 32) {
+    for (const { part, shift } of parts) {
+      const mask = (1 << part.bits) - 1;
+      for (let c = 0; c < 32; c++) {
+        const place = at + part.run(c) * 32 + lane * 4 + (c & 3);
+        tile[place] = tile[place]! | (((block.codes[first + c]! >> shift) & mask) << part.shift(c));
+      }
+      at += part.bytes;
+    }
+  }
 }

@@ -7,8 +7,17 @@ import { BLOCK, KV_PAGE, kvPageBytes, matrixBytes, sourceBytes, type WeightForma
 import { bfloatToFloat, floatToHalf, halfToFloat } from './half.ts';
 import type { Address, Kernels } from './kernels.ts';
 import { packedSumsLimit, packSums, unpackSums } from './packed-sums.ts';
-import { readFloatRow, readQuantizedRow, repackRows } from './reference-tile.ts';
-import { expF32, roundTiesToEven, siluF32, tree } from './scalar.ts';
+import type { QuantizedFormat } from './quant-block.ts';
+import { attendHead, type KvPage } from './reference-attention.ts';
+import {
+  floatProduct,
+  type QuantizedActivations,
+  quantizedProduct,
+  readFloatRow,
+  readQuantizedRow,
+} from './reference-matmul.ts';
+import { repackRows } from './reference-repack.ts';
+import { roundTiesToEven, siluF32, tree } from './scalar.ts';
 import { SegmentViews } from './segment-views.ts';
 
 const f32 = Math.fround;
@@ -19,16 +28,6 @@ const SUM_SCALE = 2 ** 24;
 const SMALLEST_AMAX = 2 ** -100;
 /** Lanes of the strided accumulators over columns and positions. */
 const LANES = 8;
-
-/** One row of q8 activations. */
-interface QuantizedRow {
-  /** [cols] */
-  readonly quants: Int8Array;
-  /** [cols/32] */
-  readonly scales: Float32Array;
-  /** [cols/32], the sums of the blocks' quants */
-  readonly sums: Int16Array;
-}
 
 /**
  * Kernels over the segments of a SegmentArena.
@@ -61,36 +60,25 @@ class ReferenceKernels implements Kernels {
   ): void {
     const y: Float32Array[] = []; // [rows][outRows]
     for (let r = 0; r < rows; r++) y.push(this.#views.f32(out + r * outStride, outRows));
-    if (format === 'Q8_0' || format === 'Q4_0') {
+    if (format === 'F32' || format === 'F16' || format === 'BF16') {
+      this.#matmulFloat(format, weights, outRows, cols, this.#floatRows(x, xStride, cols, rows), y);
+    } else {
       const tile = this.#views.u8(weights, matrixBytes(format, outRows, cols));
       this.#matmulQuantized(format, tile, outRows, cols, this.#quantizedRows(x, xStride, cols, rows), y);
-    } else {
-      this.#matmulFloat(format, weights, outRows, cols, this.#floatRows(x, xStride, cols, rows), y);
     }
   }
 
   #matmulQuantized(
-    format: 'Q8_0' | 'Q4_0',
+    format: QuantizedFormat,
     tile: Uint8Array,
     outRows: number,
     cols: number,
-    x: readonly QuantizedRow[],
+    x: readonly QuantizedActivations[],
     y: readonly Float32Array[],
   ): void {
-    const w = new Int8Array(cols);
-    const wScales = new Float32Array(cols / BLOCK);
     for (let o = 0; o < outRows; o++) {
-      readQuantizedRow(format, tile, o, this.#half, w, wScales);
-      for (let r = 0; r < x.length; r++) {
-        const { quants, scales } = x[r]!;
-        let acc = 0;
-        for (let block = 0; block < wScales.length; block++) {
-          let dot = 0;
-          for (let c = block * BLOCK; c < (block + 1) * BLOCK; c++) dot += w[c]! * quants[c]!;
-          acc = f32(acc + f32(dot * f32(wScales[block]! * scales[block]!)));
-        }
-        y[r]![o] = acc;
-      }
+      const w = readQuantizedRow(format, tile, o, cols, this.#half);
+      for (let r = 0; r < x.length; r++) y[r]![o] = quantizedProduct(format, w, x[r]!);
     }
   }
 
@@ -112,15 +100,9 @@ class ReferenceKernels implements Kernels {
           ? (unit: number) => half[unit]!
           : (unit: number) => bfloatToFloat(unit);
     const w = new Float32Array(cols);
-    const a = new Float32Array(LANES);
     for (let o = 0; o < outRows; o++) {
       readFloatRow(tile, o, toFloat, w);
-      for (let r = 0; r < x.length; r++) {
-        const values = x[r]!;
-        a.fill(0);
-        for (let c = 0; c < cols; c++) a[c % LANES] = f32(a[c % LANES]! + f32(w[c]! * values[c]!));
-        y[r]![o] = tree(a);
-      }
+      for (let r = 0; r < x.length; r++) y[r]![o] = floatProduct(w, x[r]!);
     }
   }
 
@@ -140,14 +122,15 @@ class ReferenceKernels implements Kernels {
         }
         const zero = amax < SMALLEST_AMAX;
         const inverse = zero ? 0 : f32(127 / amax);
-        let sum = 0;
-        for (let c = first; c < first + BLOCK; c++) {
-          const q = zero ? 0 : roundTiesToEven(f32(values[c]! * inverse));
-          quants[c] = q;
-          sum += q;
+        sums[2 * block] = 0;
+        sums[2 * block + 1] = 0;
+        for (let c = 0; c < BLOCK; c++) {
+          const q = zero ? 0 : roundTiesToEven(f32(values[first + c]! * inverse));
+          const half = 2 * block + (c < BLOCK / 2 ? 0 : 1);
+          quants[first + c] = q;
+          sums[half] = sums[half]! + q;
         }
         scales[block] = zero ? 0 : f32(amax / 127);
-        sums[block] = sum;
       }
     }
     return true;
@@ -201,7 +184,7 @@ class ReferenceKernels implements Kernels {
   kvStore(k: Address, v: Address, headDim: number, page: Address, slot: number): void {
     const keys = this.#views.f32(k, headDim);
     const values = this.#views.f32(v, headDim);
-    const { pageKeys, pageValues } = this.#kvPage(page, headDim);
+    const { keys: pageKeys, values: pageValues } = this.#kvPage(page, headDim);
     for (let d = 0; d < headDim; d++) {
       pageKeys[d * KV_PAGE + slot] = floatToHalf(keys[d]!);
       pageValues[slot * headDim + d] = floatToHalf(values[d]!);
@@ -222,45 +205,9 @@ class ReferenceKernels implements Kernels {
     const outputs = this.#views.f32(out, heads * headDim); // [heads][headDim]
     const table = this.#views.u32(pageTable, Math.ceil(positions / KV_PAGE));
     const pages = Array.from(table, (id) => this.#kvPage(kv + id * kvPageBytes(headDim), headDim));
-    const half = this.#half;
-    const qs = new Float32Array(headDim);
-    const e = new Float32Array(KV_PAGE); // scores, then their exponentials
-    const a = new Float32Array(LANES);
-    const O = new Float32Array(headDim);
     for (let head = 0; head < heads; head++) {
-      for (let d = 0; d < headDim; d++) qs[d] = f32(queries[head * headDim + d]! * f32(scale));
-      let M = 0;
-      let L = 0;
-      for (let page = 0; page < pages.length; page++) {
-        const { pageKeys, pageValues } = pages[page]!;
-        const n = Math.min(KV_PAGE, positions - page * KV_PAGE);
-        let m = -Infinity;
-        for (let p = 0; p < n; p++) {
-          let score = 0;
-          for (let d = 0; d < headDim; d++) score = f32(score + f32(qs[d]! * half[pageKeys[d * KV_PAGE + p]!]!));
-          e[p] = score;
-          if (score > m) m = score;
-        }
-        a.fill(0);
-        for (let p = 0; p < n; p++) {
-          e[p] = expF32(f32(e[p]! - m));
-          a[p % LANES] = f32(a[p % LANES]! + e[p]!);
-        }
-        const l = tree(a);
-        // The first page sets M, L and O; each next one is merged into them.
-        const newM = page === 0 || m > M ? m : M;
-        const scaleOld = page === 0 ? 0 : expF32(f32(M - newM));
-        const scaleNew = page === 0 ? 1 : expF32(f32(m - newM));
-        for (let d = 0; d < headDim; d++) {
-          let o = 0;
-          for (let p = 0; p < n; p++) o = f32(o + f32(e[p]! * half[pageValues[p * headDim + d]!]!));
-          O[d] = page === 0 ? o : f32(f32(O[d]! * scaleOld) + f32(o * scaleNew));
-        }
-        L = page === 0 ? l : f32(f32(L * scaleOld) + f32(l * scaleNew));
-        M = newM;
-      }
-      const inverse = f32(1 / L);
-      for (let d = 0; d < headDim; d++) outputs[head * headDim + d] = f32(O[d]! * inverse);
+      const [first, end] = [head * headDim, (head + 1) * headDim];
+      attendHead(queries.subarray(first, end), scale, pages, positions, this.#half, outputs.subarray(first, end));
     }
   }
 
@@ -317,22 +264,21 @@ class ReferenceKernels implements Kernels {
     return Array.from({ length: rows }, (_, r) => this.#views.f32(x + r * stride, cols));
   }
 
-  /** [rows] q8: cols × int8, cols/32 × f32, cols/32 × int16 */
-  #quantizedRows(x: Address, stride: number, cols: number, rows: number): QuantizedRow[] {
+  /** [rows] q8: cols × int8, cols/32 × f32, cols/32 × 2 × int16 */
+  #quantizedRows(x: Address, stride: number, cols: number, rows: number): QuantizedActivations[] {
     const blocks = cols / BLOCK;
     return Array.from({ length: rows }, (_, r) => {
       const row = x + r * stride;
       return {
         quants: this.#views.i8(row, cols),
         scales: this.#views.f32(row + cols, blocks),
-        sums: this.#views.i16(row + cols + 4 * blocks, blocks),
+        sums: this.#views.i16(row + cols + 4 * blocks, 2 * blocks),
       };
     });
   }
 
-  /** K: [headDim][KV_PAGE] f16, V: [KV_PAGE][headDim] f16 */
-  #kvPage(page: Address, headDim: number): { pageKeys: Uint16Array; pageValues: Uint16Array } {
+  #kvPage(page: Address, headDim: number): KvPage {
     const count = headDim * KV_PAGE;
-    return { pageKeys: this.#views.u16(page, count), pageValues: this.#views.u16(page + 2 * count, count) };
+    return { keys: this.#views.u16(page, count), values: this.#views.u16(page + 2 * count, count) };
   }
 }

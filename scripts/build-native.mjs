@@ -13,7 +13,7 @@ const addon = join(native, 'build/Release/starling.node');
 const stamp = join(native, 'build/sources.sha256');
 const optional = process.argv.includes('--optional');
 
-const sources = ['native/addon.c', 'native/binding.gyp', 'c/kernels.c', 'c/kernels.h', 'c/simd.h', 'c/dot.h'];
+const sources = ['native/addon.c', 'native/binding.gyp', ...['kernels.c', 'kernels.h', 'matmul.h', 'repack.h', 'dot.h', 'vec.h', 'simd.h'].map((file) => `c/${file}`)];
 const hash = createHash('sha256').update(`${process.platform} ${process.arch}`);
 for (const source of sources) hash.update(readFileSync(join(root, 'kernels', source)));
 const fingerprint = hash.digest('hex');
@@ -31,7 +31,9 @@ if (result?.status === 0 && existsSync(addon)) {
   const reason = gyp === null ? 'node-gyp was not found' : 'the compiler did not succeed';
   const advice = 'install a C compiler and make, then run: npm run build';
   if (!optional && result !== null) process.stderr.write(`${result.stdout}${result.stderr}`);
-  console.warn(`starling: no native kernels (${reason}); computing in WebAssembly, about half as fast. To change that, ${advice}`);
+  console.warn(
+    `starling: no native kernels (${reason}); computing in WebAssembly, about half as fast. To change that, ${advice}`,
+  );
   process.exit(optional ? 0 : 1);
 }
 

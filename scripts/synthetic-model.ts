@@ -3,15 +3,17 @@
 import { realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { WEIGHT_FORMATS, type WeightFormat } from '../kernels/formats.ts';
 import { type GgufMetadata, type GgufTensor, tensorBytes, writeGguf } from './gguf-writer.ts';
 import { llama3RopeFactors, MODEL_SHAPES, type ModelShape, type ModelShapeName } from './model-shapes.ts';
-import { mix, randomFloats, randomWeights } from './random-weights.ts';
+import { type MatrixRole, matrixFormat, QUANTS, type Quant } from './quant-mix.ts';
+import { randomFloats, randomWeights } from './random-weights.ts';
+import { mix } from './random-words.ts';
 import { syntheticVocabulary } from './synthetic-vocabulary.ts';
 
 export interface SyntheticModelOptions {
   readonly shape: ModelShapeName | ModelShape;
-  readonly quant: WeightFormat;
+  /** Columns that are no multiple of 256 get a format of smaller blocks, as in llama.cpp. */
+  readonly quant: Quant;
   readonly out: string;
   /** Default 1. */
   readonly seed?: number;
@@ -57,37 +59,39 @@ function shapeMetadata(name: string, shape: ModelShape): GgufMetadata {
   };
 }
 
-function shapeTensors(shape: ModelShape, quant: WeightFormat, seed: number): GgufTensor[] {
+function shapeTensors(shape: ModelShape, quant: Quant, seed: number): GgufTensor[] {
   const tensors: GgufTensor[] = [];
   const nextSeed = () => mix(seed) ^ mix(tensors.length + 0x5eed);
   // Unit rows times 1/sqrt(columns) keep activations of size one through every matrix.
-  const matrix = (name: string, rows: number, cols: number) =>
+  const matrix = (role: MatrixRole, rows: number, cols: number, layer?: number) => {
+    const { layers, tied } = shape;
+    const type = matrixFormat(quant, { role, layer: layer ?? 0, layers, cols, tied });
     tensors.push({
-      name,
-      type: quant,
+      name: layer === undefined ? `${role}.weight` : `blk.${layer}.${role}.weight`,
+      type,
       dims: [cols, rows],
-      fill: randomWeights(quant, nextSeed(), 1 / Math.sqrt(cols)),
+      fill: randomWeights(type, nextSeed(), 1 / Math.sqrt(cols)),
     });
+  };
   const norm = (name: string) =>
     tensors.push({ name, type: 'F32', dims: [shape.dim], fill: randomFloats(nextSeed(), 1, 0.05) });
 
   const qRows = shape.heads * shape.headDim;
   const kvRows = shape.kvHeads * shape.headDim;
-  matrix('token_embd.weight', shape.vocabSize, shape.dim);
+  matrix('token_embd', shape.vocabSize, shape.dim);
   for (let layer = 0; layer < shape.layers; layer++) {
-    const part = (suffix: string) => `blk.${layer}.${suffix}.weight`;
-    norm(part('attn_norm'));
-    matrix(part('attn_q'), qRows, shape.dim);
-    matrix(part('attn_k'), kvRows, shape.dim);
-    matrix(part('attn_v'), kvRows, shape.dim);
-    matrix(part('attn_output'), shape.dim, qRows);
-    norm(part('ffn_norm'));
-    matrix(part('ffn_gate'), shape.ffDim, shape.dim);
-    matrix(part('ffn_up'), shape.ffDim, shape.dim);
-    matrix(part('ffn_down'), shape.dim, shape.ffDim);
+    norm(`blk.${layer}.attn_norm.weight`);
+    matrix('attn_q', qRows, shape.dim, layer);
+    matrix('attn_k', kvRows, shape.dim, layer);
+    matrix('attn_v', kvRows, shape.dim, layer);
+    matrix('attn_output', shape.dim, qRows, layer);
+    norm(`blk.${layer}.ffn_norm.weight`);
+    matrix('ffn_gate', shape.ffDim, shape.dim, layer);
+    matrix('ffn_up', shape.ffDim, shape.dim, layer);
+    matrix('ffn_down', shape.dim, shape.ffDim, layer);
   }
   norm('output_norm.weight');
-  if (!shape.tied) matrix('output.weight', shape.vocabSize, shape.dim);
+  if (!shape.tied) matrix('output', shape.vocabSize, shape.dim);
   if (shape.ropeFactor !== null) {
     const factors = new Uint8Array(llama3RopeFactors(shape.headDim, shape.ropeBase, shape.ropeFactor).buffer);
     tensors.push({
@@ -111,7 +115,7 @@ async function main(args: readonly string[]): Promise<void> {
     .description('Write a llama model file with random weights.')
     .addOption(new Option('--shape <name>', 'shape of').choices(Object.keys(MODEL_SHAPES)).makeOptionMandatory())
     .addOption(
-      new Option('--quant <type>', 'type of the matrices').choices(Object.keys(WEIGHT_FORMATS)).default('Q4_0'),
+      new Option('--quant <type>', 'type of the matrices').choices(QUANTS).default('Q4_0'),
     )
     .requiredOption('--out <file>', 'file to write')
     .option('--seed <n>', 'seed of the weights', positiveInteger, 1)

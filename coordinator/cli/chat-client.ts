@@ -62,8 +62,11 @@ export async function* streamChat(options: StreamChatOptions): AsyncGenerator<st
 /** The model that an endpoint serves. @throws StarlingError endpoint_unreachable */
 export async function servedModel(url: string, signal?: AbortSignal): Promise<string> {
   const response = await request(`${endpointRoot(url)}/v1/models`, { signal: signal ?? null });
-  const models = z.object({ data: z.array(z.object({ id: z.string() })).min(1) }).safeParse(await response.json().catch(() => null));
-  if (!models.success) throw new StarlingError('endpoint_unreachable', `${url} is no chat endpoint; give another with --url`);
+  const models = z
+    .object({ data: z.array(z.object({ id: z.string() })).min(1) })
+    .safeParse(await response.json().catch(() => null));
+  if (!models.success)
+    throw new StarlingError('endpoint_unreachable', `${url} is no chat endpoint; give another with --url`);
   return models.data.data[0]!.id;
 }
 
@@ -87,6 +90,9 @@ function failed(body: string, status: number): StarlingError {
     return new StarlingError(Object.hasOwn(ERRORS, code) ? (code as ErrorCode) : 'internal', error.message);
   } catch {
     // Not in OpenAI's shape: some other server.
-    return new StarlingError('endpoint_unreachable', `the endpoint answered with status ${status}: ${body.slice(0, 200)}`);
+    return new StarlingError(
+      'endpoint_unreachable',
+      `the endpoint answered with status ${status}: ${body.slice(0, 200)}`,
+    );
   }
 }

@@ -32,7 +32,7 @@ export function daemonCommand({ paths, version, stdout, signal, tellParent }: Da
     .description('make this device part of the cluster: listen, store tiles, compute')
     .option('--host <address>', 'address to listen at', '0.0.0.0')
     .option('--port <n>', 'port to listen at; 0 for any free one', integer(0, 65_535), DEFAULT_DEVICE_PORT)
-    .option('--name <name>', "how others see this device (default: its host name)")
+    .option('--name <name>', 'how others see this device (default: its host name)')
     .option('--store <folder>', 'where to keep tiles', paths.storeDir)
     .option('--no-discovery', 'do not advertise on the LAN; others need --peer');
   addComputeOptions(command);
@@ -59,7 +59,9 @@ Examples:
     if (identity.warning !== undefined) log.warn(identity.warning);
     const { key, created } = await loadOrCreateKey(paths.keyFile);
     if (created) {
-      log.info(`made a new cluster key (${key.keyId}); give it to your other devices with "starling key show" and "starling key import"`);
+      log.info(
+        `made a new cluster key (${key.keyId}); give it to your other devices with "starling key show" and "starling key import"`,
+      );
     }
     const daemon = new Daemon({
       identity,
@@ -75,7 +77,9 @@ Examples:
     const port = await daemon.start();
     try {
       await writeRunFile(paths.runFile, { pid: process.pid, port, id: identity.id });
-      stdout(`${identity.name} (${identity.id}) listens on ${options.host}:${port}, cluster ${key.keyId}, ${compute.backend} kernels, ${compute.threads} threads\n`);
+      stdout(
+        `${identity.name} (${identity.id}) listens on ${options.host}:${port}, cluster ${key.keyId}, ${compute.backend} kernels, ${compute.threads} threads\n`,
+      );
       tellParent({ port });
       if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
     } finally {

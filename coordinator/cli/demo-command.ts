@@ -6,7 +6,14 @@ import type { HomePaths } from '../../daemon/paths.ts';
 import { DEFAULT_HTTP_HOST, DEFAULT_HTTP_PORT } from '../http/server.ts';
 import { streamChat } from './chat-client.ts';
 import { LocalDevices } from './local-devices.ts';
-import { addComputeOptions, type ComputeOptions, EMBEDDED_MODEL, integer, resolveCompute, resolveModel } from './options.ts';
+import {
+  addComputeOptions,
+  type ComputeOptions,
+  EMBEDDED_MODEL,
+  integer,
+  resolveCompute,
+  resolveModel,
+} from './options.ts';
 import { serveModel } from './serve-command.ts';
 
 interface DemoOptions extends ComputeOptions {

@@ -27,8 +27,18 @@ export interface DevicesCommandDeps {
 
 /** A device as the command shows it. */
 type Row =
-  | { readonly name: string; readonly address: string; readonly state: 'free' | 'serving'; readonly status: Control<'status'> }
-  | { readonly name: string; readonly address: string; readonly state: 'other cluster' | 'unreachable'; readonly why: string };
+  | {
+      readonly name: string;
+      readonly address: string;
+      readonly state: 'free' | 'serving';
+      readonly status: Control<'status'>;
+    }
+  | {
+      readonly name: string;
+      readonly address: string;
+      readonly state: 'other cluster' | 'unreachable';
+      readonly why: string;
+    };
 
 const ASK_MS = 5000;
 const GIB = 2 ** 30;
@@ -58,7 +68,13 @@ export function devicesCommand({ paths, stdout }: DevicesCommandDeps): Command {
         for (const peer of discovery.peers()) {
           if (seen.has(peer.id)) continue;
           if (peer.keyId === key.keyId) rows.push(await ask(peer, peer.name, identity, key));
-          else rows.push({ name: peer.name, address: show(peer), state: 'other cluster', why: `key ${peer.keyId}, ours is ${key.keyId}` });
+          else
+            rows.push({
+              name: peer.name,
+              address: show(peer),
+              state: 'other cluster',
+              why: `key ${peer.keyId}, ours is ${key.keyId}`,
+            });
         }
         await discovery.stop();
       }
@@ -83,7 +99,12 @@ async function ask(endpoint: Endpoint, name: string, identity: Identity, key: Cl
     }
   } catch (thrown) {
     const error = toStarlingError(thrown);
-    return { name, address, state: error.code === 'key_mismatch' ? 'other cluster' : 'unreachable', why: error.message };
+    return {
+      name,
+      address,
+      state: error.code === 'key_mismatch' ? 'other cluster' : 'unreachable',
+      why: error.message,
+    };
   }
 }
 
@@ -96,7 +117,12 @@ function table(rows: readonly Row[]): string {
     const { cores, threads, backend, memoryBytes, rssBytes, storeBytes, model, tiles } = row.status;
     const doing = model === null ? '' : `${model} (${tiles} tiles)`;
     const memory = `${gib(rssBytes)} of ${gib(memoryBytes)} GiB in use, ${gib(storeBytes)} GiB stored`;
-    return [row.name, row.address, row.state, `${threads} of ${cores} cores, ${backend}, ${memory}${doing && `, ${doing}`}`];
+    return [
+      row.name,
+      row.address,
+      row.state,
+      `${threads} of ${cores} cores, ${backend}, ${memory}${doing && `, ${doing}`}`,
+    ];
   });
   const widths = [0, 1, 2].map((column) => Math.max(...cells.map((row) => row[column]!.length)));
   return cells.map((row) => `${row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join('  ')}\n`).join('');

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { importKey, type ClusterKey } from '../../daemon/cluster-key.ts';
+import { type ClusterKey, importKey } from '../../daemon/cluster-key.ts';
 import { StarlingError } from '../../daemon/errors.ts';
 import { homePaths } from '../../daemon/paths.ts';
 import type { BackendName } from '../../kernels/kernels.ts';
@@ -78,7 +78,9 @@ function portOf(child: ChildProcess): Promise<number> {
   return new Promise((resolve, reject) => {
     const fail = (why: string): void => {
       clearTimeout(timer);
-      reject(new StarlingError('device_unreachable', `a local device did not start (${why}); run it with --log-level debug`));
+      reject(
+        new StarlingError('device_unreachable', `a local device did not start (${why}); run it with --log-level debug`),
+      );
     };
     const timer = setTimeout(() => fail(`no answer within ${START_MS / 1000} s`), START_MS);
     child.once('exit', (code, signal) => fail(`ended with ${signal ?? `code ${code}`}`));

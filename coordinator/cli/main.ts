@@ -31,10 +31,15 @@ async function main(argv: readonly string[]): Promise<number> {
     .description('Makes the small computers of a home into one machine that serves a large language model.')
     .version(version)
     .showHelpAfterError('(add --help for help)')
-    .addHelpText('after', '\nExamples:\n  $ starling demo\n  $ starling daemon                 on each device\n  $ starling serve model.gguf       on any of them');
+    .addHelpText(
+      'after',
+      '\nExamples:\n  $ starling demo\n  $ starling daemon                 on each device\n  $ starling serve model.gguf       on any of them',
+    );
   program.addCommand(demoCommand({ paths, stdout, signal }));
   program.addCommand(runCommand({ paths, stdin: process.stdin, stdout, signal }));
-  program.addCommand(daemonCommand({ paths, version, stdout, signal, tellParent: (message) => void process.send?.(message) }));
+  program.addCommand(
+    daemonCommand({ paths, version, stdout, signal, tellParent: (message) => void process.send?.(message) }),
+  );
   program.addCommand(serveCommand({ paths, stdout, signal }));
   program.addCommand(chatCommand({ stdin: process.stdin, stdout: process.stdout, stderr }));
   program.addCommand(devicesCommand({ paths, stdout }));

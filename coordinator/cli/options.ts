@@ -55,12 +55,19 @@ export interface ComputeOptions {
 export function addComputeOptions(command: Command, logLevel: LogLevel = 'info'): Command {
   return command
     .addOption(new Option('--backend <name>', 'how to compute (default: the fastest here)').choices([...BACKENDS]))
-    .option('--threads <n>', 'compute threads (default: physical cores, one less when there are more than four)', integer(1, 256))
+    .option(
+      '--threads <n>',
+      'compute threads (default: physical cores, one less when there are more than four)',
+      integer(1, 256),
+    )
     .addOption(logLevelOption(logLevel));
 }
 
 export const logLevelOption = (level: LogLevel): Option =>
-  new Option('--log-level <level>', 'what to log, to stderr').choices([...LOG_LEVELS]).default(level).env('STARLING_LOG');
+  new Option('--log-level <level>', 'what to log, to stderr')
+    .choices([...LOG_LEVELS])
+    .default(level)
+    .env('STARLING_LOG');
 
 /** @throws StarlingError backend_unavailable */
 export async function resolveCompute(options: ComputeOptions): Promise<{ backend: BackendName; threads: number }> {

@@ -6,7 +6,7 @@ import { StarlingError } from '../../daemon/errors.ts';
 import { loadIdentity } from '../../daemon/identity.ts';
 import { createLogger } from '../../daemon/log.ts';
 import type { HomePaths } from '../../daemon/paths.ts';
-import { Generator, type GenerationRequest } from '../generation/generator.ts';
+import { type GenerationRequest, Generator } from '../generation/generator.ts';
 import { GREEDY } from '../generation/sampler.ts';
 import { encodePrompt } from '../generation/text-codec.ts';
 import { openModel } from '../model/open-model.ts';

@@ -38,15 +38,27 @@ export function serveCommand(deps: ServeCommandDeps): Command {
   const collect = (text: string, previous: string[]): string[] => [...previous, text];
   const command = new Command('serve')
     .description('serve a model, computed by all devices of the cluster, at a local HTTP endpoint')
-    .argument('<model>', 'a .gguf file (of a split model, any part), or "tiny-chat" for the small model that comes with Starling')
-    .option('--host <address>', 'address of the endpoint; other computers reach it only if you change this', DEFAULT_HTTP_HOST)
+    .argument(
+      '<model>',
+      'a .gguf file (of a split model, any part), or "tiny-chat" for the small model that comes with Starling',
+    )
+    .option(
+      '--host <address>',
+      'address of the endpoint; other computers reach it only if you change this',
+      DEFAULT_HTTP_HOST,
+    )
     .option('--port <n>', 'port of the endpoint; 0 for any free one', integer(0, 65_535), DEFAULT_HTTP_PORT)
     .option('--peer <host:port>', 'use this device, found or not; may be repeated', endpoints, [])
     .option('--no-discovery', 'use only this device and those named with --peer')
     .option('--wait <seconds>', 'how long to listen for devices on the LAN', integer(0, 600), 3)
     .option('--context <n>', "most tokens of a conversation (default: the model's, at most 4096)", integer(1, 2 ** 20))
     .option('--alias <name>', "the model's name for clients (default: its file name)")
-    .option('--allow-host <name>', 'a host name under which clients may address the endpoint; may be repeated', collect, [])
+    .option(
+      '--allow-host <name>',
+      'a host name under which clients may address the endpoint; may be repeated',
+      collect,
+      [],
+    )
     .option('--allow-origin <origin>', 'a web origin whose pages may use the endpoint; may be repeated', collect, []);
   addComputeOptions(command);
   command.addHelpText(
@@ -68,7 +80,9 @@ Examples:
     if (identity.warning !== undefined) log.warn(identity.warning);
     const { key, created } = await loadOrCreateKey(deps.paths.keyFile);
     if (created) {
-      log.info(`made a new cluster key (${key.keyId}); give it to your other devices with "starling key show" and "starling key import"`);
+      log.info(
+        `made a new cluster key (${key.keyId}); give it to your other devices with "starling key show" and "starling key import"`,
+      );
     }
     await serveModel({
       ...options,
@@ -128,7 +142,8 @@ export async function serveModel(options: ServeModelOptions): Promise<void> {
       onProgress: bar.onProgress,
     }).finally(bar.stop);
     try {
-      for (const rank of cluster.ranks) rank.onLost((error) => signal.aborted || log.error({ device: rank.name }, error.message));
+      for (const rank of cluster.ranks)
+        rank.onLost((error) => signal.aborted || log.error({ device: rank.name }, error.message));
       const service = new TextService({
         modelId: options.name,
         created: Math.floor(Date.now() / SECOND),

@@ -37,8 +37,17 @@ export async function startCluster(options: StartClusterOptions): Promise<Cluste
   const local = daemon === null ? [] : [{ host: '127.0.0.1', port: daemon.port }];
   discovery?.start();
   try {
-    const ranks = await findDevices({ key, identity, peers: [...local, ...options.peers], discovery, waitMs, log, signal });
-    const ownShare = daemon === null && (options.ownShare || ranks.length === 0);
+    const ranks = await findDevices({
+      key,
+      identity,
+      peers: [...local, ...options.peers],
+      discovery,
+      waitMs,
+      log,
+      signal,
+    });
+    // This device's daemon may be serving another model, and is then none of the ranks.
+    const ownShare = ranks.length === 0 || (options.ownShare && daemon === null);
     for (const { name, address, welcome } of ranks) {
       log.info({ device: name, address, cores: welcome.cores, backend: welcome.backend }, `using ${name}`);
     }

@@ -102,7 +102,10 @@ async function bringUp(options: ClusterOptions): Promise<Cluster> {
   );
   await deliver(
     options,
-    [...remote.map(({ rank }, i) => rankTarget(rank, missing[i]!)), storeTarget(store, model.id, await lacking(store, model.id, own))],
+    [
+      ...remote.map(({ rank }, i) => rankTarget(rank, missing[i]!)),
+      storeTarget(store, model.id, await lacking(store, model.id, own)),
+    ],
     progress('distributing'),
   );
   await startRanks(options, remote);
@@ -124,7 +127,7 @@ async function bringUp(options: ClusterOptions): Promise<Cluster> {
 
 /** Cuts and sends what the targets lack; opens the model's scratch memory only when there is something to cut. */
 async function deliver(
-  { model, backend, signal }: ClusterOptions,
+  { model, backend, log, signal }: ClusterOptions,
   targets: readonly TileTarget[],
   onProgress: (done: number, total: number) => void,
 ): Promise<void> {
@@ -132,7 +135,10 @@ async function deliver(
   if (wanted.length === 0) return;
   const arena = createArena(backend, 4096);
   const cutter = new TileCutter(model.gguf, model.spec, arena, (filled) => openKernels(filled.handle()), wanted);
-  await distributeTiles(cutter, targets, onProgress, signal);
+  const started = performance.now();
+  const delivered = await distributeTiles(cutter, targets, onProgress, signal);
+  const seconds = Math.round(performance.now() - started) / 1000;
+  log.info({ delivered, seconds }, `cut and delivered ${Math.round(delivered / 1e6)} MB of tiles in ${seconds} s`);
 }
 
 /** Has all ranks read their tiles, sending again what they find damaged. */
@@ -143,19 +149,26 @@ async function startRanks(
   let starting = remote;
   for (let round = 0; starting.length > 0; round++) {
     const damaged = await Promise.all(starting.map(({ rank, share }) => rank.start(share, () => {})));
-    const repairs = starting.map(({ rank }, i) => rankTarget(rank, damaged[i]!)).filter(({ missing }) => missing.length > 0);
+    const repairs = starting
+      .map(({ rank }, i) => rankTarget(rank, damaged[i]!))
+      .filter(({ missing }) => missing.length > 0);
     starting = starting.filter((_, i) => damaged[i]!.length > 0);
     if (starting.length > 0 && round === MOST_REPAIRS) {
       const names = starting.map(({ rank }) => rank.name).join(', ');
       throw new StarlingError('tile_damaged', `tiles keep being damaged on the disk of ${names}; check that disk`);
     }
-    for (const { rank } of starting) options.log.warn({ device: rank.name }, 'found damaged tiles in its store; sending them again');
+    for (const { rank } of starting)
+      options.log.warn({ device: rank.name }, 'found damaged tiles in its store; sending them again');
     await deliver(options, repairs, () => {});
   }
 }
 
 /** Creates the own engine, cutting again any tile that proves damaged on this machine's disk. */
-async function loadOwn(options: ClusterOptions, own: readonly TileShape[], create: () => Promise<Engine>): Promise<Engine> {
+async function loadOwn(
+  options: ClusterOptions,
+  own: readonly TileShape[],
+  create: () => Promise<Engine>,
+): Promise<Engine> {
   const { model, store, log } = options;
   for (let round = 0; ; round++) {
     try {
@@ -171,11 +184,12 @@ async function loadOwn(options: ClusterOptions, own: readonly TileShape[], creat
 
 const rankTarget = (rank: RemoteRank, missing: readonly TileShape[]): TileTarget => ({
   missing,
-  windowFor: (bytes) => rank.windowFor(bytes),
-  push: (tile, content) => rank.push(tile, content),
+  push: (tile, content, sha256) => rank.push(tile, content, sha256),
 });
 
 async function lacking(store: TileStore, modelId: string, tiles: readonly TileShape[]): Promise<TileShape[]> {
-  const have = await Promise.all(tiles.map((tile) => store.has(modelId, tileName(tile), tileLayout(tile.matrices).bytes)));
+  const have = await Promise.all(
+    tiles.map((tile) => store.has(modelId, tileName(tile), tileLayout(tile.matrices).bytes)),
+  );
   return tiles.filter((_, i) => !have[i]);
 }

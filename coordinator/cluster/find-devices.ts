@@ -69,7 +69,10 @@ export async function findDevices(options: FindDevicesOptions): Promise<RemoteRa
   const usable: RemoteRank[] = [];
   for (const rank of [...found.values()].sort((a, b) => (a.id < b.id ? -1 : 1))) {
     if (rank.welcome.busy) {
-      log.warn({ device: rank.name }, `${rank.name} is serving ${rank.welcome.serving ?? 'another model'} and is not used`);
+      log.warn(
+        { device: rank.name },
+        `${rank.name} is serving ${rank.welcome.serving ?? 'another model'} and is not used`,
+      );
       rank.close();
     } else {
       usable.push(rank);

@@ -19,4 +19,3 @@ export interface PhaseOfStep {
   readonly phase: 0 | 1;
   readonly rows: number;
 }
-

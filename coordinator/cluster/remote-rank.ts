@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import type { ClusterKey } from '../../daemon/cluster-key.ts';
 import type { EngineSpec } from '../../daemon/engine/engine-spec.ts';
@@ -10,7 +10,7 @@ import { type Control, PROTOCOL_VERSION } from '../../daemon/protocol/control.ts
 import { FRAME_TYPES, type Frame } from '../../daemon/protocol/frames.ts';
 import type { ControlLink, DataLink } from '../../daemon/protocol/link.ts';
 import { dialControl, dialData } from '../../daemon/protocol/link-client.ts';
-import { TILE_CHUNK, TILE_STATUS, TILE_WINDOW } from '../../daemon/protocol/tile-transfer.ts';
+import { TILE_CHUNK, TILE_STATUS } from '../../daemon/protocol/tile-transfer.ts';
 import type { PhaseOfStep, Rank } from './rank.ts';
 
 export interface DialRankOptions {
@@ -44,11 +44,9 @@ export class RemoteRank implements Rank {
   readonly #phases = new Set<string>();
   readonly #places = new Map<string, number>();
   readonly #acks = new Map<number, (status: number) => void>();
-  readonly #windowWaiters: (() => void)[] = [];
   readonly #lostListeners: ((error: StarlingError) => void)[] = [];
   #data: DataLink | undefined;
   #waiting: Waiting | undefined;
-  #underWay = 0;
   #lost: StarlingError | undefined;
 
   private constructor(control: ControlLink, welcome: Control<'welcome'>, dial: DialRankOptions) {
@@ -104,7 +102,11 @@ export class RemoteRank implements Rank {
    * @returns the tiles that it does not have
    * @throws StarlingError device_busy, device_lost, out_of_memory
    */
-  async load(model: { id: string; name: string }, engine: EngineSpec, tiles: readonly TileShape[]): Promise<TileShape[]> {
+  async load(
+    model: { id: string; name: string },
+    engine: EngineSpec,
+    tiles: readonly TileShape[],
+  ): Promise<TileShape[]> {
     const session = randomBytes(12).toString('hex');
     for (const [place, tile] of tiles.entries()) this.#places.set(tileName(tile), place);
     for (const { layer, kind } of tiles) {
@@ -113,33 +115,29 @@ export class RemoteRank implements Rank {
     this.#control.send({ t: 'load', session, modelId: model.id, modelName: model.name, engine, tiles: [...tiles] });
     const missing = await this.#control.next(['missing'], LOOKUP_MS, this.#dial.signal);
     this.#data = await dialData({ ...this.#dial, timeoutMs: DIAL_MS, session });
-    this.#data.onClose((reason) => this.#lose(reason ?? new StarlingError('device_lost', `${this.name} closed its data link`)));
+    this.#data.onClose((reason) =>
+      this.#lose(reason ?? new StarlingError('device_lost', `${this.name} closed its data link`)),
+    );
     this.#data.onFrame((frame) => this.#frame(frame));
     return pick(tiles, missing.indices);
   }
 
   /**
-   * Sends one tile, at most TILE_WINDOW bytes ahead of what the device has stored.
-   * @param content not kept
+   * Sends one tile; the sender sees to it that no more than TILE_WINDOW bytes are under way.
+   * @param content stays as it is until this settles
+   * @param sha256 of the content
    * @returns when it is stored
    * @throws StarlingError device_lost; disk_full or store_failed from the device; tile_damaged when it keeps arriving damaged
    */
-  async push(tile: TileShape, content: Uint8Array): Promise<void> {
+  async push(tile: TileShape, content: Uint8Array, sha256: Uint8Array): Promise<void> {
     const index = this.#places.get(tileName(tile))!;
-    const copy = Buffer.from(content);
-    const sha256 = createHash('sha256').update(copy).digest();
     for (let attempt = 1; attempt <= MOST_SENDS; attempt++) {
-      if ((await this.#send(index, copy, sha256)) === TILE_STATUS.stored) return;
+      if ((await this.#send(index, content, sha256)) === TILE_STATUS.stored) return;
     }
-    throw new StarlingError('tile_damaged', `${tileName(tile)} arrived damaged at ${this.name} ${MOST_SENDS} times; check its network and memory`);
-  }
-
-  /** Resolves when another tile of `bytes` bytes fits in the window. */
-  async windowFor(bytes: number): Promise<void> {
-    while (this.#underWay > 0 && this.#underWay + bytes > TILE_WINDOW) {
-      if (this.#lost !== undefined) throw this.#lost;
-      await new Promise<void>((resolve) => this.#windowWaiters.push(resolve));
-    }
+    throw new StarlingError(
+      'tile_damaged',
+      `${tileName(tile)} arrived damaged at ${this.name} ${MOST_SENDS} times; check its network and memory`,
+    );
   }
 
   /**
@@ -177,16 +175,13 @@ export class RemoteRank implements Rank {
     this.#data?.close();
   }
 
-  #send(index: number, content: Buffer, sha256: Buffer): Promise<number> {
+  #send(index: number, content: Uint8Array, sha256: Uint8Array): Promise<number> {
     return new Promise((resolve, reject) => {
       if (this.#lost !== undefined || this.#data === undefined) {
         return reject(this.#lost ?? new StarlingError('device_lost', `${this.name} has no data link`));
       }
-      this.#underWay += content.length;
       this.#acks.set(index, (status) => {
         this.#acks.delete(index);
-        this.#underWay -= content.length;
-        for (const resume of this.#windowWaiters.splice(0)) resume();
         if (this.#lost !== undefined) reject(this.#lost);
         else resolve(status);
       });
@@ -220,12 +215,18 @@ export class RemoteRank implements Rank {
     const parsed = failure.safeParse(parseJson(payload));
     if (!parsed.success) return new StarlingError('device_error', `${this.name} failed and did not say why`);
     const { code, message } = parsed.data;
-    return new StarlingError(Object.hasOwn(ERRORS, code) ? (code as ErrorCode) : 'device_error', `${this.name}: ${message}`);
+    return new StarlingError(
+      Object.hasOwn(ERRORS, code) ? (code as ErrorCode) : 'device_error',
+      `${this.name}: ${message}`,
+    );
   }
 
   #lose(error: StarlingError): void {
     if (this.#lost !== undefined) return;
-    this.#lost = error.code === 'device_lost' ? error : new StarlingError(error.code, `${this.name}: ${error.message}`, { cause: error });
+    this.#lost =
+      error.code === 'device_lost'
+        ? error
+        : new StarlingError(error.code, `${this.name}: ${error.message}`, { cause: error });
     this.#waiting?.reject(this.#lost);
     this.#waiting = undefined;
     for (const ack of [...this.#acks.values()]) ack(TILE_STATUS.damaged);
@@ -238,7 +239,8 @@ export class RemoteRank implements Rank {
 function pick(tiles: readonly TileShape[], indices: readonly number[]): TileShape[] {
   return indices.map((index) => {
     const tile = tiles[index];
-    if (tile === undefined) throw new StarlingError('protocol_invalid_message', `the device asks for tile ${index}, which is not its`);
+    if (tile === undefined)
+      throw new StarlingError('protocol_invalid_message', `the device asks for tile ${index}, which is not its`);
     return tile;
   });
 }

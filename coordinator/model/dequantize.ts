@@ -1,13 +1,14 @@
 import { StarlingError } from '../../daemon/errors.ts';
 import { sourceBytes, WEIGHT_FORMATS, type WeightFormat } from '../../kernels/formats.ts';
 import { halfToFloat } from '../../kernels/half.ts';
+import { exponentScale, QUANT_FORMATS, type QuantizedFormat, quantBlock } from '../../kernels/quant-block.ts';
+import { readSourceBlock } from '../../kernels/source-block.ts';
 import type { GgufFile } from './gguf/reader.ts';
 import type { Weight } from './spec.ts';
 import type { TensorInfo } from './tensor-info.ts';
 
 /**
- * Decodes one row of a weight, value for value as ggml does (dequantize_row_* of ggml/src/ggml-quants.c): a quantised
- * value is its block's f16 scale as f32, times the integer, which f32 holds exactly.
+ * Decodes one row of a weight, bit for bit as ggml does (dequantize_row_* of ggml/src/ggml-quants.c).
  * @param source the row as in the file (any alignment), at least sourceBytes(format, cols) long
  * @param cols a multiple of the format's block
  * @param into at least cols long; the rest is left alone
@@ -35,24 +36,30 @@ export function dequantizeRow(format: WeightFormat, source: Uint8Array, cols: nu
       for (let i = 0; i < cols; i++) bits[i] = view.getUint16(2 * i, true) << 16;
       return;
     }
-    case 'Q8_0':
-      // Block: f16 scale, 32 int8.
-      for (let block = 0, at = 0; block < cols; block += 32, at += 34) {
-        const scale = halfToFloat(view.getUint16(at, true));
-        for (let i = 0; i < 32; i++) into[block + i] = scale * view.getInt8(at + 2 + i);
-      }
-      return;
-    case 'Q4_0':
-      // Block: f16 scale, 16 bytes; low nibbles are values 0..15, high nibbles 16..31, a nibble n means n - 8.
-      for (let block = 0, at = 0; block < cols; block += 32, at += 18) {
-        const scale = halfToFloat(view.getUint16(at, true));
-        for (let i = 0; i < 16; i++) {
-          const pair = view.getUint8(at + 2 + i);
-          into[block + i] = scale * ((pair & 0xf) - 8);
-          into[block + 16 + i] = scale * ((pair >> 4) - 8);
-        }
-      }
-      return;
+    default:
+      dequantizeBlocks(format, source, cols, into);
+  }
+}
+
+/**
+ * A value is (d·scale)·weight, plus m or minus dmin·min. All but the last operation are exact in f32, since an f16 has 11
+ * bits, scale and weight together at most 14 (Q6_K, which has no offset, so that there the second product is the last
+ * operation): doubles rounded once give ggml's f32.
+ */
+function dequantizeBlocks(format: QuantizedFormat, source: Uint8Array, cols: number, into: Float32Array): void {
+  const { sourceBlockValues, sourceBlockBytes } = WEIGHT_FORMATS[format];
+  const { exponent, offset, run, weights } = QUANT_FORMATS[format];
+  const block = quantBlock();
+  for (let first = 0, at = 0; first < cols; first += sourceBlockValues, at += sourceBlockBytes) {
+    readSourceBlock(format, source, at, block);
+    const d = exponent ? exponentScale(block.d) : halfToFloat(block.d);
+    const m = halfToFloat(block.m);
+    for (let c = 0; c < sourceBlockValues; c++) {
+      const j = Math.floor(c / run);
+      const scaled = d * block.scales[j]! * weights[block.codes[c]!]!;
+      // Adding nothing where there is no offset keeps −0.
+      into[first + c] = offset === 'none' ? scaled : offset === 'm' ? scaled + m : scaled - m * block.mins[j]!;
+    }
   }
 }
 

@@ -1,49 +1,44 @@
-import { createHash } from 'node:crypto';
 import { TILE_KINDS, type TileShape, tileLayout, tileName } from '../../daemon/engine/tile.ts';
+import { TILE_WINDOW } from '../../daemon/protocol/tile-transfer.ts';
+import { BufferPool } from '../../daemon/store/buffer-pool.ts';
+import { hashTile } from '../../daemon/store/tile-hash.ts';
 import type { TileStore } from '../../daemon/store/tile-store.ts';
+import { ByteWindow } from './byte-window.ts';
 import type { TileCutter } from './tile-cutter.ts';
 
 /** A place that lacks tiles: a device, or the store on this machine. */
 export interface TileTarget {
   readonly missing: readonly TileShape[];
-  /** Resolves when there is room for another tile of `bytes` bytes on the way. */
-  windowFor(bytes: number): Promise<void>;
-  /** Takes a copy of the content; resolves when it is stored. */
-  push(tile: TileShape, content: Uint8Array): Promise<void>;
+  /**
+   * Resolves when the tile is stored.
+   * @param content stays as it is until then
+   * @param sha256 of the content
+   */
+  push(tile: TileShape, content: Uint8Array, sha256: Uint8Array): Promise<void>;
 }
 
-/** Bytes that may be on their way into the local store. */
-const LOCAL_WINDOW = 16 * 2 ** 20;
+/**
+ * Bytes under way to all targets together: cut, and not yet stored. With what the links hold of them it bounds the memory
+ * that cutting needs, however many devices there are.
+ */
+const ALL_WINDOWS = 3 * TILE_WINDOW;
 
 /** The store of this machine as a target. */
 export function storeTarget(store: TileStore, modelId: string, missing: readonly TileShape[]): TileTarget {
-  let underWay = 0;
-  let waiting: (() => void)[] = [];
-  return {
-    missing,
-    async windowFor(bytes) {
-      while (underWay > 0 && underWay + bytes > LOCAL_WINDOW) {
-        await new Promise<void>((resolve) => waiting.push(resolve));
-      }
-    },
-    async push(tile, content) {
-      const copy = Buffer.from(content);
-      underWay += copy.length;
-      try {
-        await store.write(modelId, tileName(tile), copy, createHash('sha256').update(copy).digest());
-      } finally {
-        underWay -= copy.length;
-        const resumed = waiting;
-        waiting = [];
-        for (const resume of resumed) resume();
-      }
-    },
-  };
+  return { missing, push: (tile, content, sha256) => store.write(modelId, tileName(tile), content, sha256) };
+}
+
+interface Wanted {
+  readonly tile: TileShape;
+  readonly takers: TileTarget[];
+  /** How far down the list of its first taker it stands, among the tiles of its layer and kind: 0 to 1. */
+  readonly turn: number;
 }
 
 /**
  * Cuts every missing tile once and pushes it to all that lack it.
  * @param onProgress bytes delivered and to deliver, over all targets
+ * @returns bytes delivered
  * @throws whatever cutting or the first failing target throws; StarlingError cancelled
  */
 export async function distributeTiles(
@@ -51,46 +46,72 @@ export async function distributeTiles(
   targets: readonly TileTarget[],
   onProgress: (done: number, total: number) => void,
   signal?: AbortSignal,
-): Promise<void> {
-  const wanted = new Map<string, { tile: TileShape; targets: TileTarget[] }>();
-  let total = 0;
-  for (const target of targets) {
-    for (const tile of target.missing) {
-      const entry = wanted.get(tileName(tile)) ?? { tile, targets: [] };
-      entry.targets.push(target);
-      wanted.set(tileName(tile), entry);
-      total += tileLayout(tile.matrices).bytes;
-    }
-  }
+): Promise<number> {
+  const wanted = inCutOrder(targets);
+  const total = wanted.reduce((sum, { tile, takers }) => sum + takers.length * tileLayout(tile.matrices).bytes, 0);
+  const windows = new Map(targets.map((target) => [target, new ByteWindow(TILE_WINDOW)]));
+  const allWindows = new ByteWindow(ALL_WINDOWS);
+  const pool = new BufferPool(ALL_WINDOWS);
+  const pushes = new Set<Promise<void>>();
   let done = 0;
   let failure: { error: unknown } | undefined;
-  const pushes = new Set<Promise<void>>();
+
+  const deliver = async ({ tile, takers }: Wanted, content: Uint8Array<ArrayBuffer>): Promise<void> => {
+    const sha256 = hashTile(content);
+    const pushed = takers.map(async (target) => {
+      try {
+        await target.push(tile, content, await sha256);
+        done += content.length;
+        onProgress(done, total);
+      } catch (error) {
+        failure ??= { error };
+      } finally {
+        windows.get(target)!.leave(content.length);
+      }
+    });
+    await Promise.all(pushed);
+    pool.give(content);
+    allWindows.leave(content.length);
+  };
+
   onProgress(done, total);
-  for (const { tile, targets: takers } of [...wanted.values()].sort((a, b) => inCutOrder(a.tile, b.tile))) {
+  for (const next of wanted) {
+    const { bytes } = tileLayout(next.tile.matrices);
+    await allWindows.enter(bytes);
+    for (const target of next.takers) await windows.get(target)!.enter(bytes);
     signal?.throwIfAborted();
     if (failure !== undefined) break;
-    const { bytes } = tileLayout(tile.matrices);
-    const content = await cutter.cut(tile);
-    for (const target of takers) {
-      await target.windowFor(bytes);
-      const push = target
-        .push(tile, content)
-        .then(() => {
-          done += bytes;
-          onProgress(done, total);
-        })
-        .catch((error: unknown) => {
-          failure ??= { error };
-        })
-        .finally(() => pushes.delete(push));
-      pushes.add(push);
-    }
+    const content = pool.take(bytes);
+    content.set(await cutter.cut(next.tile));
+    const push = deliver(next, content).finally(() => pushes.delete(push));
+    pushes.add(push);
   }
   await Promise.all(pushes);
   if (failure !== undefined) throw failure.error;
+  return done;
 }
 
-/** Tiles that share a column-cut tensor stand together: see TileCutter. */
-function inCutOrder(a: TileShape, b: TileShape): number {
-  return a.layer - b.layer || TILE_KINDS.indexOf(a.kind) - TILE_KINDS.indexOf(b.kind) || a.index - b.index;
+/**
+ * All missing tiles, each once. Tiles that share a column-cut tensor stand together (see TileCutter); among these the
+ * targets take turns, so that all of them are kept busy.
+ */
+function inCutOrder(targets: readonly TileTarget[]): Wanted[] {
+  const wanted = new Map<string, Wanted>();
+  for (const target of targets) {
+    const counts = new Map<string, number>();
+    const group = ({ layer, kind }: TileShape): string => `${layer}/${kind}`;
+    for (const tile of target.missing) counts.set(group(tile), (counts.get(group(tile)) ?? 0) + 1);
+    const places = new Map<string, number>();
+    for (const tile of target.missing) {
+      const place = places.get(group(tile)) ?? 0;
+      places.set(group(tile), place + 1);
+      const entry = wanted.get(tileName(tile)) ?? { tile, takers: [], turn: place / counts.get(group(tile))! };
+      entry.takers.push(target);
+      wanted.set(tileName(tile), entry);
+    }
+  }
+  const kindOf = ({ tile }: Wanted): number => TILE_KINDS.indexOf(tile.kind);
+  return [...wanted.values()].sort(
+    (a, b) => a.tile.layer - b.tile.layer || kindOf(a) - kindOf(b) || a.turn - b.turn || a.tile.index - b.tile.index,
+  );
 }

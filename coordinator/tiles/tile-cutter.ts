@@ -60,7 +60,13 @@ export class TileCutter {
   #held: Weight | undefined;
 
   /** @param arena scratch memory of the cutter alone, sized for the largest tensor by `reserve` */
-  constructor(gguf: GgufFile, model: ModelSpec, arena: Arena, openKernels: (arena: Arena) => Kernels, tiles: readonly TileShape[]) {
+  constructor(
+    gguf: GgufFile,
+    model: ModelSpec,
+    arena: Arena,
+    openKernels: (arena: Arena) => Kernels,
+    tiles: readonly TileShape[],
+  ) {
     this.#gguf = gguf;
     this.#model = model;
     this.#arena = arena;
@@ -79,7 +85,16 @@ export class TileCutter {
     for (const [i, cut] of cutsOf(this.#model, tile).entries()) {
       const { format, rows: outRows, cols: outCols } = tile.matrices[i]!;
       const { address, stride } = await this.#source(cut);
-      const finite = this.#kernels.repack(format, address, stride, cut.rows, cut.cols, out + offsets[i]!, outRows, outCols);
+      const finite = this.#kernels.repack(
+        format,
+        address,
+        stride,
+        cut.rows,
+        cut.cols,
+        out + offsets[i]!,
+        outRows,
+        outCols,
+      );
       if (!finite) {
         throw new StarlingError(
           'model_invalid',

@@ -106,11 +106,11 @@ function kvTiles(model: ModelSpec, { k, v }: LayerWeights, layer: number, cols: 
 
 /** Runs of whole blocks of feed-forward columns, as even as blocks allow. */
 function ffnTiles(model: ModelSpec, weights: LayerWeights, layer: number, cols: number): TileShape[] {
-  const blocks = Math.ceil(model.ffDim / BLOCK);
-  const blockBytes = tileLayout(ffnMatrices(model, weights, BLOCK, cols)).bytes;
-  return evenRuns(blocks, Math.floor(TARGET_BYTES / blockBytes)).map(([from, to], index) => {
-    const first = from * BLOCK;
-    const count = Math.min(to * BLOCK, model.ffDim) - first;
+  const unit = Math.max(BLOCK, WEIGHT_FORMATS[weights.down.type].sourceBlockValues);
+  const unitBytes = tileLayout(ffnMatrices(model, weights, unit, cols)).bytes;
+  return evenRuns(Math.ceil(model.ffDim / unit), Math.floor(TARGET_BYTES / unitBytes)).map(([from, to], index) => {
+    const first = from * unit;
+    const count = Math.min(to * unit, model.ffDim) - first;
     return { kind: 'ffn', layer, index, first, count, matrices: ffnMatrices(model, weights, count, cols) };
   });
 }
@@ -130,8 +130,5 @@ function headTiles(model: ModelSpec, cols: number): TileShape[] {
 function evenRuns(units: number, most: number): [from: number, to: number][] {
   const largest = Math.max(1, Math.min(most, Math.floor(units / LEAST_TILES)));
   const runs = Math.min(Math.ceil(units / largest), MAX_PHASE_TILES);
-  return Array.from({ length: runs }, (_, i) => [
-    Math.floor((i * units) / runs),
-    Math.floor(((i + 1) * units) / runs),
-  ]);
+  return Array.from({ length: runs }, (_, i) => [Math.floor((i * units) / runs), Math.floor(((i + 1) * units) / runs)]);
 }

@@ -14,7 +14,8 @@ export function checkLoad(spec: EngineSpec, tiles: readonly TileShape[]): void {
   if (names.size !== tiles.length) throw invalid('a tile is named twice');
   for (const tile of tiles) {
     const expected = expectedSizes(spec, tile);
-    if (expected === null || !sizesMatch(tile.matrices, expected)) throw invalid(`${tileName(tile)} does not fit the model`);
+    if (expected === null || !sizesMatch(tile.matrices, expected))
+      throw invalid(`${tileName(tile)} does not fit the model`);
     if (tile.kind !== 'attention') continue;
     const group = spec.heads / spec.kvHeads;
     for (let head = Math.floor(tile.first / group); head * group < tile.first + tile.count; head++) {
@@ -25,7 +26,10 @@ export function checkLoad(spec: EngineSpec, tiles: readonly TileShape[]): void {
 }
 
 /** Rows and columns of a tile's matrices, or null for a tile that the model cannot have. */
-function expectedSizes(spec: EngineSpec, { kind, layer, index, first, count }: TileShape): [rows: number, cols: number][] | null {
+function expectedSizes(
+  spec: EngineSpec,
+  { kind, layer, index, first, count }: TileShape,
+): [rows: number, cols: number][] | null {
   const { cols, dim, heads, kvHeads, headDim, layers } = spec;
   if (layer >= layers.length) return null;
   const outRows = roundUp(dim, ROW_GROUP);

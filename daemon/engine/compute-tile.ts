@@ -2,7 +2,15 @@ import { type ArenaHandle, viewOf } from '../../kernels/arena.ts';
 import { activationBytes, kvPageBytes, roundUp, WEIGHT_FORMATS } from '../../kernels/formats.ts';
 import type { Address, Kernels } from '../../kernels/kernels.ts';
 import { MAX_ROWS, PHASE, sumLimit } from './engine-spec.ts';
-import { type EngineLayout, kvKey, type PlacedTile, pageOf, pageTableCapacity, slotOf, type ThreadBuffers } from './layout.ts';
+import {
+  type EngineLayout,
+  kvKey,
+  type PlacedTile,
+  pageOf,
+  pageTableCapacity,
+  slotOf,
+  type ThreadBuffers,
+} from './layout.ts';
 
 /** Waits until the key/value tile of (layer, kvHead) has been computed in the current job. */
 export type AwaitKv = (layer: number, kvHead: number) => void;
@@ -121,16 +129,7 @@ export class TileComputer {
         const offset = row * this.#innerStride + (head - first) * headDim * 4;
         const table = this.#layout.pages + this.#tables[row]! * 4;
         const positions = this.#positions[row]! + 1;
-        this.#kernels.attend(
-          q + offset,
-          next - head,
-          headDim,
-          this.#scale,
-          cache,
-          table,
-          positions,
-          attended + offset,
-        );
+        this.#kernels.attend(q + offset, next - head, headDim, this.#scale, cache, table, positions, attended + offset);
       }
       head = next;
     }
@@ -161,4 +160,3 @@ export class TileComputer {
     }
   }
 }
-

@@ -1,6 +1,6 @@
 import { type Arena, f32View, f64View, u32View } from '../../kernels/arena.ts';
-import { type ActivationFormat, activationBytes, roundUp } from '../../kernels/formats.ts';
 import { createArena, openKernels } from '../../kernels/create-kernels.ts';
+import { type ActivationFormat, activationBytes, roundUp } from '../../kernels/formats.ts';
 import type { Address, BackendName, Kernels } from '../../kernels/kernels.ts';
 import { StarlingError } from '../errors.ts';
 import { type EngineSpec, inputFormat, MAX_ROWS, PHASE, type Phase } from './engine-spec.ts';
@@ -122,7 +122,10 @@ export class Engine {
     const { cols } = this.spec;
     const { inputF32, inputQ8 } = this.layout;
     if (!this.kernels.quantize(inputF32, cols * 4, cols, rows, inputQ8, activationBytes('q8', cols))) {
-      throw new StarlingError('numeric_overflow', 'an activation is not finite: the model file is damaged or its weights are out of range');
+      throw new StarlingError(
+        'numeric_overflow',
+        'an activation is not finite: the model file is damaged or its weights are out of range',
+      );
     }
   }
 

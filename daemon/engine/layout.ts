@@ -72,9 +72,7 @@ export function placeEngine(
   arena: Pick<Arena, 'alloc'>,
 ): EngineLayout {
   const order = { kv: 0, attention: 1, ffn: 2, head: 3 };
-  const sorted = [...tiles].sort(
-    (a, b) => a.layer - b.layer || order[a.kind] - order[b.kind] || a.index - b.index,
-  );
+  const sorted = [...tiles].sort((a, b) => a.layer - b.layer || order[a.kind] - order[b.kind] || a.index - b.index);
   const tasks = spec.layers.map((): [PlacedTile[], PlacedTile[]] => [[], []]);
   const headTasks: PlacedTile[] = [];
   const kv = new Map<string, Address>();

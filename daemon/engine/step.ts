@@ -11,4 +11,3 @@ export interface Step {
 }
 
 export const rowsOf = (step: Step): number => step.positions.length;
-

@@ -79,7 +79,9 @@ export class ThreadPool {
 
   /** Threads that hold sums of the last job. */
   threadsWithSums(): number[] {
-    return this.#layout.threads.flatMap((_, i) => (Atomics.load(this.#words, WORD.threads + i) === this.#job ? [i] : []));
+    return this.#layout.threads.flatMap((_, i) =>
+      Atomics.load(this.#words, WORD.threads + i) === this.#job ? [i] : [],
+    );
   }
 
   async stop(): Promise<void> {

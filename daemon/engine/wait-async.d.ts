@@ -4,5 +4,7 @@ interface Atomics {
     words: Int32Array,
     index: number,
     value: number,
-  ): { readonly async: false; readonly value: 'not-equal' | 'timed-out' } | { readonly async: true; readonly value: Promise<'ok' | 'timed-out'> };
+  ):
+    | { readonly async: false; readonly value: 'not-equal' | 'timed-out' }
+    | { readonly async: true; readonly value: Promise<'ok' | 'timed-out'> };
 }

@@ -26,7 +26,7 @@ export const FRAME_TYPES = {
   SUMS: 3,
   /** A piece of tile `index`, beginning at byte `offset`. */
   TILE: 4,
-  /** Tile `index` has arrived up to byte `offset`. */
+  /** Tile `index` has arrived whole; `format` says how storing it went. */
   TILE_ACK: 5,
   /** The step cannot be computed; the payload says why. */
   FAILED: 6,

@@ -1,4 +1,4 @@
-import { pagesFor, type EngineSpec, MAX_ROWS } from '../engine/engine-spec.ts';
+import { type EngineSpec, MAX_ROWS, pagesFor } from '../engine/engine-spec.ts';
 import { rowsOf, type Step } from '../engine/step.ts';
 import { StarlingError } from '../errors.ts';
 
@@ -62,7 +62,8 @@ export function decodeStep(payload: Uint8Array, rows: number, spec: EngineSpec):
   for (let row = 0; row < rows; row++) {
     const table = pairs[row * 2 + 1]! < sequenceCount ? pages[sequences[row]!] : undefined;
     if (table === undefined) throw invalid(`row ${row} is of no sequence`);
-    if (pagesFor(positions[row]! + 1) > table.length) throw invalid(`row ${row} has no page for position ${positions[row]}`);
+    if (pagesFor(positions[row]! + 1) > table.length)
+      throw invalid(`row ${row} has no page for position ${positions[row]}`);
   }
   const table = take(rows * spec.headDim);
   if (at !== words.length) throw invalid('it is too long');

@@ -7,15 +7,16 @@ export const MAX_TILE = 64 * 2 ** 20;
 export class IncomingTile {
   readonly index: number;
   /** What has arrived so far, and room for the rest. */
-  readonly content: Uint8Array;
+  readonly content: Uint8Array<ArrayBuffer>;
   #received = 0;
 
   /**
    * @param index the tile's place in the list of the load
    * @param bytes its size
+   * @param take gives as much memory, of any content
    * @throws StarlingError protocol_invalid_message for a size that no tile has
    */
-  constructor(index: number, bytes: number) {
+  constructor(index: number, bytes: number, take = (length: number) => new Uint8Array(length)) {
     if (!Number.isInteger(bytes) || bytes < 1 || bytes > MAX_TILE) {
       throw new StarlingError(
         'protocol_invalid_message',
@@ -23,7 +24,7 @@ export class IncomingTile {
       );
     }
     this.index = index;
-    this.content = new Uint8Array(bytes);
+    this.content = take(bytes);
   }
 
   /** Bytes that have arrived; where the next piece has to begin. */

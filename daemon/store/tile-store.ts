@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { syncFolder } from '../atomic-file.ts';
 import { StarlingError } from '../errors.ts';
 import { systemCode } from '../system-error.ts';
+import { SharedSync } from './shared-sync.ts';
+import { hashTile } from './tile-hash.ts';
 
 /** Bytes after a tile's content: its SHA-256. */
 export const TRAILER_BYTES = 32;
@@ -32,6 +34,8 @@ export class TileStore {
   readonly #dir: string;
   readonly #create: (file: string) => Promise<FileHandle>;
   readonly #writing = new Set<string>();
+  /** By folder. */
+  readonly #syncs = new Map<string, SharedSync>();
 
   constructor(dir: string, options: TileStoreOptions = {}) {
     this.#dir = dir;
@@ -63,13 +67,14 @@ export class TileStore {
 
   /**
    * Stores a tile so that it is there whole and verified, or not at all; one that exists is replaced.
+   * @param content stays as it is until this settles
    * @param sha256 32 bytes, the hash that the sender announced
    * @throws StarlingError tile_damaged when the content does not match; disk_full; store_failed
    */
   async write(modelId: string, name: string, content: Uint8Array, sha256: Uint8Array): Promise<void> {
     const file = this.path(modelId, name);
-    const hash = hashOf(content);
-    if (!hash.equals(sha256)) {
+    const hash = await hashTile(content);
+    if (Buffer.compare(hash, sha256) !== 0) {
       throw new StarlingError(
         'tile_damaged',
         `tile ${name} of model ${modelId} arrived damaged; it has to be sent again`,
@@ -78,8 +83,7 @@ export class TileStore {
     const temporary = `${file}.${process.pid}.${randomBytes(4).toString('hex')}.tmp`;
     this.#writing.add(temporary);
     try {
-      await mkdir(this.#folder(modelId), { recursive: true });
-      const handle = await this.#create(temporary);
+      const handle = await this.#createIn(this.#folder(modelId), temporary);
       try {
         await writeAll(handle, content, 0);
         await writeAll(handle, hash, content.length);
@@ -88,7 +92,7 @@ export class TileStore {
         await handle.close();
       }
       await rename(temporary, file);
-      await syncFolder(this.#folder(modelId));
+      await this.#syncFolder(this.#folder(modelId));
     } catch (thrown) {
       await rm(temporary, { force: true }).catch(() => {});
       throw storeError(thrown, 'write', file);
@@ -178,6 +182,23 @@ export class TileStore {
       }
     }
     return removed;
+  }
+
+  /** Creates a file, and its folder where that is missing. */
+  async #createIn(folder: string, file: string): Promise<FileHandle> {
+    try {
+      return await this.#create(file);
+    } catch (thrown) {
+      if (systemCode(thrown) !== 'ENOENT') throw thrown;
+      await mkdir(folder, { recursive: true });
+      return this.#create(file);
+    }
+  }
+
+  #syncFolder(folder: string): Promise<void> {
+    const sync = this.#syncs.get(folder) ?? new SharedSync(() => syncFolder(folder));
+    this.#syncs.set(folder, sync);
+    return sync.run();
   }
 
   #folder(modelId: string): string {

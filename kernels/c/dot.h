@@ -1,168 +1,158 @@
-// Exact integer dot products of one block: 8 interleaved rows × 32 columns against one row of 32 int8 activations.
-// A block is unpacked once (unpack_*) and used for several activation rows (dot_*).
+// Exact integer dot products of a block of 8 interleaved rows × 32 columns with one row of 32 int8 activations, and the
+// planes from which blocks are unpacked (kernels/formats.ts). A block is unpacked once for several activation rows.
 #pragma once
-#include "simd.h"
+#include "vec.h"
 
-#if defined(__AVX2__)
+// quad[j] holds columns 4j..4j+3 of every row.
+typedef struct { vec quad[8]; } block;
 
-typedef struct { __m256i quad[8]; } block_i8;
-
-INLINE __m256i broadcast4(const int8_t *a) {
-  int32_t four;
-  memcpy(&four, a, 4);
-  return _mm256_set1_epi32(four);
-}
-
-INLINE block_i8 unpack_q8_0(const uint8_t *w) {
-  block_i8 b;
-  for (int j = 0; j < 8; j++) b.quad[j] = _mm256_loadu_si256((const __m256i *)(w + 32 * j));
+INLINE block load_bytes(const uint8_t *p) {
+  block b;
+  UNROLL for (int j = 0; j < 8; j++) b.quad[j] = vec_load(p + 32 * j);
   return b;
 }
 
-// |w|·|a| ≤ 128·127, so the pair sums of maddubs stay below 2^15 and nothing saturates.
-INLINE v8i dot_q8_0(const block_i8 *b, const int8_t *a) {
-  const __m256i ones = _mm256_set1_epi16(1);
-  __m256i even = _mm256_setzero_si256(), odd = _mm256_setzero_si256();
-  for (int j = 0; j < 8; j += 2) {
-    const __m256i w0 = b->quad[j], w1 = b->quad[j + 1];
-    const __m256i p0 = _mm256_maddubs_epi16(_mm256_sign_epi8(w0, w0), _mm256_sign_epi8(broadcast4(a + 4 * j), w0));
-    const __m256i p1 = _mm256_maddubs_epi16(_mm256_sign_epi8(w1, w1), _mm256_sign_epi8(broadcast4(a + 4 * j + 4), w1));
-    even = _mm256_add_epi32(even, _mm256_madd_epi16(p0, ones));
-    odd = _mm256_add_epi32(odd, _mm256_madd_epi16(p1, ones));
-  }
-  return (v8i)_mm256_add_epi32(even, odd);
-}
-
-INLINE block_i8 unpack_q4_0(const uint8_t *w) {
-  const __m256i low = _mm256_set1_epi8(15);
-  block_i8 b;
-  for (int k = 0; k < 4; k++) {
-    const __m256i packed = _mm256_loadu_si256((const __m256i *)(w + 32 * k));
-    b.quad[k] = _mm256_and_si256(packed, low);
-    b.quad[k + 4] = _mm256_and_si256(_mm256_srli_epi16(packed, 4), low);
+INLINE block load_nibbles(const uint8_t *p) {
+  block b;
+  UNROLL for (int k = 0; k < 4; k++) {
+    const vec both = vec_load(p + 32 * k);
+    b.quad[k] = vec_bits(both, 0, 15);
+    b.quad[k + 4] = vec_bits(both, 4, 15);
   }
   return b;
 }
 
-// Nibbles are 0..15: eight pair sums of at most 2·15·127 fit in 16 bits. The offset of 8 comes off through the block's sum.
-INLINE v8i dot_q4_0(const block_i8 *b, const int8_t *a, int32_t sum) {
-  __m256i even = _mm256_setzero_si256(), odd = _mm256_setzero_si256();
-  for (int j = 0; j < 8; j += 2) {
-    even = _mm256_add_epi16(even, _mm256_maddubs_epi16(b->quad[j], broadcast4(a + 4 * j)));
-    odd = _mm256_add_epi16(odd, _mm256_maddubs_epi16(b->quad[j + 1], broadcast4(a + 4 * j + 4)));
-  }
-  const __m256i pairs = _mm256_add_epi16(even, odd);
-  return (v8i)_mm256_madd_epi16(pairs, _mm256_set1_epi16(1)) - splat8i(8 * sum);
-}
-
-#elif defined(__wasm_simd128__)
-
-typedef struct { v128_t quad[16]; } block_i8; // [quadruple][rows 0..3, rows 4..7]
-
-INLINE v8i join8(v128_t low, v128_t high) {
-  v8i v;
-  memcpy(&v, &low, 16);
-  memcpy((char *)&v + 16, &high, 16);
-  return v;
-}
-
-// (x0+x1, x2+x3, y0+y1, y2+y3)
-INLINE v128_t add_pairs(v128_t x, v128_t y) {
-  return wasm_i32x4_add(wasm_i32x4_shuffle(x, y, 0, 2, 4, 6), wasm_i32x4_shuffle(x, y, 1, 3, 5, 7));
-}
-
-INLINE block_i8 unpack_q8_0(const uint8_t *w) {
-  block_i8 b;
-  for (int j = 0; j < 16; j++) b.quad[j] = wasm_v128_load(w + 16 * j);
+INLINE block load_pairs(const uint8_t *p) {
+  block b;
+  UNROLL for (int j = 0; j < 8; j++) b.quad[j] = vec_bits(vec_load(p + 32 * (j / 4)), 2 * (j % 4), 3);
   return b;
 }
 
-INLINE v8i dot_q8_0(const block_i8 *b, const int8_t *a) {
-  v128_t sum[4] = {wasm_i32x4_splat(0), wasm_i32x4_splat(0), wasm_i32x4_splat(0), wasm_i32x4_splat(0)};
-  for (int j = 0; j < 8; j++) {
-    const v128_t x = wasm_i16x8_extend_low_i8x16(wasm_v128_load32_splat(a + 4 * j));
-    for (int half = 0; half < 2; half++) {
-      const v128_t w = b->quad[2 * j + half];
-      sum[2 * half] = wasm_i32x4_add(sum[2 * half], wasm_i32x4_dot_i16x8(wasm_i16x8_extend_low_i8x16(w), x));
-      sum[2 * half + 1] = wasm_i32x4_add(sum[2 * half + 1], wasm_i32x4_dot_i16x8(wasm_i16x8_extend_high_i8x16(w), x));
-    }
-  }
-  return join8(add_pairs(sum[0], sum[1]), add_pairs(sum[2], sum[3]));
+// Puts the bits plane at bit `at` of each weight.
+INLINE block add_bits(block b, const uint8_t *p, const int at) {
+  const vec bits = vec_load(p);
+  UNROLL for (int j = 0; j < 8; j++) b.quad[j] = vec_or(b.quad[j], vec_bits(bits, j - at, 1 << at));
+  return b;
 }
 
-INLINE block_i8 unpack_q4_0(const uint8_t *w) {
-  const v128_t low = wasm_i8x16_splat(15);
-  block_i8 b;
-  for (int k = 0; k < 8; k++) {
-    const v128_t packed = wasm_v128_load(w + 16 * k);
-    b.quad[k] = wasm_v128_and(packed, low);
-    b.quad[k + 8] = wasm_u8x16_shr(packed, 4);
+INLINE block add_pairs(block b, const uint8_t *p, const int at) {
+  UNROLL for (int j = 0; j < 8; j++) {
+    b.quad[j] = vec_or(b.quad[j], vec_bits(vec_load(p + 32 * (j / 4)), 2 * (j % 4) - at, 3 << at));
   }
   return b;
 }
 
-INLINE v8i dot_q4_0(const block_i8 *b, const int8_t *a, int32_t sum) {
-#if defined(__wasm_relaxed_simd__)
-  // Exact: the second operand is 0..15, and eight pair sums of at most 2·15·127 fit in 16 bits.
-  v128_t low = wasm_i16x8_splat(0), high = wasm_i16x8_splat(0);
-  for (int j = 0; j < 8; j++) {
-    const v128_t x = wasm_v128_load32_splat(a + 4 * j);
-    low = wasm_i16x8_add(low, wasm_i16x8_relaxed_dot_i8x16_i7x16(x, b->quad[2 * j]));
-    high = wasm_i16x8_add(high, wasm_i16x8_relaxed_dot_i8x16_i7x16(x, b->quad[2 * j + 1]));
-  }
-  const v8i dots = join8(wasm_i32x4_extadd_pairwise_i16x8(low), wasm_i32x4_extadd_pairwise_i16x8(high));
-#else
-  v128_t part[4] = {wasm_i16x8_splat(0), wasm_i16x8_splat(0), wasm_i16x8_splat(0), wasm_i16x8_splat(0)};
-  for (int j = 0; j < 8; j++) {
-    const v128_t x = wasm_v128_load32_splat(a + 4 * j);
-    for (int half = 0; half < 2; half++) {
-      const v128_t w = b->quad[2 * j + half];
-      part[2 * half] = wasm_i16x8_add(part[2 * half], wasm_i16x8_extmul_low_i8x16(w, x));
-      part[2 * half + 1] = wasm_i16x8_add(part[2 * half + 1], wasm_i16x8_extmul_high_i8x16(w, x));
-    }
-  }
-  for (int i = 0; i < 4; i++) part[i] = wasm_i32x4_extadd_pairwise_i16x8(part[i]);
-  const v8i dots = join8(add_pairs(part[0], part[1]), add_pairs(part[2], part[3]));
-#endif
-  return dots - splat8i(8 * sum);
+INLINE block lookup(block b, const int8_t *table) {
+  UNROLL for (int j = 0; j < 8; j++) b.quad[j] = vec_lookup(table, b.quad[j]);
+  return b;
 }
 
-#else
+// Integer scales of a block's two halves of 16 columns, in the form that the target's products take.
+typedef struct { v8i first, second, mixed; } scales;
 
-typedef struct { int8_t value[8][8][4]; } block_i8; // [quadruple][row][column]
+#if defined(DOT32)
 
-INLINE v8i dot_i8(const block_i8 *b, const int8_t *a) {
+INLINE scales scales_of(v8i first, v8i second) { return (scales){first, second, first}; }
+
+INLINE v8i half_dot(const block *b, const int8_t *a, const int from) {
   v8i sum = splat8i(0);
-  for (int j = 0; j < 8; j++) {
-    for (int row = 0; row < 8; row++) {
-      for (int i = 0; i < 4; i++) sum[row] += b->value[j][row][i] * a[4 * j + i];
-    }
+  UNROLL for (int j = from; j < from + 4; j++) sum = dot32(sum, b->quad[j], vec_broadcast4(a + 4 * j));
+  return sum;
+}
+
+// Σ u·a over the block, weights 0..largest.
+INLINE v8i dot_plain(const block *b, const int8_t *a, const int largest) {
+  (void)largest;
+  return half_dot(b, a, 0) + half_dot(b, a, 4);
+}
+
+// scale · Σ u·a, one scale for the block.
+INLINE v8i dot_scaled(const block *b, const int8_t *a, const int largest, const scales *s) {
+  return dot_plain(b, a, largest) * s->first;
+}
+
+// first · Σ over the first half + second · Σ over the second half.
+INLINE v8i dot_halves(const block *b, const int8_t *a, const int largest, const scales *s) {
+  (void)largest;
+  return half_dot(b, a, 0) * s->first + half_dot(b, a, 4) * s->second;
+}
+
+// first · s0 + second · s1, for the two int16 sums of an activation block.
+INLINE v8i weigh_sums(const scales *s, const int16_t *sums) { return s->first * sums[0] + s->second * sums[1]; }
+
+INLINE block as_signed(block b) {
+  UNROLL for (int j = 0; j < 8; j++) b.quad[j] = vec_bias(b.quad[j]);
+  return b;
+}
+
+// Σ w·a, signed weights that went through as_signed.
+INLINE v8i dot_signed(const block *b, const int8_t *a, const int16_t *sums) {
+  v8i even = splat8i(0), odd = splat8i(0);
+  UNROLL for (int j = 0; j < 8; j += 2) {
+    even = dot32_signed(even, b->quad[j], vec_broadcast4(a + 4 * j));
+    odd = dot32_signed(odd, b->quad[j + 1], vec_broadcast4(a + 4 * j + 4));
+  }
+  return even + odd - splat8i(SIGNED_BIAS * (sums[0] + sums[1]));
+}
+
+#else
+
+// Each 32-bit lane holds a scale twice, for the two pair sums of a row; `mixed` holds both.
+INLINE scales scales_of(v8i first, v8i second) {
+  const v8i low = splat8i(0xffff);
+  return (scales){(first & low) | (first << 16), (second & low) | (second << 16), (first & low) | (second << 16)};
+}
+
+// Adds the products of `run` quads in 16 bits, which `largest` must allow: run · 2 · 127 · largest < 2^15.
+INLINE pairs run_dot(const block *b, const int8_t *a, const int from, const int run) {
+  pairs sum = pairs_dot(b->quad[from], vec_broadcast4(a + 4 * from));
+  UNROLL for (int j = from + 1; j < from + run; j++) {
+    sum = pairs_add(sum, pairs_dot(b->quad[j], vec_broadcast4(a + 4 * j)));
   }
   return sum;
 }
 
-INLINE block_i8 unpack_q8_0(const uint8_t *w) {
-  block_i8 b;
-  memcpy(b.value, w, 256);
-  return b;
+INLINE v8i dot_runs(const block *b, const int8_t *a, const int run, v8i first, v8i second) {
+  v8i sum = pairs_scale(run_dot(b, a, 0, run), first);
+  UNROLL for (int j = run; j < 8; j += run) sum += pairs_scale(run_dot(b, a, j, run), j < 4 ? first : second);
+  return sum;
 }
 
-INLINE v8i dot_q8_0(const block_i8 *b, const int8_t *a) { return dot_i8(b, a); }
+#define RUN(largest) (8 * 254 * (largest) < 32768 ? 8 : 4 * 254 * (largest) < 32768 ? 4 : 2)
 
-INLINE block_i8 unpack_q4_0(const uint8_t *w) {
-  block_i8 b;
-  for (int k = 0; k < 4; k++) {
-    for (int row = 0; row < 8; row++) {
-      for (int i = 0; i < 4; i++) {
-        const uint8_t packed = w[32 * k + 4 * row + i];
-        b.value[k][row][i] = (int8_t)(packed & 15);
-        b.value[k + 4][row][i] = (int8_t)(packed >> 4);
-      }
-    }
+INLINE v8i dot_scaled(const block *b, const int8_t *a, const int largest, const scales *s) {
+  return dot_runs(b, a, RUN(largest), s->first, s->first);
+}
+
+INLINE v8i dot_plain(const block *b, const int8_t *a, const int largest) {
+  return dot_runs(b, a, RUN(largest), splat8i(0x10001), splat8i(0x10001));
+}
+
+INLINE v8i dot_halves(const block *b, const int8_t *a, const int largest, const scales *s) {
+  const int run = RUN(largest);
+  return dot_runs(b, a, run < 4 ? run : 4, s->first, s->second);
+}
+
+INLINE v8i weigh_sums(const scales *s, const int16_t *sums) {
+  int32_t both;
+  memcpy(&both, sums, 4);
+  pairs p;
+  const v8i all = splat8i(both);
+  memcpy(&p, &all, 32);
+  return pairs_scale(p, s->mixed);
+}
+
+INLINE block as_signed(block b) { return b; }
+
+INLINE v8i dot_signed(const block *b, const int8_t *a, const int16_t *sums) {
+  (void)sums;
+  const v8i ones = splat8i(0x10001);
+  v8i even = splat8i(0), odd = splat8i(0);
+  UNROLL for (int j = 0; j < 8; j += 2) {
+    even += pairs_scale(pairs_dot_signed(b->quad[j], vec_broadcast4(a + 4 * j)), ones);
+    odd += pairs_scale(pairs_dot_signed(b->quad[j + 1], vec_broadcast4(a + 4 * j + 4)), ones);
   }
-  return b;
+  return even + odd;
 }
-
-INLINE v8i dot_q4_0(const block_i8 *b, const int8_t *a, int32_t sum) { return dot_i8(b, a) - splat8i(8 * sum); }
 
 #endif

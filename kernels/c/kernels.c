@@ -2,7 +2,8 @@
 // build exports its table under STARLING_TABLE) and for WebAssembly (which exports the functions themselves).
 // Multiply then add, never fused: build with -ffp-contract=off and never with -ffast-math.
 #include "kernels.h"
-#include "dot.h"
+#include "matmul.h"
+#include "repack.h"
 
 #if defined(__wasm__)
 #define KERNEL(name) __attribute__((export_name(#name)))
@@ -10,82 +11,16 @@
 #define KERNEL(name) static
 #endif
 
-// Rows of activations that share one unpacked block.
-#define ROW_BATCH 4
-
-INLINE v8f block_scales(const uint8_t *block) { return load8_f16(block); }
-
-#define DEFINE_MATMUL_Q8(name, bytes, unpack, DOT)                                                                     \
-  INLINE void name##_rows(const uint8_t *w, int blocks, const uint8_t *x, int x_stride, const int rows, uint8_t *out,  \
-                          int out_stride) {                                                                            \
-    v8f acc[ROW_BATCH];                                                                                                \
-    for (int r = 0; r < rows; r++) acc[r] = splat8(0.0f);                                                              \
-    for (int b = 0; b < blocks; b++, w += bytes) {                                                                     \
-      const v8f scales = block_scales(w);                                                                              \
-      const block_i8 block = unpack(w + 16);                                                                           \
-      for (int r = 0; r < rows; r++) {                                                                                 \
-        const int8_t *q = (const int8_t *)x + (ptrdiff_t)r * x_stride;                                                 \
-        float scale;                                                                                                   \
-        int16_t sum;                                                                                                   \
-        memcpy(&scale, q + blocks * BLOCK + b * 4, 4);                                                                 \
-        memcpy(&sum, q + blocks * (BLOCK + 4) + b * 2, 2);                                                             \
-        (void)sum;                                                                                                     \
-        const v8f dots = to_float8(DOT);                                                                               \
-        acc[r] = acc[r] + dots * (scales * splat8(scale));                                                             \
-      }                                                                                                                \
-    }                                                                                                                  \
-    for (int r = 0; r < rows; r++) store8(out + (ptrdiff_t)r * out_stride, acc[r]);                                    \
-  }                                                                                                                    \
-  static void name(const uint8_t *w, int out_rows, int cols, const uint8_t *x, int x_stride, int rows, uint8_t *out,   \
-                   int out_stride) {                                                                                   \
-    const int blocks = cols / BLOCK;                                                                                   \
-    for (int o = 0; o < out_rows; o += ROW_GROUP, w += (ptrdiff_t)blocks * bytes, out += ROW_GROUP * 4) {              \
-      int r = 0;                                                                                                       \
-      for (; r + ROW_BATCH <= rows; r += ROW_BATCH) {                                                                  \
-        name##_rows(w, blocks, x + (ptrdiff_t)r * x_stride, x_stride, ROW_BATCH, out + (ptrdiff_t)r * out_stride,      \
-                    out_stride);                                                                                       \
-      }                                                                                                                \
-      for (; r < rows; r++) {                                                                                          \
-        name##_rows(w, blocks, x + (ptrdiff_t)r * x_stride, x_stride, 1, out + (ptrdiff_t)r * out_stride, out_stride); \
-      }                                                                                                                \
-    }                                                                                                                  \
-  }
-
-DEFINE_MATMUL_Q8(matmul_q8_0, 272, unpack_q8_0, dot_q8_0(&block, q + b * BLOCK))
-DEFINE_MATMUL_Q8(matmul_q4_0, 144, unpack_q4_0, dot_q4_0(&block, q + b * BLOCK, sum))
-
-INLINE v8f load8_f32(const void *p) { return load8(p); }
-
-#define DEFINE_MATMUL_FLOAT(name, bytes, load)                                                                         \
-  static void name(const uint8_t *w, int out_rows, int cols, const uint8_t *x, int x_stride, int rows, uint8_t *out,   \
-                   int out_stride) {                                                                                   \
-    for (int o = 0; o < out_rows; o += ROW_GROUP, w += (ptrdiff_t)cols * bytes, out += ROW_GROUP * 4) {                \
-      for (int r = 0; r < rows; r++) {                                                                                 \
-        const float *row = (const float *)(x + (ptrdiff_t)r * x_stride);                                               \
-        v8f a[8];                                                                                                      \
-        for (int s = 0; s < 8; s++) a[s] = splat8(0.0f);                                                               \
-        for (int c = 0; c < cols; c += 8) {                                                                            \
-          for (int s = 0; s < 8; s++) a[s] = a[s] + load(w + (ptrdiff_t)(c + s) * bytes) * splat8(row[c + s]);         \
-        }                                                                                                              \
-        store8(out + (ptrdiff_t)r * out_stride,                                                                        \
-               ((a[0] + a[4]) + (a[2] + a[6])) + ((a[1] + a[5]) + (a[3] + a[7])));                                     \
-      }                                                                                                                \
-    }                                                                                                                  \
-  }
-
-DEFINE_MATMUL_FLOAT(matmul_f32, 32, load8_f32)
-DEFINE_MATMUL_FLOAT(matmul_f16, 16, load8_f16)
-DEFINE_MATMUL_FLOAT(matmul_bf16, 16, load8_bf16)
-
 KERNEL(matmul)
 void matmul(int format, const uint8_t *weights, int out_rows, int cols, const uint8_t *x, int x_stride, int rows,
             uint8_t *out, int out_stride) {
   switch (format) {
+#define MATMUL_CASE(number, name, block_cols, source_bytes, tile_bytes) \
+  case number: matmul_##name(weights, out_rows, cols, x, x_stride, rows, out, out_stride); break;
+    STARLING_QUANTISED_FORMATS(MATMUL_CASE)
     case FORMAT_F32: matmul_f32(weights, out_rows, cols, x, x_stride, rows, out, out_stride); break;
     case FORMAT_F16: matmul_f16(weights, out_rows, cols, x, x_stride, rows, out, out_stride); break;
     case FORMAT_BF16: matmul_bf16(weights, out_rows, cols, x, x_stride, rows, out, out_stride); break;
-    case FORMAT_Q8_0: matmul_q8_0(weights, out_rows, cols, x, x_stride, rows, out, out_stride); break;
-    case FORMAT_Q4_0: matmul_q4_0(weights, out_rows, cols, x, x_stride, rows, out, out_stride); break;
   }
 }
 
@@ -108,22 +43,25 @@ int quantize(const uint8_t *x, int x_stride, int cols, int rows, uint8_t *out, i
       float amax = 0.0f;
       for (int i = 0; i < 8; i++) amax = largest[i] > amax ? largest[i] : amax;
       float scale = 0.0f;
-      int16_t sum = 0;
+      int16_t sum[2] = {0, 0};
       if (amax < 0x1p-100f) {
         memset(q, 0, BLOCK);
       } else {
         scale = amax / 127.0f;
         const v8f inverse = splat8(127.0f / amax);
-        v8i sums = splat8i(0);
-        for (int i = 0; i < BLOCK; i += 8) {
-          const v8i rounded = (v8i)(load8(row + i) * inverse + magic) - (v8i)magic;
-          sums += rounded;
-          for (int lane = 0; lane < 8; lane++) q[i + lane] = (int8_t)rounded[lane];
+        for (int half = 0; half < 2; half++) {
+          v8i sums = splat8i(0);
+          for (int i = 16 * half; i < 16 * half + 16; i += 8) {
+            const v8i rounded = (v8i)(load8(row + i) * inverse + magic) - (v8i)magic;
+            sums += rounded;
+            const v8c bytes = __builtin_convertvector(rounded, v8c);
+          memcpy(q + i, &bytes, 8);
+          }
+          for (int lane = 0; lane < 8; lane++) sum[half] = (int16_t)(sum[half] + sums[lane]);
         }
-        for (int lane = 0; lane < 8; lane++) sum = (int16_t)(sum + sums[lane]);
       }
       memcpy(out + blocks * BLOCK + b * 4, &scale, 4);
-      memcpy(out + blocks * (BLOCK + 4) + b * 2, &sum, 2);
+      memcpy(out + blocks * (BLOCK + 4) + b * 4, sum, 4);
     }
   }
   return all8(finite);
@@ -252,25 +190,28 @@ int accumulate(const float *v, int n, double *sums, double limit) {
   v4l within = {-1, -1, -1, -1};
   for (int i = 0; i < n; i += 4) {
     v4f part;
-    v4d sum;
     memcpy(&part, v + i, 16);
-    memcpy(&sum, sums + i, 32);
     const v4d scaled = __builtin_convertvector(part, v4d) * unit;
     within &= (v4l)(scaled <= most) & (v4l)(scaled >= least);
-    sum = sum + ((scaled + magic) - magic);
-    memcpy(sums + i, &sum, 32);
+    store4d(sums + i, load4d(sums + i) + ((scaled + magic) - magic));
   }
   return (within[0] & within[1] & within[2] & within[3]) == -1;
 }
 
 KERNEL(add_sums)
 void add_sums(double *dst, const double *src, int n) {
-  for (int i = 0; i < n; i++) dst[i] += src[i];
+  for (int i = 0; i < n; i += 4) store4d(dst + i, load4d(dst + i) + load4d(src + i));
 }
 
 KERNEL(residual)
 void residual(float *x, const double *sums, int n) {
-  for (int i = 0; i < n; i++) x[i] = (float)((double)x[i] + sums[i] * 0x1p-24);
+  const v4d unit = {0x1p-24, 0x1p-24, 0x1p-24, 0x1p-24};
+  for (int i = 0; i < n; i += 4) {
+    v4f value;
+    memcpy(&value, x + i, 16);
+    value = __builtin_convertvector(__builtin_convertvector(value, v4d) + load4d(sums + i) * unit, v4f);
+    memcpy(x + i, &value, 16);
+  }
 }
 
 KERNEL(pack_sums)
@@ -313,60 +254,20 @@ int unpack_sums(const uint8_t *packed, int length, int n, double *sums) {
   return packed == end;
 }
 
-INLINE int finite_f16(uint16_t h) { return (h & 0x7c00) != 0x7c00; }
-INLINE int finite_bf16(uint16_t h) { return (h & 0x7f80) != 0x7f80; }
-INLINE int finite_f32(uint32_t bits) { return (bits & 0x7f800000u) != 0x7f800000u; }
-
-// Interleaves 8 rows of plain values; rows and columns beyond the source stay as the caller zeroed them.
-#define DEFINE_REPACK_FLOAT(name, type, finite)                                                                        \
-  static int name(const uint8_t *source, int source_stride, int rows, int cols, uint8_t *out, int out_cols) {          \
-    int ok = 1;                                                                                                        \
-    for (int row = 0; row < rows; row++, source += source_stride) {                                                    \
-      type *group = (type *)out + (ptrdiff_t)(row / ROW_GROUP) * out_cols * ROW_GROUP + row % ROW_GROUP;               \
-      for (int c = 0; c < cols; c++) {                                                                                 \
-        type value;                                                                                                    \
-        memcpy(&value, source + (ptrdiff_t)c * sizeof(type), sizeof(type));                                            \
-        ok &= finite(value);                                                                                           \
-        group[(ptrdiff_t)c * ROW_GROUP] = value;                                                                       \
-      }                                                                                                                \
-    }                                                                                                                  \
-    return ok;                                                                                                         \
-  }
-
-DEFINE_REPACK_FLOAT(repack_f32, uint32_t, finite_f32)
-DEFINE_REPACK_FLOAT(repack_f16, uint16_t, finite_f16)
-DEFINE_REPACK_FLOAT(repack_bf16, uint16_t, finite_bf16)
-
-// Interleaves 8 rows of blocks "f16 scale, then `quads` × 4 bytes" by four bytes, scales first.
-INLINE int repack_blocks(const uint8_t *source, int source_stride, int rows, int cols, uint8_t *out, int out_cols,
-                         const int quads) {
-  const int source_bytes = 2 + 4 * quads, tile_bytes = ROW_GROUP * source_bytes;
-  int ok = 1;
-  for (int row = 0; row < rows; row++, source += source_stride) {
-    uint8_t *block = out + (ptrdiff_t)(row / ROW_GROUP) * (out_cols / BLOCK) * tile_bytes;
-    const int lane = row % ROW_GROUP;
-    const uint8_t *from = source;
-    for (int c = 0; c < cols; c += BLOCK, from += source_bytes, block += tile_bytes) {
-      uint16_t scale;
-      memcpy(&scale, from, 2);
-      ok &= finite_f16(scale);
-      memcpy(block + 2 * lane, &scale, 2);
-      for (int j = 0; j < quads; j++) memcpy(block + 16 + 32 * j + 4 * lane, from + 2 + 4 * j, 4);
-    }
-  }
-  return ok;
-}
-
 KERNEL(repack)
 int repack(int format, const uint8_t *source, int source_stride, int rows, int cols, uint8_t *out, int out_rows,
            int out_cols) {
   const size_t values = (size_t)out_rows * (size_t)out_cols;
   switch (format) {
+#define REPACK_CASE(number, name, block_cols, source_bytes, tile_bytes)                                              \
+  case number:                                                                                                       \
+    memset(out, 0, values / (ROW_GROUP * block_cols) * tile_bytes);                                                  \
+    return repack_rows(source, source_stride, rows, cols, out, out_cols, block_cols, source_bytes, tile_bytes,       \
+                       repack_##name);
+    STARLING_QUANTISED_FORMATS(REPACK_CASE)
     case FORMAT_F32: memset(out, 0, values * 4); return repack_f32(source, source_stride, rows, cols, out, out_cols);
     case FORMAT_F16: memset(out, 0, values * 2); return repack_f16(source, source_stride, rows, cols, out, out_cols);
     case FORMAT_BF16: memset(out, 0, values * 2); return repack_bf16(source, source_stride, rows, cols, out, out_cols);
-    case FORMAT_Q8_0: memset(out, 0, values / 32 * 34); return repack_blocks(source, source_stride, rows, cols, out, out_cols, 8);
-    case FORMAT_Q4_0: memset(out, 0, values / 32 * 18); return repack_blocks(source, source_stride, rows, cols, out, out_cols, 4);
   }
   return 0;
 }

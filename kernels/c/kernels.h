@@ -2,7 +2,23 @@
 #pragma once
 #include <stdint.h>
 
-enum weight_format { FORMAT_F32 = 0, FORMAT_F16 = 1, FORMAT_Q4_0 = 2, FORMAT_Q8_0 = 8, FORMAT_BF16 = 30 };
+// Quantised formats: number in GGUF files, name, columns of a block, bytes of a block in a GGUF row and in a tile.
+#define STARLING_QUANTISED_FORMATS(X) \
+  X(2, q4_0, 32, 18, 144)             \
+  X(3, q4_1, 32, 20, 160)             \
+  X(6, q5_0, 32, 22, 176)             \
+  X(7, q5_1, 32, 24, 192)             \
+  X(8, q8_0, 32, 34, 272)             \
+  X(10, q2_k, 256, 84, 672)           \
+  X(11, q3_k, 256, 110, 912)          \
+  X(12, q4_k, 256, 144, 1184)         \
+  X(13, q5_k, 256, 176, 1440)         \
+  X(14, q6_k, 256, 210, 1680)         \
+  X(20, iq4_nl, 32, 18, 144)          \
+  X(23, iq4_xs, 256, 136, 1104)       \
+  X(39, mxfp4, 32, 17, 136)
+
+enum float_format { FORMAT_F32 = 0, FORMAT_F16 = 1, FORMAT_BF16 = 30 };
 
 enum { BLOCK = 32, ROW_GROUP = 8, KV_PAGE = 64 };
 

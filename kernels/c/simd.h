@@ -19,17 +19,28 @@
 #endif
 
 #define INLINE static inline __attribute__((always_inline))
+// Loops over the parts of a block, whose shifts and addresses become constants.
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#elif defined(__AVX2__) || defined(__ARM_NEON)
+#define UNROLL _Pragma("GCC unroll 8")
+#else
+#define UNROLL
+#endif
 
 typedef float v8f __attribute__((vector_size(32)));
 typedef int32_t v8i __attribute__((vector_size(32)));
 typedef uint32_t v8u __attribute__((vector_size(32)));
 typedef uint16_t v8h __attribute__((vector_size(16)));
+typedef int8_t v8c __attribute__((vector_size(8)));
 typedef float v4f __attribute__((vector_size(16)));
 typedef double v4d __attribute__((vector_size(32)));
 typedef int64_t v4l __attribute__((vector_size(32)));
 
 INLINE v8f load8(const void *p) { v8f v; memcpy(&v, p, 32); return v; }
 INLINE void store8(void *p, v8f v) { memcpy(p, &v, 32); }
+INLINE v4d load4d(const void *p) { v4d v; memcpy(&v, p, 32); return v; }
+INLINE void store4d(void *p, v4d v) { memcpy(p, &v, 32); }
 INLINE v8f splat8(float x) { return (v8f){x, x, x, x, x, x, x, x}; }
 INLINE v8i splat8i(int32_t x) { return (v8i){x, x, x, x, x, x, x, x}; }
 INLINE v8f select8(v8i mask, v8f yes, v8f no) { return (v8f)((mask & (v8i)yes) | (~mask & (v8i)no)); }

@@ -1,41 +1,68 @@
 // N-API face of the kernels: open(segments) gives an object whose methods take addresses in those segments.
 #include <node_api.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "../c/kernels.h"
 
-#if defined(__x86_64__) || defined(__i386__)
-#include <cpuid.h>
-extern const starling_kernels starling_kernels_avx2;
-#endif
 extern const starling_kernels starling_kernels_base;
+static int always(void) { return 1; }
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+extern const starling_kernels starling_kernels_avx2, starling_kernels_avx512vnni;
+
+static int has_avx2(void) {
+  unsigned eax, ebx, ecx, edx;
+  if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx) || !(ecx & bit_F16C)) return 0;
+  return __builtin_cpu_supports("avx2") != 0;
+}
+
+static int has_avx512vnni(void) {
+  return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
+}
+#elif defined(__aarch64__)
+extern const starling_kernels starling_kernels_dotprod;
+#if defined(__linux__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+static int has_dotprod(void) { return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0; }
+#else
+// Every Apple processor that runs Node on arm64 has it.
+static int has_dotprod(void) { return 1; }
+#endif
+#endif
+
+// Builds of the kernels, best first.
+static const struct {
+  const char *name;
+  const starling_kernels *kernels;
+  int (*supported)(void);
+} TARGETS[] = {
+#if defined(__x86_64__)
+    {"avx512vnni", &starling_kernels_avx512vnni, has_avx512vnni},
+    {"avx2", &starling_kernels_avx2, has_avx2},
+#elif defined(__aarch64__)
+    {"dotprod", &starling_kernels_dotprod, has_dotprod},
+#endif
+    {"baseline", &starling_kernels_base, always},
+};
+#define TARGET_COUNT (sizeof(TARGETS) / sizeof(TARGETS[0]))
+
+// The named target where this machine has it, the best one for an empty name.
+static const starling_kernels *find_kernels(const char *name) {
+  for (size_t i = 0; i < TARGET_COUNT; i++) {
+    if (TARGETS[i].supported() && (name[0] == 0 || strcmp(TARGETS[i].name, name) == 0)) return TARGETS[i].kernels;
+  }
+  return NULL;
+}
 
 typedef struct {
   const starling_kernels *kernels;
   uint32_t segments;
   uint8_t *base[];
 } arena;
-
-static int has_avx2(void) {
-#if defined(__x86_64__)
-  unsigned eax, ebx, ecx, edx;
-  if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx) || !(ecx & bit_F16C)) return 0;
-  return __builtin_cpu_supports("avx2") != 0;
-#else
-  return 0;
-#endif
-}
-
-static const starling_kernels *best_kernels(const char **name) {
-#if defined(__x86_64__)
-  if (has_avx2()) {
-    *name = "avx2";
-    return &starling_kernels_avx2;
-  }
-#endif
-  *name = "baseline";
-  return &starling_kernels_base;
-}
 
 #define MOST_ARGUMENTS 9
 
@@ -210,7 +237,7 @@ static void release(napi_env env, void *data, void *hint) {
   free(data);
 }
 
-// open(segments: Uint8Array[], target?: "baseline"): the object keeps the segments alive; keep the object for as long as its methods.
+// open(segments: Uint8Array[], target?: string): the object keeps the segments alive; keep the object for as long as its methods.
 static napi_value open_arena(napi_env env, napi_callback_info info) {
   napi_value argument[2], object;
   size_t count = 2;
@@ -225,12 +252,15 @@ static napi_value open_arena(napi_env env, napi_callback_info info) {
     napi_throw_error(env, "KERNEL_MEMORY", "out of memory");
     return NULL;
   }
-  const char *name;
-  napi_valuetype kind = napi_undefined;
+  char target[16] = "";
+  if (count > 1) napi_get_value_string_utf8(env, argument[1], target, sizeof(target), NULL);
   a->segments = segments;
-  a->kernels = best_kernels(&name);
-  if (count > 1) napi_typeof(env, argument[1], &kind);
-  if (kind == napi_string) a->kernels = &starling_kernels_base;
+  a->kernels = find_kernels(target);
+  if (a->kernels == NULL) {
+    free(a);
+    napi_throw_type_error(env, "KERNEL_ARGUMENT", "this machine has no such target");
+    return NULL;
+  }
   for (uint32_t i = 0; i < segments; i++) {
     napi_value view;
     void *data = NULL;
@@ -255,12 +285,17 @@ static napi_value open_arena(napi_env env, napi_callback_info info) {
 }
 
 NAPI_MODULE_INIT() {
-  napi_value function, target;
-  const char *name;
-  best_kernels(&name);
+  napi_value function, targets;
+  uint32_t supported = 0;
   napi_create_function(env, "open", NAPI_AUTO_LENGTH, open_arena, NULL, &function);
   napi_set_named_property(env, exports, "open", function);
-  napi_create_string_utf8(env, name, NAPI_AUTO_LENGTH, &target);
-  napi_set_named_property(env, exports, "target", target);
+  napi_create_array(env, &targets);
+  for (size_t i = 0; i < TARGET_COUNT; i++) {
+    if (!TARGETS[i].supported()) continue;
+    napi_value name;
+    napi_create_string_utf8(env, TARGETS[i].name, NAPI_AUTO_LENGTH, &name);
+    napi_set_element(env, targets, supported++, name);
+  }
+  napi_set_named_property(env, exports, "targets", targets);
   return exports;
 }

@@ -1,4 +1,4 @@
-import { BLOCK } from '../../../kernels/formats.ts';
+import { BLOCK, WEIGHT_FORMATS } from '../../../kernels/formats.ts';
 import { testCompliance, testPairs } from '../../fixtures/compliance.ts';
 import { type MatmulShape, matmulCase } from '../../fixtures/compute-cases.ts';
 import { FORMATS } from '../../fixtures/kernel-cases.ts';
@@ -7,13 +7,18 @@ import { Random } from '../../fixtures/random.ts';
 
 const ROWS = [1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 33, 64];
 const COLS = [32, 64, 96, 352, 2048];
+/** For formats with super-blocks of 256. */
+const SUPER_COLS = [256, 512, 768, 2048];
 const OUT_ROWS = [8, 16, 24, 32, 40, 48, 56, 64, 72];
 
 for (const format of FORMATS) {
+  const { tileBlockCols } = WEIGHT_FORMATS[format];
+  const columnCounts = tileBlockCols === BLOCK ? COLS : SUPER_COLS;
+
   testCompliance(`matmul of ${format}, every row count with every column count`, function* () {
     let turn = 0;
     for (const rows of ROWS) {
-      for (const cols of COLS) {
+      for (const cols of columnCounts) {
         const outRows = OUT_ROWS[turn++ % OUT_ROWS.length]!;
         yield matmulCase(new Random(turn), { format, rows, cols, outRows, style: 'normal', xStyle: 'normal' });
       }
@@ -25,9 +30,16 @@ for (const format of FORMATS) {
     for (const style of STYLES) {
       for (const xStyle of STYLES) {
         for (const rows of [1, 3, 8]) {
-          yield matmulCase(new Random(seed++), { format, rows, cols: 3 * BLOCK, outRows: 16, style, xStyle });
+          yield matmulCase(new Random(seed++), { format, rows, cols: tileBlockCols === BLOCK ? 3 * BLOCK : 2 * tileBlockCols, outRows: 16, style, xStyle });
         }
       }
+    }
+  });
+
+  testCompliance(`matmul of ${format}, 1 to 64 rows`, function* () {
+    for (let rows = 1; rows <= 64; rows++) {
+      const cols = tileBlockCols * (1 + (rows % 2));
+      yield matmulCase(new Random(rows), { format, rows, cols, outRows: 16, style: 'normal', xStyle: 'bits' });
     }
   });
 
@@ -35,7 +47,7 @@ for (const format of FORMATS) {
     let seed = 0;
     for (const rows of [2, 7, 16, 64]) {
       for (const style of FINITE_STYLES) {
-        const shape: MatmulShape = { format, rows, cols: 160, outRows: 24, style, xStyle: style };
+        const shape: MatmulShape = { format, rows, cols: tileBlockCols === BLOCK ? 160 : 512, outRows: 24, style, xStyle: style };
         const batch = matmulCase(new Random(seed), shape);
         yield [batch, matmulCase(new Random(seed), { ...shape, rowByRow: true })];
         seed++;

@@ -1,21 +1,25 @@
 import assert from 'node:assert/strict';
-import { BLOCK, matrixBytes, sourceBytes, WEIGHT_FORMATS, type WeightFormat } from '../../../kernels/formats.ts';
+import { matrixBytes, sourceBytes, WEIGHT_FORMATS, type WeightFormat } from '../../../kernels/formats.ts';
 import { testCompliance, testEveryBackend } from '../../fixtures/compliance.ts';
 import { input, output } from '../../fixtures/kernel-bench.ts';
 import { FORMATS } from '../../fixtures/kernel-cases.ts';
-import { STYLES } from '../../fixtures/kernel-values.ts';
+import { FINITE_STYLES, STYLES } from '../../fixtures/kernel-values.ts';
 import { Random } from '../../fixtures/random.ts';
 import { type RepackShape, repackCase } from '../../fixtures/repack-cases.ts';
+import { HALVES } from '../../fixtures/source-rows.ts';
 import { sourceWeight, tileWeight } from '../../fixtures/weight-values.ts';
 
-/** rows × cols in outRows × outCols; column counts off 32 only where a format has no blocks. */
+/** rows × cols in outRows × outCols, columns in blocks. */
 const SHAPES = [
-  [8, 32, 8, 32],
-  [1, 32, 8, 64],
-  [7, 64, 16, 64],
-  [13, 352, 24, 384],
-  [0, 32, 8, 32],
+  [8, 1, 8, 1],
+  [1, 1, 8, 2],
+  [7, 2, 16, 2],
+  [13, 3, 24, 4],
+  [0, 1, 8, 1],
 ] as const;
+/** For the small blocks. */
+const WIDE_SHAPES = [[13, 11, 24, 12]] as const;
+/** In columns, where a format has no blocks. */
 const FLOAT_SHAPES = [
   [3, 1, 8, 32],
   [9, 33, 16, 64],
@@ -23,8 +27,12 @@ const FLOAT_SHAPES = [
 ] as const;
 
 function* shapes(format: WeightFormat): Generator<Omit<RepackShape, 'style'>> {
-  const list = WEIGHT_FORMATS[format].activation === 'f32' ? [...SHAPES, ...FLOAT_SHAPES] : SHAPES;
-  for (const [rows, cols, outRows, outCols] of list) yield { format, rows, cols, outRows, outCols };
+  const { activation, tileBlockCols } = WEIGHT_FORMATS[format];
+  for (const [rows, blocks, outRows, outBlocks] of tileBlockCols === 32 ? [...SHAPES, ...WIDE_SHAPES] : SHAPES) {
+    yield { format, rows, cols: blocks * tileBlockCols, outRows, outCols: outBlocks * tileBlockCols };
+  }
+  if (activation !== 'f32') return;
+  for (const [rows, cols, outRows, outCols] of FLOAT_SHAPES) yield { format, rows, cols, outRows, outCols };
 }
 
 for (const format of FORMATS) {
@@ -36,9 +44,9 @@ for (const format of FORMATS) {
   });
 
   testEveryBackend(`the tile of ${format} holds the weights of the file, and zero bytes elsewhere`, (bench) => {
-    for (const shape of shapes(format)) {
+    for (const [shape, style] of [...shapes(format)].flatMap((shape) => FINITE_STYLES.map((s) => [shape, s] as const))) {
       const { rows, cols, outRows, outCols } = shape;
-      const kernelCase = repackCase(new Random(5), { ...shape, style: 'normal' });
+      const kernelCase = repackCase(new Random(5), { ...shape, style });
       const { result, buffers } = bench.run(kernelCase);
       assert.equal(result, true);
       const source = kernelCase.buffers.source!.bytes;
@@ -57,25 +65,42 @@ for (const format of FORMATS) {
   });
 
   testEveryBackend(`repack of ${format} finds what is not finite`, (bench) => {
-    const rowBytes = sourceBytes(format, 64);
-    const good = new Uint8Array(3 * rowBytes);
-    const { sourceBlockBytes } = WEIGHT_FORMATS[format];
-    const infinity = format === 'F32' || format === 'BF16' ? 0x7f80 : 0x7c00;
-    for (const bits of [infinity, infinity | 0x8000, infinity | 1]) {
+    const { sourceBlockBytes, tileBlockCols } = WEIGHT_FORMATS[format];
+    const [rows, cols] = [3, 2 * tileBlockCols];
+    const rowBytes = sourceBytes(format, cols);
+    const good = new Uint8Array(rows * rowBytes);
+    const repack = (source: Uint8Array, name: string) =>
+      bench.run({
+        name: `repack of ${format} ${name}`,
+        buffers: { source: input('u8', source), out: output('u8', new Uint8Array(matrixBytes(format, 8, cols))) },
+        run: (kernels, at) => kernels.repack(format, at('source'), rowBytes, rows, cols, at('out'), 8, cols),
+      }).result;
+    for (const [offset, value] of infinities(format)) {
       for (const block of [0, 1, good.length / sourceBlockBytes - 1]) {
         const source = good.slice();
-        const at = block * sourceBlockBytes + (format === 'F32' ? 2 : 0);
-        new DataView(source.buffer).setUint16(at, bits, true);
-        const { result } = bench.run({
-          name: `repack of ${format} with ${bits.toString(16)} in block ${block}`,
-          buffers: { source: input('u8', source), out: output('u8', new Uint8Array(matrixBytes(format, 8, 64))) },
-          run: (kernels, at_) => kernels.repack(format, at_('source'), rowBytes, 3, 64, at_('out'), 8, 64),
-        });
-        assert.equal(result, false);
+        source.set(value, block * sourceBlockBytes + offset);
+        assert.equal(repack(source, `with ${value} at ${offset} of block ${block}`), false);
       }
     }
+    // Everything else may be all ones: integers are always finite.
+    const ones = good.slice().fill(0xff);
+    for (const [offset, value] of infinities(format)) {
+      for (let at = offset; at < ones.length; at += sourceBlockBytes) ones.set(value.map((byte) => byte & 0x7b), at);
+    }
+    assert.equal(repack(ones, 'of ones'), true);
   });
 }
 
+/** Places in a block and the bytes that make the block there infinite or NaN. */
+function infinities(format: WeightFormat): [number, Uint8Array][] {
+  if (format === 'MXFP4') return [[0, Uint8Array.of(0xff)]];
+  const float = format === 'F32' || format === 'F16' || format === 'BF16';
+  const places = float ? [WEIGHT_FORMATS[format].sourceBlockBytes - 2] : HALVES[format];
+  const upper = format === 'F32' || format === 'BF16' ? 0x7f80 : 0x7c00;
+  return places.flatMap((place) =>
+    [upper, upper | 0x8000, upper | 1].map((bits): [number, Uint8Array] => [place, Uint8Array.of(bits, bits >> 8)]),
+  );
+}
+
 const zeroCase = (format: WeightFormat, outRows: number, outCols: number) =>
-  repackCase(new Random(1), { format, rows: 0, cols: BLOCK, outRows, outCols, style: 'normal' });
+  repackCase(new Random(1), { format, rows: 0, cols: WEIGHT_FORMATS[format].tileBlockCols, outRows, outCols, style: 'normal' });

@@ -44,11 +44,18 @@ testEveryBackend('quantize rounds ties to even and takes the largest magnitude a
   );
   assert.equal(view.getFloat32(32, true), 1);
   assert.equal(view.getInt16(36, true), -127 + 2 + 2 - 2 + 126 + 126);
+  assert.equal(view.getInt16(38, true), 0);
+});
+
+testEveryBackend('quantize sums the halves of a block apart', (bench) => {
+  const values = Array.from({ length: 32 }, (_, i) => (i < 16 ? 127 : -i));
+  const view = new DataView(bench.run(quantizeBlock(values)).buffers.out!.buffer);
+  assert.deepEqual([view.getInt16(36, true), view.getInt16(38, true)], [16 * 127, -(16 * 47) / 2]);
 });
 
 testEveryBackend('quantize gives zeros for a block below 2^-100 and not at it', (bench) => {
   const below = bench.run(quantizeBlock([2 ** -100 - 2 ** -124])).buffers.out!;
-  assert.deepEqual([...below.subarray(0, 38)], new Array(38).fill(0));
+  assert.deepEqual([...below.subarray(0, 40)], new Array(40).fill(0));
   const at = new DataView(bench.run(quantizeBlock([2 ** -100])).buffers.out!.buffer);
   assert.equal(at.getInt8(0), 127);
   assert.equal(at.getFloat32(32, true), Math.fround(2 ** -100 / 127));

@@ -2,13 +2,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { f32View, f64View, SegmentArena, u32View } from '../../../kernels/arena.ts';
-import { activationBytes, BLOCK, KV_PAGE, kvPageBytes, sourceBytes } from '../../../kernels/formats.ts';
+import { activationBytes, BLOCK, KV_PAGE, kvPageBytes, sourceBytes, WEIGHT_FORMATS } from '../../../kernels/formats.ts';
 import type { Address } from '../../../kernels/kernels.ts';
 import { createReferenceKernels } from '../../../kernels/reference.ts';
 import { matmulCase } from '../../fixtures/compute-cases.ts';
 import { FORMATS } from '../../fixtures/kernel-cases.ts';
-import { tileBytes } from '../../fixtures/kernel-values.ts';
 import { Random } from '../../fixtures/random.ts';
+import { tileBytes } from '../../fixtures/tile-values.ts';
 import { sourceWeight, tileWeight } from '../../fixtures/weight-values.ts';
 
 function setUp(bytes = 2 ** 20) {
@@ -34,13 +34,13 @@ function assertNear(actual: number, expected: number, tolerance: number, where: 
 
 for (const format of FORMATS) {
   test(`the product with ${format} is Σ w·x within 1e-6 of Σ |w·x|`, () => {
-    const [rows, cols, outRows] = [3, 96, 16];
+    const [rows, cols, outRows] = [3, Math.max(96, 2 * WEIGHT_FORMATS[format].tileBlockCols), 16];
     const { arena, kernels, floats, read } = setUp();
     const random = new Random(3);
     const tile = tileBytes(random, format, outRows, cols, 'normal');
     const weights = arena.alloc(tile.length);
     arena.bytes(weights, tile.length).set(tile);
-    const quantized = format === 'Q8_0' || format === 'Q4_0';
+    const quantized = WEIGHT_FORMATS[format].activation === 'q8';
     const values = draw(random, rows * cols);
     const source = floats(values);
     const stride = activationBytes(quantized ? 'q8' : 'f32', cols);
@@ -109,7 +109,7 @@ test('a quantised product rounds after each block', () => {
   for (const [block, scale] of [2 ** 24, 1, 1].entries()) {
     activations.setInt8(block * 32, 1);
     activations.setFloat32(cols + 4 * block, scale, true);
-    activations.setInt16(cols + 12 + 2 * block, 1, true);
+    activations.setInt16(cols + 12 + 4 * block, 1, true);
   }
   const out = arena.alloc(32);
   kernels.matmul('Q8_0', weights, 8, cols, x, stride, 1, out, 32);

@@ -1,0 +1,121 @@
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { type TestContext, test } from 'node:test';
+import { Cluster } from '../../../coordinator/cluster/cluster.ts';
+import { encodePrompt } from '../../../coordinator/generation/text-codec.ts';
+import type { LanguageModel } from '../../../coordinator/language-model.ts';
+import { openModel } from '../../../coordinator/model/open-model.ts';
+import { openTextTools } from '../../../coordinator/text-model.ts';
+import { StarlingError } from '../../../daemon/errors.ts';
+import { createLogger } from '../../../daemon/log.ts';
+import { TileStore } from '../../../daemon/store/tile-store.ts';
+import { bestBackend } from '../../../kernels/create-kernels.ts';
+import { sharedData } from '../../fixtures/shared-data.ts';
+import { temporaryFolder } from '../../fixtures/temporary-folder.ts';
+
+/** What llama.cpp said to one prompt. */
+interface Golden {
+  readonly prompt: string;
+  readonly tokens: readonly number[];
+  /** Its greedy continuation; step i's distribution is the one after tokens and greedy[0..i−1]. */
+  readonly greedy: readonly number[];
+  /** Per step its likeliest tokens: [token, probability], likeliest first. */
+  readonly top: readonly (readonly (readonly [number, number])[])[];
+}
+
+/** llama.cpp rounds activations differently, so a choice between two tokens this close may fall either way. */
+const CLEAR_LEAD = 0.05;
+
+/** How close a format has to be: the share of clear steps with the same first choice, and the mean distance of its probability. */
+function tolerance(type: string): { readonly agreement: number; readonly distance: number } {
+  if (type === 'F32') return { agreement: 1, distance: 0.001 };
+  return { agreement: 0.99, distance: ['F16', 'BF16'].includes(type) ? 0.001 : 0.01 };
+}
+
+const folder = sharedData('goldens');
+const names = (folder === null ? [] : readdirSync(folder))
+  .filter((file) => file.endsWith('.json'))
+  .map((file) => file.slice(0, -'.json'.length))
+  .filter((name) => sharedData(`models/${name}.gguf`) !== null)
+  .sort();
+
+test('there are goldens to compare with', { skip: folder === null && 'no ../shared/data' }, () => {
+  assert.ok(names.includes('stories260K') && names.includes('tiny-chat-q8_0'), names.join());
+});
+
+for (const name of names) {
+  test(`${name} agrees with llama.cpp`, async (t) => {
+    const { results } = JSON.parse(readFileSync(sharedData(`goldens/${name}.json`) ?? '', 'utf8')) as {
+      results: Golden[];
+    };
+    const model = await openModel(sharedData(`models/${name}.gguf`) ?? '').catch((error: unknown) => {
+      if (error instanceof StarlingError && error.code === 'model_unsupported_tensor_type') return error;
+      throw error;
+    });
+    if (model instanceof StarlingError) {
+      t.skip(`not supported: ${model.message}`);
+      return;
+    }
+    t.after(() => model.gguf.close());
+    const { codec, template } = openTextTools(model);
+    t.after(() => template.close());
+    for (const { prompt, tokens } of results) assert.deepEqual(encodePrompt(codec, prompt), tokens, prompt);
+
+    const cluster = await startHere(t, model);
+    const compared = { steps: 0, clear: 0, agreed: 0, distance: 0 };
+    for (const golden of results) await compare(cluster.forward, golden, compared);
+    const { agreement, distance } = tolerance(model.spec.layers[0]!.q.type);
+    const shown = `${compared.agreed} of ${compared.clear} clear steps agree; mean distance ${compared.distance / compared.steps}`;
+    t.diagnostic(shown);
+    assert.ok(compared.clear > compared.steps / 4, shown);
+    assert.ok(compared.agreed >= agreement * compared.clear, shown);
+    assert.ok(compared.distance / compared.steps <= distance, shown);
+  });
+}
+
+/** The whole model in this process. */
+async function startHere(t: TestContext, model: Awaited<ReturnType<typeof openModel>>): Promise<Cluster> {
+  const cluster = await Cluster.start({
+    model,
+    ranks: [],
+    ownShare: true,
+    store: new TileStore(temporaryFolder(t)),
+    backend: bestBackend(),
+    threads: 2,
+    contextLength: 256,
+    log: createLogger('silent', 'test'),
+  });
+  t.after(() => cluster.stop());
+  return cluster;
+}
+
+/** Feeds llama.cpp's own tokens and compares the distribution at each step. */
+async function compare(
+  model: LanguageModel,
+  { tokens, greedy, top }: Golden,
+  compared: { steps: number; clear: number; agreed: number; distance: number },
+): Promise<void> {
+  const sequence = model.openSequence();
+  try {
+    for (const [step, best] of top.entries()) {
+      const logits = await sequence.append(step === 0 ? tokens : [greedy[step - 1]!]);
+      const probabilities = softmax(logits);
+      const [first, second] = best;
+      const lead = first![1] - (second?.[1] ?? 0);
+      compared.steps++;
+      compared.distance += Math.abs(probabilities[first![0]]! - first![1]);
+      if (lead < CLEAR_LEAD) continue;
+      compared.clear++;
+      if (probabilities.indexOf(Math.max(...probabilities)) === first![0]) compared.agreed++;
+    }
+  } finally {
+    sequence.release();
+  }
+}
+
+function softmax(logits: Float32Array): Float64Array {
+  const most = logits.reduce((a, b) => Math.max(a, b));
+  const weights = Float64Array.from(logits, (logit) => Math.exp(logit - most));
+  const sum = weights.reduce((a, b) => a + b);
+  return weights.map((weight) => weight / sum);
+}

@@ -1,0 +1,100 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { backendAvailable } from '../../../kernels/create-kernels.ts';
+import type { BackendName } from '../../../kernels/kernels.ts';
+import { sharedData } from '../../fixtures/shared-data.ts';
+import { Sandbox } from '../../fixtures/starling-sandbox.ts';
+
+interface Answer {
+  readonly tokens: readonly number[];
+  readonly logits_sha256: string;
+  readonly devices: number;
+  readonly backend: string;
+  readonly threads: number;
+}
+
+/** A cluster that has to give the same bits as every other. */
+interface Shape {
+  readonly backend: BackendName;
+  readonly devices: number;
+  readonly threads: number;
+}
+
+const shape = (backend: BackendName, devices: number, threads: number): Shape => ({ backend, devices, threads });
+
+/** Every number of devices, each with one thread or two. */
+const everySplit = (backend: BackendName): Shape[] => [
+  shape(backend, 1, 1),
+  shape(backend, 1, 2),
+  shape(backend, 2, 2),
+  shape(backend, 3, 1),
+  shape(backend, 4, 2),
+];
+
+const describeShape = ({ backend, devices, threads }: Shape): string =>
+  `${backend}, ${devices} ${devices === 1 ? 'device' : 'devices'}, ${threads} ${threads === 1 ? 'thread' : 'threads'}`;
+
+const SHORT = 'Once upon a time';
+/** More rows than one step takes, so that prefill is cut. */
+const LONG =
+  `${SHORT} there was a brave cat named Tom who loved to run and play in the garden with a big red ball. `.repeat(4);
+
+const cases: readonly {
+  readonly name: string;
+  readonly model: string | null;
+  readonly prompt: string;
+  readonly args: readonly string[];
+  readonly shapes: readonly Shape[];
+}[] = [
+  {
+    name: 'greedy, Q8_0',
+    model: 'tiny-chat',
+    prompt: SHORT,
+    args: [],
+    shapes: [shape('reference', 1, 1), shape('reference', 3, 1), ...everySplit('native'), ...everySplit('wasm')],
+  },
+  {
+    name: 'drawn at temperature 0.8 with a seed, after a prompt of several steps, Q8_0',
+    model: 'tiny-chat',
+    prompt: LONG,
+    args: ['--temperature', '0.8', '--top-p', '0.95', '--seed', '42'],
+    shapes: [shape('reference', 1, 2), shape('native', 1, 2), shape('native', 3, 1), shape('wasm', 2, 1)],
+  },
+  {
+    name: 'greedy, F32 with dimensions that are no multiple of 32',
+    model: sharedData('models/stories260K.gguf'),
+    prompt: SHORT,
+    args: [],
+    shapes: [
+      shape('reference', 1, 1),
+      ...[1, 2, 3, 4].map((devices) => shape('native', devices, 1)),
+      ...[1, 2, 3, 4].map((devices) => shape('wasm', devices, 1)),
+    ],
+  },
+];
+
+for (const { name, model, prompt, args, shapes } of cases) {
+  test(`the same bits on every cluster: ${name}`, { skip: model === null && 'no ../shared/data' }, async (t) => {
+    const sandbox = new Sandbox(t);
+    let expected: Pick<Answer, 'tokens' | 'logits_sha256'> | undefined;
+    for (const cluster of shapes) {
+      const { backend, devices, threads } = cluster;
+      const skip = !backendAvailable(backend) && `the ${backend} kernels are not built`;
+      await t.test(describeShape(cluster), { skip }, async () => {
+        // One store a backend: each cuts its tiles itself, so that those have to be alike as well.
+        const answer = await sandbox.runJson<Answer>(
+          [
+            ...['run', model ?? '', prompt, '--json', '--max-tokens', '12', '--backend', backend],
+            ...['--threads', String(threads), '--local-devices', String(devices), ...args],
+          ],
+          { home: sandbox.home(backend) },
+        );
+        assert.deepEqual([answer.backend, answer.devices, answer.threads], [backend, devices, threads]);
+        assert.equal(answer.tokens.length, 12);
+        const { tokens, logits_sha256 } = answer;
+        expected ??= { tokens, logits_sha256 };
+        assert.deepEqual({ tokens, logits_sha256 }, expected);
+      });
+    }
+  });
+}
