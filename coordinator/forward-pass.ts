@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Engine } from '../daemon/engine/engine.ts';
 import { type EngineSpec, inputFormat, MAX_ROWS, PHASE, pagesFor } from '../daemon/engine/engine-spec.ts';
 import type { Step } from '../daemon/engine/step.ts';
@@ -10,6 +11,9 @@ import { KvPages } from './kv-pages.ts';
 import type { LanguageModel, Sequence } from './language-model.ts';
 import type { ModelSpec } from './model/spec.ts';
 import { RopeTable } from './rope-table.ts';
+
+/** A computing thread lets timers and sockets have their turn at least this often, in milliseconds. */
+const LONGEST_TURN_MS = 10;
 
 /** What stays with the coordinator: embeddings and norms. */
 export interface CoordinatorWeights {
@@ -73,6 +77,9 @@ export class ForwardPass implements LanguageModel {
     const rows = tokens.length;
     await this.#embed(tokens);
     this.#star.beginStep(this.#stepOf(rows, position, pages));
+    // On one device a whole step can pass without waiting for anything.
+    await nextTurn();
+    let turn = performance.now();
     for (let layer = 0; layer < this.#model.layers.length; layer++) {
       for (const phase of [PHASE.attention, PHASE.ffn]) {
         if (signal?.aborted)
@@ -80,6 +87,10 @@ export class ForwardPass implements LanguageModel {
         const format = inputFormat(this.#engine.spec, layer, phase);
         this.#normalise(this.#residual, layer * 2 + phase, rows, format, `in layer ${layer}`);
         await this.#star.allreduce(layer, phase);
+        if (performance.now() - turn > LONGEST_TURN_MS) {
+          await nextTurn();
+          turn = performance.now();
+        }
         this.#engine.kernels.residual(this.#residual, this.#engine.layout.sums, rows * this.#engine.spec.cols);
       }
     }

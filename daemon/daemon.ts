@@ -113,10 +113,7 @@ export class Daemon {
 
   async #load(link: ControlLink, load: Control<'load'>): Promise<void> {
     if (this.#session !== undefined) {
-      throw new StarlingError(
-        'device_busy',
-        `this device already serves ${this.#session.modelName}; stop that first`,
-      );
+      throw new StarlingError('device_busy', `this device already serves ${this.#session.modelName}; stop that first`);
     }
     checkLoad(load.engine, load.tiles);
     const { store, backend, threads, log } = this.#options;

@@ -1,7 +1,8 @@
 import { EventEmitter } from 'node:events';
 import { performance } from 'node:perf_hooks';
-import Bonjour, { type Browser, type Service } from 'bonjour-service';
+import type { Bonjour, Browser, Service } from 'bonjour-service';
 import type { Logger } from './log.ts';
+import { MdnsSockets } from './mdns-sockets.ts';
 import { type Peer, PeerTable, parseAnnouncement } from './peers.ts';
 import { systemCode } from './system-error.ts';
 
@@ -32,6 +33,8 @@ const MAX_PEERS = 256;
 const EXPIRE_MS = 90_000;
 const FIRST_QUERY_MS = 1000;
 const LONGEST_QUERY_MS = 30_000;
+/** Between looks at which networks there are. */
+const REFRESH_MS = 5000;
 /** Goodbyes are a courtesy; a network that swallows them must not hold up stopping. */
 const GOODBYE_MS = 500;
 
@@ -43,9 +46,11 @@ export class Discovery extends EventEmitter<{ peer: [Peer]; gone: [Peer] }> {
   readonly #options: DiscoveryOptions;
   readonly #table: PeerTable;
   readonly #now: () => number;
-  #bonjour: Bonjour | undefined;
-  #browser: Browser | undefined;
+  readonly #sockets: MdnsSockets;
+  #browsers: Browser[] = [];
+  #started = false;
   #timer: NodeJS.Timeout | undefined;
+  #refreshTimer: NodeJS.Timeout | undefined;
   #queryMs = FIRST_QUERY_MS;
   #warned = false;
 
@@ -53,44 +58,29 @@ export class Discovery extends EventEmitter<{ peer: [Peer]; gone: [Peer] }> {
     super();
     this.#options = options;
     this.#now = options.now ?? (() => performance.now());
+    this.#sockets = new MdnsSockets({ ...options, onError: (thrown) => this.#warn(thrown) });
     this.#table = new PeerTable({ maxPeers: MAX_PEERS, expireMs: options.expireMs ?? EXPIRE_MS });
   }
 
   /** Starts advertising and browsing; a second call does nothing. Never throws for want of a network. */
   start(): void {
-    if (this.#bonjour !== undefined) return;
-    try {
-      this.#bonjour = this.#open();
-    } catch (thrown) {
-      this.#warn(thrown);
-      return;
-    }
-    const { advertise, browse, id } = this.#options;
-    if (advertise !== undefined) {
-      const { name, keyId, protocol, port } = advertise;
-      // the id as instance name and host: two devices of one host name must not look like one
-      this.#bonjour.publish({
-        name: id,
-        type: SERVICE_TYPE,
-        host: `${id}.local`,
-        port,
-        probe: false,
-        txt: { id, name, keyId, protocol: String(protocol) },
-      });
-    }
-    if (browse) this.#query();
+    if (this.#started) return;
+    this.#started = true;
+    this.#refresh();
+    this.#refreshTimer = setInterval(() => this.#refresh(), REFRESH_MS).unref();
+    if (this.#options.browse) this.#query();
   }
 
   /** Says goodbye and closes the sockets; returns within a second whatever the network does. */
   async stop(): Promise<void> {
     clearTimeout(this.#timer);
-    this.#browser?.stop();
-    const bonjour = this.#bonjour;
-    this.#bonjour = undefined;
-    this.#browser = undefined;
-    if (bonjour === undefined) return;
-    await withinGoodbye((done) => bonjour.unpublishAll(done));
-    await withinGoodbye((done) => bonjour.destroy(done));
+    clearInterval(this.#refreshTimer);
+    if (!this.#started) return;
+    this.#started = false;
+    this.#stopBrowsers();
+    const sockets = this.#sockets.close();
+    await Promise.all(sockets.map((bonjour) => withinGoodbye((done) => bonjour.unpublishAll(done))));
+    await Promise.all(sockets.map((bonjour) => withinGoodbye((done) => bonjour.destroy(done))));
   }
 
   /** Those heard within the expiry time, in the order of their ids. */
@@ -99,34 +89,45 @@ export class Discovery extends EventEmitter<{ peer: [Peer]; gone: [Peer] }> {
     return this.#table.list();
   }
 
-  #open(): Bonjour {
-    const { interface: address, port } = this.#options;
-    // with an interface given, the socket would bind to that address and hear no multicast
-    const socketOptions = {
-      ...(address === undefined ? {} : { interface: address, bind: '0.0.0.0' }),
-      ...(port === undefined ? {} : { port }),
-    };
-    const bonjour = new Bonjour(socketOptions, (error: unknown) => this.#warn(error));
-    // The library leaves the errors of its socket unhandled (a taken port would end the process) and offers no public
-    // way to them, so this reaches into it.
-    const { mdns } = (bonjour as unknown as { server: { mdns: EventEmitter } }).server;
-    mdns.on('error', (error) => this.#warn(error));
-    mdns.on('warning', (error) => {
-      // malformed packets are reported here too; only the system's errors mean that something does not work
-      if (/^E(?!RR_)/.test(systemCode(error) ?? '')) this.#warn(error);
-    });
-    return bonjour;
+  /** Follows the networks of this machine, which come and go: a laptop's Wi-Fi, a cable, a network that is up after boot. */
+  #refresh(): void {
+    const added = this.#sockets.refresh();
+    const { advertise, id } = this.#options;
+    if (advertise !== undefined) {
+      const { name, keyId, protocol, port } = advertise;
+      for (const bonjour of added) {
+        // the id as instance name and host: two devices of one host name must not look like one
+        bonjour.publish({
+          name: id,
+          type: SERVICE_TYPE,
+          host: `${id}.local`,
+          port,
+          probe: false,
+          txt: { id, name, keyId, protocol: String(protocol) },
+        });
+      }
+    }
+    // a network that has just come is asked at once, those there from the start by start()
+    if (added.length === 0 || this.#timer === undefined) return;
+    clearTimeout(this.#timer);
+    this.#queryMs = FIRST_QUERY_MS;
+    this.#query();
   }
 
   /**
-   * Asks who is there, again and again at growing intervals, each time with a fresh browser: the library's own tells
+   * Asks who is there, again and again at growing intervals, each time with fresh browsers: the library's own tells
    * only of changes, so it can neither refresh what is still there nor forget what is not.
    */
   #query(): void {
-    this.#browser?.stop();
-    const browser = this.#bonjour?.find({ type: SERVICE_TYPE });
-    if (browser === undefined) return;
-    this.#browser = browser;
+    this.#stopBrowsers();
+    this.#browsers = this.#sockets.all.map((bonjour) => this.#browse(bonjour));
+    this.#expire();
+    this.#timer = setTimeout(() => this.#query(), this.#queryMs).unref();
+    this.#queryMs = Math.min(this.#queryMs * 2, LONGEST_QUERY_MS);
+  }
+
+  #browse(bonjour: Bonjour): Browser {
+    const browser = bonjour.find({ type: SERVICE_TYPE });
     const heard = (service: Service): void => {
       if (browser.services.length > 2 * MAX_PEERS) browser.stop();
       this.#heard(service);
@@ -138,9 +139,12 @@ export class Discovery extends EventEmitter<{ peer: [Peer]; gone: [Peer] }> {
       const gone = this.#table.remove(service.name);
       if (gone !== undefined) this.emit('gone', gone);
     });
-    this.#expire();
-    this.#timer = setTimeout(() => this.#query(), this.#queryMs).unref();
-    this.#queryMs = Math.min(this.#queryMs * 2, LONGEST_QUERY_MS);
+    return browser;
+  }
+
+  #stopBrowsers(): void {
+    for (const browser of this.#browsers) browser.stop();
+    this.#browsers = [];
   }
 
   #heard(service: Service): void {

@@ -74,7 +74,10 @@ export class Session {
     this.#data?.close();
     this.#data = link;
     link.onClose((reason) => {
-      if (reason !== null && this.#state !== 'closed') this.#options.log.warn({ code: reason.code }, reason.message);
+      if (reason === null || this.#state === 'closed') return;
+      // A coordinator that leaves closes both links, in any order; the control link tells of that.
+      const level = reason.code === 'device_lost' ? 'debug' : 'warn';
+      this.#options.log[level]({ code: reason.code }, reason.message);
     });
     link.onFrame((frame) => this.#frame(frame));
   }
@@ -181,7 +184,7 @@ export class Session {
     }
     const format = inputFormat(engine.spec, layer, phase);
     const expected = rows * activationBytes(format, engine.spec.cols);
-    if (rows !== this.#stepRows || rows > MAX_ROWS || payload.length !== expected) {
+    if (rows === 0 || rows !== this.#stepRows || rows > MAX_ROWS || payload.length !== expected) {
       throw new StarlingError(
         'protocol_invalid_message',
         `input of ${rows} rows and ${payload.length} bytes, where the step has ${this.#stepRows} rows of ${expected} bytes in all`,

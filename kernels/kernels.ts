@@ -44,7 +44,7 @@ export interface Kernels {
    * Float formats take f32 activations: eight accumulators a[c mod 8] = f32(a[c mod 8] + f32(w · x)), c in order
    * from 0 (accumulators start at +0), then tree(a).
    *
-   * @param weights matrix in tile layout (formats.ts)
+   * @param weights matrix in tile layout (formats.ts), weights and scales finite: `repack` refuses others
    * @param cols columns, a multiple of the format's tileBlockCols (padded)
    * @param x first activation row; rows are `xStride` bytes apart, in the format's activation layout
    * @param outStride bytes between output rows

@@ -15,12 +15,15 @@ interface BlockRecipe {
   equalMins?(block: Uint8Array, at: number): void;
 }
 
-/** Root mean squares: of low..high; of those of IQ4_NL; of those of MXFP4. */
-const rms = (low: number, high: number): number => {
+/** Root mean square of the integers low..high. */
+function rms(low: number, high: number): number {
   let sum = 0;
   for (let i = low; i <= high; i++) sum += i * i;
   return Math.sqrt(sum / (high - low + 1));
-};
+}
+/** Standard deviation of `count` consecutive integers. */
+const spread = (count: number): number => Math.sqrt((count ** 2 - 1) / 12);
+/** Of the tables of values in kernels/formats.ts. */
 const IQ4_RMS = 67.44;
 const MXFP4_RMS = 5.85;
 
@@ -37,14 +40,14 @@ function equalNibbleMins(block: Uint8Array, at: number): void {
 const RECIPES: Readonly<Record<Exclude<QuantizedFormat, 'MXFP4'>, BlockRecipe>> = {
   Q8_0: { d: 0, deviation: rms(-127, 127) },
   Q4_0: { d: 0, deviation: rms(-8, 7) },
-  Q4_1: { d: 0, deviation: rms(0, 15) / 2, offset: { at: 2, value: -7.5 } },
+  Q4_1: { d: 0, deviation: spread(16), offset: { at: 2, value: -7.5 } },
   Q5_0: { d: 0, deviation: rms(-16, 15) },
-  Q5_1: { d: 0, deviation: rms(0, 31) / 2, offset: { at: 2, value: -15.5 } },
+  Q5_1: { d: 0, deviation: spread(32), offset: { at: 2, value: -15.5 } },
   IQ4_NL: { d: 0, deviation: IQ4_RMS },
-  Q2_K: { d: 80, deviation: (rms(0, 15) * rms(0, 3)) / 2, offset: { at: 82, value: 1.5 }, equalMins: equalNibbleMins },
+  Q2_K: { d: 80, deviation: rms(0, 15) * spread(4), offset: { at: 82, value: 1.5 }, equalMins: equalNibbleMins },
   Q3_K: { d: 108, deviation: rms(-32, 31) * rms(-4, 3) },
-  Q4_K: { d: 0, deviation: (rms(0, 63) * rms(0, 15)) / 2, offset: { at: 2, value: 7.5 }, equalMins: equalSixBitMins },
-  Q5_K: { d: 0, deviation: (rms(0, 63) * rms(0, 31)) / 2, offset: { at: 2, value: 15.5 }, equalMins: equalSixBitMins },
+  Q4_K: { d: 0, deviation: rms(0, 63) * spread(16), offset: { at: 2, value: 7.5 }, equalMins: equalSixBitMins },
+  Q5_K: { d: 0, deviation: rms(0, 63) * spread(32), offset: { at: 2, value: 15.5 }, equalMins: equalSixBitMins },
   Q6_K: { d: 208, deviation: rms(-128, 127) * rms(-32, 31) },
   IQ4_XS: { d: 0, deviation: rms(-32, 31) * IQ4_RMS },
 };

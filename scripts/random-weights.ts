@@ -6,7 +6,7 @@ import { fillTail, randomWords } from './random-words.ts';
 export type Fill = (into: Uint8Array, offset: number) => void;
 
 /**
- * Random weights of the given standard deviation (roughly: scales and exponents are powers of two, or vary by a quarter),
+ * Random weights of the given standard deviation (roughly: exponents are whole, and scales vary by a sixth),
  * in the format's own blocks. The same seed, offset and length give the same bytes.
  */
 export function randomWeights(format: WeightFormat, seed: number, deviation: number): Fill {

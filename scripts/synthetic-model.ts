@@ -114,9 +114,7 @@ async function main(args: readonly string[]): Promise<void> {
   const command = new Command('synthetic-model')
     .description('Write a llama model file with random weights.')
     .addOption(new Option('--shape <name>', 'shape of').choices(Object.keys(MODEL_SHAPES)).makeOptionMandatory())
-    .addOption(
-      new Option('--quant <type>', 'type of the matrices').choices(QUANTS).default('Q4_0'),
-    )
+    .addOption(new Option('--quant <type>', 'type of the matrices').choices(QUANTS).default('Q4_0'))
     .requiredOption('--out <file>', 'file to write')
     .option('--seed <n>', 'seed of the weights', positiveInteger, 1)
     .option('--layers <n>', "number of layers instead of the shape's own", positiveInteger)

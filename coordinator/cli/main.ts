@@ -12,6 +12,9 @@ import { keyCommand } from './key-command.ts';
 import { runCommand } from './run-command.ts';
 import { serveCommand } from './serve-command.ts';
 
+/** Commands that stop what they started when they are told to end. */
+const ORDERLY: ReadonlySet<string> = new Set(['demo', 'run', 'daemon', 'serve']);
+
 /** Exit code of a command line that cannot be understood. */
 const USAGE = 2;
 
@@ -20,9 +23,11 @@ async function main(argv: readonly string[]): Promise<number> {
   const paths = homePaths(process.env);
   const ending = new AbortController();
   const end = (): void => ending.abort();
-  process.once('SIGINT', end).once('SIGTERM', end);
   // A daemon of a throw-away cluster ends with the process that started it.
   if (process.send !== undefined) process.once('disconnect', end);
+  // A reader that has seen enough, such as "head", closes the pipe.
+  process.stdout.on('error', end);
+  process.stderr.on('error', () => {});
 
   const stdout = (text: string): void => void process.stdout.write(text);
   const stderr = (text: string): void => void process.stderr.write(text);
@@ -30,7 +35,6 @@ async function main(argv: readonly string[]): Promise<number> {
   const program = new Command('starling')
     .description('Makes the small computers of a home into one machine that serves a large language model.')
     .version(version)
-    .showHelpAfterError('(add --help for help)')
     .addHelpText(
       'after',
       '\nExamples:\n  $ starling demo\n  $ starling daemon                 on each device\n  $ starling serve model.gguf       on any of them',
@@ -45,8 +49,12 @@ async function main(argv: readonly string[]): Promise<number> {
   program.addCommand(devicesCommand({ paths, stdout }));
   program.addCommand(keyCommand({ keyFile: paths.keyFile, stdin: process.stdin, stdout, stderr }));
   for (const command of [program, ...program.commands, ...program.commands.flatMap(({ commands }) => commands)]) {
-    command.exitOverride();
+    command.exitOverride().showHelpAfterError('(add --help for help)');
   }
+  // The others have nothing to put in order, and end as the system ends them.
+  program.hook('preAction', (_program, command) => {
+    if (ORDERLY.has(command.name())) process.once('SIGINT', end).once('SIGTERM', end);
+  });
   try {
     await program.parseAsync(argv);
     return 0;

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { addAbortSignal, type Readable } from 'node:stream';
 import { text as readText } from 'node:stream/consumers';
 import { Command } from 'commander';
 import { ClusterKey } from '../../daemon/cluster-key.ts';
@@ -33,7 +34,7 @@ interface RunOptions extends ComputeOptions {
 
 export interface RunCommandDeps {
   readonly paths: HomePaths;
-  readonly stdin: NodeJS.ReadableStream;
+  readonly stdin: Readable;
   readonly stdout: (text: string) => void;
   readonly signal: AbortSignal;
 }
@@ -72,7 +73,7 @@ Examples:
     const log = createLogger(options.logLevel, 'run');
     const compute = await resolveCompute(options);
     const path = await resolveModel(modelArgument);
-    const prompt = promptArgument === '-' ? await readText(deps.stdin) : promptArgument;
+    const prompt = promptArgument === '-' ? await readText(addAbortSignal(deps.signal, deps.stdin)) : promptArgument;
     const model = await openModel(path);
     const tools = openTextTools(model);
     const bar = progressBar();

@@ -4,6 +4,7 @@ import type { Discovery } from '../../daemon/discovery.ts';
 import { toStarlingError } from '../../daemon/errors.ts';
 import type { Identity } from '../../daemon/identity.ts';
 import type { Logger } from '../../daemon/log.ts';
+import { hostPort } from '../../daemon/protocol/socket-link.ts';
 import { RemoteRank } from './remote-rank.ts';
 
 export interface Endpoint {
@@ -43,24 +44,27 @@ export async function findDevices(options: FindDevicesOptions): Promise<RemoteRa
     for (const rank of await Promise.all(peers.map(dial))) keep(rank);
     if (discovery !== null) {
       await sleep(waitMs, undefined, signal === undefined ? {} : { signal });
-      for (const peer of discovery.peers()) {
-        if (found.has(peer.id)) continue;
-        if (peer.keyId !== key.keyId) {
-          log.warn(
-            { device: peer.name, address: `${peer.host}:${peer.port}`, keyId: peer.keyId },
-            `${peer.name} belongs to another cluster (key ${peer.keyId}, ours is ${key.keyId}) and is not used`,
-          );
-          continue;
-        }
-        for (const host of peer.addresses) {
-          try {
-            keep(await dial({ host, port: peer.port }));
-            break;
-          } catch (error) {
-            log.warn({ device: peer.name, address: `${host}:${peer.port}` }, toStarlingError(error).message);
-          }
-        }
+      const heard = discovery.peers().filter(({ id }) => !found.has(id));
+      for (const { name, host, port, keyId } of heard.filter((peer) => peer.keyId !== key.keyId)) {
+        log.warn(
+          { device: name, address: hostPort(host, port), keyId },
+          `${name} belongs to another cluster (key ${keyId}, ours is ${key.keyId}) and is not used`,
+        );
       }
+      // At once: an announced device that is gone takes seconds to give up on.
+      await Promise.all(
+        heard
+          .filter(({ keyId }) => keyId === key.keyId)
+          .map(async ({ name, addresses, port }) => {
+            for (const host of addresses) {
+              try {
+                return keep(await dial({ host, port }));
+              } catch (error) {
+                log.warn({ device: name, address: hostPort(host, port) }, toStarlingError(error).message);
+              }
+            }
+          }),
+      );
     }
   } catch (error) {
     for (const rank of found.values()) rank.close();

@@ -46,6 +46,8 @@ export class RemoteRank implements Rank {
   readonly #acks = new Map<number, (status: number) => void>();
   readonly #lostListeners: ((error: StarlingError) => void)[] = [];
   #data: DataLink | undefined;
+  /** Settles when the tiles so far are on their way. */
+  #sending: Promise<void> = Promise.resolve();
   #waiting: Waiting | undefined;
   #lost: StarlingError | undefined;
 
@@ -175,21 +177,28 @@ export class RemoteRank implements Rank {
     this.#data?.close();
   }
 
+  /** Sends a tile, after those before it. @returns the device's answer */
   #send(index: number, content: Uint8Array, sha256: Uint8Array): Promise<number> {
     return new Promise((resolve, reject) => {
-      if (this.#lost !== undefined || this.#data === undefined) {
-        return reject(this.#lost ?? new StarlingError('device_lost', `${this.name} has no data link`));
-      }
-      this.#acks.set(index, (status) => {
-        this.#acks.delete(index);
-        if (this.#lost !== undefined) reject(this.#lost);
-        else resolve(status);
-      });
-      for (let offset = 0; offset < content.length; offset += TILE_CHUNK) {
-        const chunk = content.subarray(offset, offset + TILE_CHUNK);
-        const payloads = offset === 0 ? [sha256, chunk] : [chunk];
-        this.#data.send({ type: FRAME_TYPES.TILE, index, offset }, ...payloads);
-      }
+      const send = async (): Promise<void> => {
+        const data = this.#data;
+        if (this.#lost !== undefined || data === undefined) {
+          throw this.#lost ?? new StarlingError('device_lost', `${this.name} has no data link`);
+        }
+        this.#acks.set(index, (status) => {
+          this.#acks.delete(index);
+          if (this.#lost !== undefined) reject(this.#lost);
+          else resolve(status);
+        });
+        for (let offset = 0; offset < content.length && !data.closed; offset += TILE_CHUNK) {
+          const chunk = content.subarray(offset, offset + TILE_CHUNK);
+          const payloads = offset === 0 ? [sha256, chunk] : [chunk];
+          data.send({ type: FRAME_TYPES.TILE, index, offset }, ...payloads);
+          // A piece is copied when it is sent: not before the last one is on its way. That the link closed, #lose tells.
+          await data.drained(TILE_CHUNK).catch(() => {});
+        }
+      };
+      this.#sending = this.#sending.then(send).catch(reject);
     });
   }
 

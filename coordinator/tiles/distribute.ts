@@ -1,7 +1,7 @@
+import { createHash } from 'node:crypto';
+import { BufferPool } from '../../daemon/buffer-pool.ts';
 import { TILE_KINDS, type TileShape, tileLayout, tileName } from '../../daemon/engine/tile.ts';
 import { TILE_WINDOW } from '../../daemon/protocol/tile-transfer.ts';
-import { BufferPool } from '../../daemon/store/buffer-pool.ts';
-import { hashTile } from '../../daemon/store/tile-hash.ts';
 import type { TileStore } from '../../daemon/store/tile-store.ts';
 import { ByteWindow } from './byte-window.ts';
 import type { TileCutter } from './tile-cutter.ts';
@@ -21,7 +21,7 @@ export interface TileTarget {
  * Bytes under way to all targets together: cut, and not yet stored. With what the links hold of them it bounds the memory
  * that cutting needs, however many devices there are.
  */
-const ALL_WINDOWS = 3 * TILE_WINDOW;
+const ALL_WINDOWS = 2 * TILE_WINDOW;
 
 /** The store of this machine as a target. */
 export function storeTarget(store: TileStore, modelId: string, missing: readonly TileShape[]): TileTarget {
@@ -57,10 +57,10 @@ export async function distributeTiles(
   let failure: { error: unknown } | undefined;
 
   const deliver = async ({ tile, takers }: Wanted, content: Uint8Array<ArrayBuffer>): Promise<void> => {
-    const sha256 = hashTile(content);
+    const sha256 = createHash('sha256').update(content).digest();
     const pushed = takers.map(async (target) => {
       try {
-        await target.push(tile, content, await sha256);
+        await target.push(tile, content, sha256);
         done += content.length;
         onProgress(done, total);
       } catch (error) {

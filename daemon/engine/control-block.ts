@@ -14,27 +14,38 @@ export const WORD = {
   layer: 4,
   phase: 5,
   rows: 6,
-  tasks: 7,
   /** A FAILURE value, set by any task. */
   failure: 8,
   /** Set once: workers leave. */
   stop: 9,
+  /** Number of the last wide job, which the main thread leaves to the workers; the last worker waits on it. */
+  wideJob: 10,
   /** From here, one word a thread: number of the last job whose sums that thread holds. Then one word a key/value tile: the last job that computed it. */
   threads: 16,
 } as const;
 
 export const FAILURE = { none: 0, numeric: 1, exception: 2 } as const;
 
-/** Loads of a word before a waiting thread sleeps: some tens of microseconds. Never without bound: home devices are busy. */
-const SPINS = 4000;
+/**
+ * Loads of a word before a waiting thread sleeps: some tens of microseconds, about what lies between two phases on one device.
+ * Never without bound: home devices are busy.
+ */
+const SPINS = 16_000;
+
+/** Spins for a bounded time while a word is `value`; returns what it is in the end. */
+export function spinWhile(words: Int32Array, index: number, value: number): number {
+  for (let i = 0; i < SPINS; i++) {
+    const now = Atomics.load(words, index);
+    if (now !== value) return now;
+  }
+  return value;
+}
 
 /** Waits, first spinning and then asleep, until a word differs from `value`; returns what it is then. */
 export function waitWhile(words: Int32Array, index: number, value: number): number {
   for (;;) {
-    for (let i = 0; i < SPINS; i++) {
-      const now = Atomics.load(words, index);
-      if (now !== value) return now;
-    }
+    const now = spinWhile(words, index, value);
+    if (now !== value) return now;
     Atomics.wait(words, index, value);
   }
 }

@@ -62,9 +62,11 @@ export class Engine {
       onLoaded?.(loaded, total);
     }
     const scratch = arena.alloc(options.scratchBytes ?? 0);
-    const pool = new ThreadPool(layout);
+    const handle = arena.handle();
+    const kernels = openKernels(handle);
+    const pool = new ThreadPool(layout, kernels, handle);
     await pool.start(arena);
-    return new Engine(arena, openKernels(arena.handle()), layout, pool, scratch);
+    return new Engine(arena, kernels, layout, pool, scratch);
   }
 
   /** Sets the rows that the following phases compute. */

@@ -44,6 +44,7 @@ export interface EngineLayout {
   readonly packed: Address;
   /** f32 [row][vocabulary padded to 8]; null without head tiles. */
   readonly logits: Address | null;
+  /** Of each worker, and last those of the thread that drives the engine. */
   readonly threads: readonly ThreadBuffers[];
   /** Widest inner width over all tiles; row strides of the inner buffers. */
   readonly innerWidth: number;
@@ -64,7 +65,7 @@ export function tasksOf(layout: EngineLayout, layer: number, phase: Phase): read
 /** The width between a tile's two products: heads · headDim, or feed-forward columns; padded. */
 const innerWidthOf = ({ kind, matrices }: TileShape): number => (kind === 'head' ? 0 : matrices[0]!.rows);
 
-/** Gives every tile, cache and buffer its place. */
+/** Gives every tile, cache and buffer its place. @param threads workers */
 export function placeEngine(
   spec: EngineSpec,
   tiles: readonly TileShape[],
@@ -102,7 +103,7 @@ export function placeEngine(
     sums: rows(spec.cols * 8),
     packed: rows(packedBytes(spec.cols)),
     logits: headTasks.length === 0 ? null : rows(roundUp(spec.vocabSize, 8) * 4),
-    threads: Array.from({ length: threads }, () => ({
+    threads: Array.from({ length: threads + 1 }, () => ({
       inner: [rows(innerWidth * 4), rows(innerWidth * 4)] as const,
       innerQ8: rows(activationBytes('q8', innerWidth)),
       partial: rows(spec.cols * 4),

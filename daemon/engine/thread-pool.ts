@@ -1,12 +1,21 @@
 import { Worker } from 'node:worker_threads';
-import type { Arena } from '../../kernels/arena.ts';
+import type { Arena, ArenaHandle } from '../../kernels/arena.ts';
+import type { Kernels } from '../../kernels/kernels.ts';
 import { StarlingError } from '../errors.ts';
-import { claimWord, FAILURE, WORD } from './control-block.ts';
+import { claimWord, FAILURE, spinWhile, WORD } from './control-block.ts';
 import { PHASE, type Phase } from './engine-spec.ts';
 import { type EngineLayout, tasksOf } from './layout.ts';
+import { TaskRunner } from './task-runner.ts';
 import type { WorkerData } from './worker.ts';
 
 const PHASE_NAMES = { [PHASE.attention]: 'attention', [PHASE.ffn]: 'feed-forward', [PHASE.head]: 'head' };
+
+/**
+ * Jobs of at most this many rows are short, and the calling thread computes with the workers instead of waiting for them: no
+ * thread has to be woken to hear that the job is done. The last worker takes part in wider jobs only, so that there are never
+ * more threads at work than were asked for.
+ */
+const NARROW_ROWS = 8;
 
 /** Compute threads over one engine's arena. One job at a time; its tasks are taken by whichever thread is free. */
 export class ThreadPool {
@@ -17,18 +26,23 @@ export class ThreadPool {
   #exception: string | undefined;
   #died: StarlingError | undefined;
   readonly #keepAlive: NodeJS.Timeout;
+  readonly #runner: TaskRunner;
 
-  constructor(layout: EngineLayout) {
+  /** @param kernels the calling thread's, over the same arena; `layout.threads` has buffers for it after those of the workers */
+  constructor(layout: EngineLayout, kernels: Kernels, handle: ArenaHandle) {
     this.#layout = layout;
     const words = WORD.threads + layout.threads.length + layout.kv.size;
     this.#words = new Int32Array(new SharedArrayBuffer(words * 4));
+    this.#runner = new TaskRunner(kernels, handle, layout, this.#words, layout.threads.length - 1);
     this.#keepAlive = setInterval(() => {}, 2 ** 30).unref();
   }
 
   /** Starts the threads and returns when every one is running. */
   async start(arena: Arena): Promise<void> {
-    const started = this.#layout.threads.map((_, thread) => {
-      const workerData: WorkerData = { handle: arena.handle(), layout: this.#layout, words: this.#words, thread };
+    const workers = this.#layout.threads.length - 1;
+    const started = Array.from({ length: workers }, (_, thread) => {
+      const jobWord = thread === workers - 1 ? WORD.wideJob : WORD.job;
+      const workerData: WorkerData = { handle: arena.handle(), layout: this.#layout, words: this.#words, thread, jobWord };
       const worker = new Worker(new URL('./worker.js', import.meta.url), { workerData, name: `starling-${thread}` });
       this.#workers.push(worker);
       worker.on('message', (message: string) => {
@@ -57,12 +71,19 @@ export class ThreadPool {
     Atomics.store(words, WORD.layer, layer);
     Atomics.store(words, WORD.phase, phase);
     Atomics.store(words, WORD.rows, rows);
-    Atomics.store(words, WORD.tasks, tasks);
     Atomics.store(words, WORD.done, 0);
     Atomics.store(words, WORD.failure, FAILURE.none);
     Atomics.store(words, WORD.claim, claimWord(job, 0));
     Atomics.store(words, WORD.job, job);
     Atomics.notify(words, WORD.job);
+    if (rows > NARROW_ROWS) {
+      Atomics.store(words, WORD.wideJob, job);
+      Atomics.notify(words, WORD.wideJob);
+    } else {
+      this.#runner.run(job, (error) => {
+        this.#exception = error instanceof Error ? error.message : String(error);
+      });
+    }
     await this.#finished(job);
     const failure = Atomics.load(words, WORD.failure);
     const where = phase === PHASE.head ? 'in the head' : `in layer ${layer}, ${PHASE_NAMES[phase]} phase`;
@@ -86,17 +107,22 @@ export class ThreadPool {
 
   async stop(): Promise<void> {
     Atomics.store(this.#words, WORD.stop, 1);
-    Atomics.add(this.#words, WORD.job, 1);
-    Atomics.notify(this.#words, WORD.job);
+    for (const word of [WORD.job, WORD.wideJob]) {
+      Atomics.add(this.#words, word, 1);
+      Atomics.notify(this.#words, word);
+    }
     this.#die('the engine was stopped');
     clearInterval(this.#keepAlive);
     await Promise.all(this.#workers.map((worker) => worker.terminate()));
   }
 
   async #finished(job: number): Promise<void> {
+    let last = this.#last();
+    if (last !== job) last = spinWhile(this.#words, WORD.finished, last);
+    if (last === job) return;
     // A pending waitAsync does not keep the process alive.
     this.#keepAlive.ref();
-    for (let last = this.#last(); last !== job; last = this.#last()) {
+    for (; last !== job; last = this.#last()) {
       await Atomics.waitAsync(this.#words, WORD.finished, last).value;
       if (this.#died !== undefined) break;
     }

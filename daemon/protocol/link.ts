@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import type { WebSocket } from 'ws';
+import { BufferPool } from '../buffer-pool.ts';
 import { StarlingError } from '../errors.ts';
 import {
   type Control,
@@ -165,10 +166,16 @@ interface DrainWaiter {
   readonly reject: (error: StarlingError) => void;
 }
 
+/** Frames of at least this many bytes are put together in memory that is used again. */
+const POOLED_FRAME = 2 ** 18;
+/** Such memory that a link keeps: for a frame that is being sent and the next. */
+const KEPT_BYTES = 5 * 2 ** 19;
+
 /** Frames to and from one device. Before `onFrame`, reading stops at the first frame: none is lost and none pile up. */
 export class DataLink extends SocketLink {
   readonly #draining = new Set<DrainWaiter>();
   readonly #early: Frame[] = [];
+  readonly #pool = new BufferPool(KEPT_BYTES);
   #listener: ((frame: Frame) => void) | undefined;
 
   /**
@@ -177,7 +184,17 @@ export class DataLink extends SocketLink {
    * @throws StarlingError protocol_frame_too_long; RangeError for a field that does not fit
    */
   send(fields: FrameFields, ...payloads: Uint8Array[]): void {
-    if (!this.closed) this.transmit(encodeFrame(fields, payloads), () => this.#flushed());
+    if (this.closed) return;
+    let pooled: Uint8Array<ArrayBuffer> | undefined;
+    const message = encodeFrame(fields, payloads, (bytes) => {
+      if (bytes < POOLED_FRAME) return Buffer.allocUnsafe(bytes);
+      pooled = this.#pool.take(bytes);
+      return Buffer.from(pooled.buffer, 0, bytes);
+    });
+    this.transmit(message, () => {
+      if (pooled !== undefined) this.#pool.give(pooled);
+      this.#flushed();
+    });
   }
 
   /**

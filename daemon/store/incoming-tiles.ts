@@ -1,7 +1,7 @@
+import { BufferPool } from '../buffer-pool.ts';
 import { type TileShape, tileLayout, tileName } from '../engine/tile.ts';
 import { StarlingError } from '../errors.ts';
 import { HASH_BYTES, TILE_WINDOW, type TileStatus } from '../protocol/tile-transfer.ts';
-import { BufferPool } from './buffer-pool.ts';
 import { IncomingTile } from './incoming-tile.ts';
 import type { TileStore } from './tile-store.ts';
 

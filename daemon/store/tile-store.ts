@@ -5,7 +5,6 @@ import { syncFolder } from '../atomic-file.ts';
 import { StarlingError } from '../errors.ts';
 import { systemCode } from '../system-error.ts';
 import { SharedSync } from './shared-sync.ts';
-import { hashTile } from './tile-hash.ts';
 
 /** Bytes after a tile's content: its SHA-256. */
 export const TRAILER_BYTES = 32;
@@ -73,8 +72,8 @@ export class TileStore {
    */
   async write(modelId: string, name: string, content: Uint8Array, sha256: Uint8Array): Promise<void> {
     const file = this.path(modelId, name);
-    const hash = await hashTile(content);
-    if (Buffer.compare(hash, sha256) !== 0) {
+    const hash = hashOf(content);
+    if (!hash.equals(sha256)) {
       throw new StarlingError(
         'tile_damaged',
         `tile ${name} of model ${modelId} arrived damaged; it has to be sent again`,

@@ -1,5 +1,6 @@
-// Exact integer dot products of a block of 8 interleaved rows × 32 columns with one row of 32 int8 activations, and the
-// planes from which blocks are unpacked (kernels/formats.ts). A block is unpacked once for several activation rows.
+// Exact integer dot products of LANES interleaved rows × 32 columns of a block with one row of 32 int8 activations, and the
+// parts from which blocks are unpacked (kernels/formats.ts). A block is unpacked once for several activation rows. Addresses of
+// parts are those of the half block's rows; vectors of a part lie 32 bytes apart.
 #pragma once
 #include "vec.h"
 
@@ -48,37 +49,37 @@ INLINE block lookup(block b, const int8_t *table) {
 }
 
 // Integer scales of a block's two halves of 16 columns, in the form that the target's products take.
-typedef struct { v8i first, second, mixed; } scales;
+typedef struct { vi first, second, mixed; } scales;
 
 #if defined(DOT32)
 
-INLINE scales scales_of(v8i first, v8i second) { return (scales){first, second, first}; }
+INLINE scales scales_of(vi first, vi second) { return (scales){first, second, first}; }
 
-INLINE v8i half_dot(const block *b, const int8_t *a, const int from) {
-  v8i sum = splat8i(0);
+INLINE vi half_dot(const block *b, const int8_t *a, const int from) {
+  vi sum = splati(0);
   UNROLL for (int j = from; j < from + 4; j++) sum = dot32(sum, b->quad[j], vec_broadcast4(a + 4 * j));
   return sum;
 }
 
 // Σ u·a over the block, weights 0..largest.
-INLINE v8i dot_plain(const block *b, const int8_t *a, const int largest) {
+INLINE vi dot_plain(const block *b, const int8_t *a, const int largest) {
   (void)largest;
   return half_dot(b, a, 0) + half_dot(b, a, 4);
 }
 
 // scale · Σ u·a, one scale for the block.
-INLINE v8i dot_scaled(const block *b, const int8_t *a, const int largest, const scales *s) {
+INLINE vi dot_scaled(const block *b, const int8_t *a, const int largest, const scales *s) {
   return dot_plain(b, a, largest) * s->first;
 }
 
 // first · Σ over the first half + second · Σ over the second half.
-INLINE v8i dot_halves(const block *b, const int8_t *a, const int largest, const scales *s) {
+INLINE vi dot_halves(const block *b, const int8_t *a, const int largest, const scales *s) {
   (void)largest;
   return half_dot(b, a, 0) * s->first + half_dot(b, a, 4) * s->second;
 }
 
 // first · s0 + second · s1, for the two int16 sums of an activation block.
-INLINE v8i weigh_sums(const scales *s, const int16_t *sums) { return s->first * sums[0] + s->second * sums[1]; }
+INLINE vi weigh_sums(const scales *s, const int16_t *sums) { return s->first * sums[0] + s->second * sums[1]; }
 
 INLINE block as_signed(block b) {
   UNROLL for (int j = 0; j < 8; j++) b.quad[j] = vec_bias(b.quad[j]);
@@ -86,20 +87,20 @@ INLINE block as_signed(block b) {
 }
 
 // Σ w·a, signed weights that went through as_signed.
-INLINE v8i dot_signed(const block *b, const int8_t *a, const int16_t *sums) {
-  v8i even = splat8i(0), odd = splat8i(0);
+INLINE vi dot_signed(const block *b, const int8_t *a, const int16_t *sums) {
+  vi even = splati(0), odd = splati(0);
   UNROLL for (int j = 0; j < 8; j += 2) {
     even = dot32_signed(even, b->quad[j], vec_broadcast4(a + 4 * j));
     odd = dot32_signed(odd, b->quad[j + 1], vec_broadcast4(a + 4 * j + 4));
   }
-  return even + odd - splat8i(SIGNED_BIAS * (sums[0] + sums[1]));
+  return even + odd - splati(SIGNED_BIAS * (sums[0] + sums[1]));
 }
 
 #else
 
 // Each 32-bit lane holds a scale twice, for the two pair sums of a row; `mixed` holds both.
-INLINE scales scales_of(v8i first, v8i second) {
-  const v8i low = splat8i(0xffff);
+INLINE scales scales_of(vi first, vi second) {
+  const vi low = splati(0xffff);
   return (scales){(first & low) | (first << 16), (second & low) | (second << 16), (first & low) | (second << 16)};
 }
 
@@ -112,42 +113,42 @@ INLINE pairs run_dot(const block *b, const int8_t *a, const int from, const int 
   return sum;
 }
 
-INLINE v8i dot_runs(const block *b, const int8_t *a, const int run, v8i first, v8i second) {
-  v8i sum = pairs_scale(run_dot(b, a, 0, run), first);
+INLINE vi dot_runs(const block *b, const int8_t *a, const int run, vi first, vi second) {
+  vi sum = pairs_scale(run_dot(b, a, 0, run), first);
   UNROLL for (int j = run; j < 8; j += run) sum += pairs_scale(run_dot(b, a, j, run), j < 4 ? first : second);
   return sum;
 }
 
 #define RUN(largest) (8 * 254 * (largest) < 32768 ? 8 : 4 * 254 * (largest) < 32768 ? 4 : 2)
 
-INLINE v8i dot_scaled(const block *b, const int8_t *a, const int largest, const scales *s) {
+INLINE vi dot_scaled(const block *b, const int8_t *a, const int largest, const scales *s) {
   return dot_runs(b, a, RUN(largest), s->first, s->first);
 }
 
-INLINE v8i dot_plain(const block *b, const int8_t *a, const int largest) {
-  return dot_runs(b, a, RUN(largest), splat8i(0x10001), splat8i(0x10001));
+INLINE vi dot_plain(const block *b, const int8_t *a, const int largest) {
+  return dot_runs(b, a, RUN(largest), splati(0x10001), splati(0x10001));
 }
 
-INLINE v8i dot_halves(const block *b, const int8_t *a, const int largest, const scales *s) {
+INLINE vi dot_halves(const block *b, const int8_t *a, const int largest, const scales *s) {
   const int run = RUN(largest);
   return dot_runs(b, a, run < 4 ? run : 4, s->first, s->second);
 }
 
-INLINE v8i weigh_sums(const scales *s, const int16_t *sums) {
+INLINE vi weigh_sums(const scales *s, const int16_t *sums) {
   int32_t both;
   memcpy(&both, sums, 4);
   pairs p;
-  const v8i all = splat8i(both);
-  memcpy(&p, &all, 32);
+  const vi all = splati(both);
+  memcpy(&p, &all, sizeof(p));
   return pairs_scale(p, s->mixed);
 }
 
 INLINE block as_signed(block b) { return b; }
 
-INLINE v8i dot_signed(const block *b, const int8_t *a, const int16_t *sums) {
+INLINE vi dot_signed(const block *b, const int8_t *a, const int16_t *sums) {
   (void)sums;
-  const v8i ones = splat8i(0x10001);
-  v8i even = splat8i(0), odd = splat8i(0);
+  const vi ones = splati(0x10001);
+  vi even = splati(0), odd = splati(0);
   UNROLL for (int j = 0; j < 8; j += 2) {
     even += pairs_scale(pairs_dot_signed(b->quad[j], vec_broadcast4(a + 4 * j)), ones);
     odd += pairs_scale(pairs_dot_signed(b->quad[j + 1], vec_broadcast4(a + 4 * j + 4)), ones);

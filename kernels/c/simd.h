@@ -19,6 +19,8 @@
 #endif
 
 #define INLINE static inline __attribute__((always_inline))
+// One function a format: engines compile very large WebAssembly functions with a poor register allocator.
+#define NOINLINE static __attribute__((noinline))
 // Loops over the parts of a block, whose shifts and addresses become constants.
 #if defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")
@@ -78,9 +80,13 @@ INLINE v8f load8_f16(const void *p) {
 }
 
 INLINE v8f load8_bf16(const void *p) {
+#if defined(__AVX2__)
+  return (v8f)_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p)), 16);
+#else
   v8h h;
   memcpy(&h, p, 16);
   return (v8f)(__builtin_convertvector(h, v8u) << 16);
+#endif
 }
 
 // f32 to f16, to nearest even, overflow to infinity.

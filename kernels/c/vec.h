@@ -1,9 +1,44 @@
-// 32 bytes at a time: the operations with which a block's weights are unpacked and multiplied. One version a target; the
-// rest of the kernels is the same source everywhere.
+// The operations with which a block's weights are unpacked and multiplied. One version a target; the rest of the kernels is
+// the same source everywhere.
 //
-// A target either has DOT32, a product that adds four byte products in 32 bits, or adds pairs of products in 16 bits first.
+// A vector holds LANES rows: all 8 of a block, or 4 where registers are of 128 bits; the block is then computed as two halves,
+// each of which fits the registers. A target either has DOT32, a product that adds four byte products in 32 bits, or adds
+// pairs of products in 16 bits first.
 #pragma once
 #include "simd.h"
+
+#if defined(__AVX2__)
+#define LANES 8
+typedef v8f vf;
+typedef v8i vi;
+#else
+#define LANES 4
+typedef v4f vf;
+typedef int32_t vi __attribute__((vector_size(16)));
+#endif
+
+// Halves of a block, and where the second begins in parts with 4 bytes, 2 bytes and 1 byte a row.
+#define HALVES (8 / LANES)
+#define IN_WORDS(half) (16 * (half))
+#define IN_HALVES(half) (8 * (half))
+#define IN_BYTES(half) (4 * (half))
+
+INLINE vf splatf(float x) { return x - (vf){0}; }
+INLINE vi splati(int32_t x) { return x - (vi){0}; }
+INLINE vf to_float(vi x) { return __builtin_convertvector(x, vf); }
+
+// Scales of LANES rows, which are finite: repack refuses others.
+INLINE vf load_scales(const void *p) {
+#if defined(__AVX2__)
+  return load8_f16(p);
+#else
+  typedef int16_t halves __attribute__((vector_size(8)));
+  halves h;
+  memcpy(&h, p, 8);
+  const vi wide = __builtin_convertvector(h, vi) << 13;
+  return (vf)(wide & (int32_t)0x8fffe000) * splatf(0x1p112f);
+#endif
+}
 
 #if defined(__AVX2__)
 
@@ -25,22 +60,22 @@ INLINE vec vec_broadcast4(const void *p) {
   memcpy(&four, p, 4);
   return _mm256_set1_epi32(four);
 }
-INLINE v8i widen_i8(const void *p) { return (v8i)_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)p)); }
-INLINE v8i widen_u8(const void *p) { return (v8i)_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p)); }
+INLINE vi widen_i8(const void *p) { return (vi)_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)p)); }
+INLINE vi widen_u8(const void *p) { return (vi)_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p)); }
 
 #if defined(__AVX512VNNI__) && defined(__AVX512VL__)
 #define DOT32 1
 // sum + four products of unsigned and signed bytes, a row a lane
-INLINE v8i dot32(v8i sum, vec u, vec a) { return (v8i)_mm256_dpbusd_epi32((__m256i)sum, u, a); }
+INLINE vi dot32(vi sum, vec u, vec a) { return (vi)_mm256_dpbusd_epi32((__m256i)sum, u, a); }
 // The same for signed weights, biased by 128 to be unsigned.
 #define SIGNED_BIAS 128
 INLINE vec vec_bias(vec w) { return _mm256_xor_si256(w, _mm256_set1_epi8((char)0x80)); }
-INLINE v8i dot32_signed(v8i sum, vec biased, vec a) { return dot32(sum, biased, a); }
+INLINE vi dot32_signed(vi sum, vec biased, vec a) { return dot32(sum, biased, a); }
 #else
 typedef __m256i pairs;
 INLINE pairs pairs_dot(vec u, vec a) { return _mm256_maddubs_epi16(u, a); }
 INLINE pairs pairs_add(pairs a, pairs b) { return _mm256_add_epi16(a, b); }
-INLINE v8i pairs_scale(pairs p, v8i scales) { return (v8i)_mm256_madd_epi16(p, (__m256i)scales); }
+INLINE vi pairs_scale(pairs p, vi scales) { return (vi)_mm256_madd_epi16(p, (__m256i)scales); }
 // |w|·|a| ≤ 128·127, so one pair fits in 16 bits.
 INLINE pairs pairs_dot_signed(vec w, vec a) {
   return _mm256_maddubs_epi16(_mm256_sign_epi8(w, w), _mm256_sign_epi8(a, w));
@@ -49,62 +84,31 @@ INLINE pairs pairs_dot_signed(vec w, vec a) {
 
 #elif defined(__wasm_simd128__)
 
-typedef struct { v128_t low, high; } vec; // rows 0..3, rows 4..7
+typedef v128_t vec;
 
-INLINE vec vec_load(const void *p) { return (vec){wasm_v128_load(p), wasm_v128_load((const char *)p + 16)}; }
-INLINE vec vec_or(vec a, vec b) { return (vec){wasm_v128_or(a.low, b.low), wasm_v128_or(a.high, b.high)}; }
-INLINE v128_t half_bits(v128_t v, const int shift, const int mask) {
+INLINE vec vec_load(const void *p) { return wasm_v128_load(p); }
+INLINE vec vec_or(vec a, vec b) { return wasm_v128_or(a, b); }
+INLINE vec vec_bits(vec v, const int shift, const int mask) {
   return wasm_v128_and(shift >= 0 ? wasm_u16x8_shr(v, shift) : wasm_i16x8_shl(v, -shift), wasm_i8x16_splat((int8_t)mask));
 }
-INLINE vec vec_bits(vec v, const int shift, const int mask) {
-  return (vec){half_bits(v.low, shift, mask), half_bits(v.high, shift, mask)};
-}
-INLINE vec vec_lookup(const int8_t *table, vec index) {
-  const v128_t values = wasm_v128_load(table);
-  return (vec){wasm_i8x16_swizzle(values, index.low), wasm_i8x16_swizzle(values, index.high)};
-}
-INLINE vec vec_broadcast4(const void *p) {
-  const v128_t four = wasm_v128_load32_splat(p);
-  return (vec){four, four};
-}
-INLINE v8i join8(v128_t low, v128_t high) {
-  v8i v;
-  memcpy(&v, &low, 16);
-  memcpy((char *)&v + 16, &high, 16);
-  return v;
-}
-INLINE v8i widen_i8(const void *p) {
-  const v128_t wide = wasm_i16x8_load8x8(p);
-  return join8(wasm_i32x4_extend_low_i16x8(wide), wasm_i32x4_extend_high_i16x8(wide));
-}
-INLINE v8i widen_u8(const void *p) {
-  const v128_t wide = wasm_u16x8_load8x8(p);
-  return join8(wasm_i32x4_extend_low_i16x8(wide), wasm_i32x4_extend_high_i16x8(wide));
-}
+INLINE vec vec_lookup(const int8_t *table, vec index) { return wasm_i8x16_swizzle(wasm_v128_load(table), index); }
+INLINE vec vec_broadcast4(const void *p) { return wasm_v128_load32_splat(p); }
+INLINE vi widen_i8(const void *p) { return (vi)wasm_i32x4_extend_low_i16x8(wasm_i16x8_extend_low_i8x16(wasm_v128_load32_zero(p))); }
+INLINE vi widen_u8(const void *p) { return (vi)wasm_u32x4_extend_low_u16x8(wasm_u16x8_extend_low_u8x16(wasm_v128_load32_zero(p))); }
 
-typedef vec pairs;
-INLINE pairs pairs_add(pairs a, pairs b) {
-  return (pairs){wasm_i16x8_add(a.low, b.low), wasm_i16x8_add(a.high, b.high)};
-}
-INLINE v8i pairs_scale(pairs p, v8i scales) {
-  v128_t low, high;
-  memcpy(&low, &scales, 16);
-  memcpy(&high, (const char *)&scales + 16, 16);
-  return join8(wasm_i32x4_dot_i16x8(p.low, low), wasm_i32x4_dot_i16x8(p.high, high));
-}
+typedef v128_t pairs;
+INLINE pairs pairs_add(pairs a, pairs b) { return wasm_i16x8_add(a, b); }
+INLINE vi pairs_scale(pairs p, vi scales) { return (vi)wasm_i32x4_dot_i16x8(p, (v128_t)scales); }
 // Even and odd bytes of each pair, widened to 16 bits.
 INLINE v128_t even_i8(v128_t v) { return wasm_i16x8_shr(wasm_i16x8_shl(v, 8), 8); }
 INLINE v128_t odd_i8(v128_t v) { return wasm_i16x8_shr(v, 8); }
-INLINE v128_t half_dot_signed(v128_t w, v128_t a) {
-  return wasm_i16x8_add(wasm_i16x8_mul(even_i8(w), even_i8(a)), wasm_i16x8_mul(odd_i8(w), odd_i8(a)));
-}
 INLINE pairs pairs_dot_signed(vec w, vec a) {
-  return (pairs){half_dot_signed(w.low, a.low), half_dot_signed(w.high, a.high)};
+  return wasm_i16x8_add(wasm_i16x8_mul(even_i8(w), even_i8(a)), wasm_i16x8_mul(odd_i8(w), odd_i8(a)));
 }
 INLINE pairs pairs_dot(vec u, vec a) {
 #if defined(__wasm_relaxed_simd__)
   // Exact: the second operand is 0..127.
-  return (pairs){wasm_i16x8_relaxed_dot_i8x16_i7x16(a.low, u.low), wasm_i16x8_relaxed_dot_i8x16_i7x16(a.high, u.high)};
+  return wasm_i16x8_relaxed_dot_i8x16_i7x16(a, u);
 #else
   return pairs_dot_signed(u, a);
 #endif
@@ -116,100 +120,80 @@ INLINE pairs pairs_dot(vec u, vec a) {
 #define DOT32 1
 #define SIGNED_BIAS 0
 
-typedef struct { uint8x16_t low, high; } vec; // rows 0..3, rows 4..7
+typedef uint8x16_t vec;
 
-INLINE vec vec_load(const void *p) { return (vec){vld1q_u8(p), vld1q_u8((const uint8_t *)p + 16)}; }
-INLINE vec vec_or(vec a, vec b) { return (vec){vorrq_u8(a.low, b.low), vorrq_u8(a.high, b.high)}; }
-INLINE uint8x16_t half_bits(uint8x16_t v, const int shift, const int mask) {
+INLINE vec vec_load(const void *p) { return vld1q_u8(p); }
+INLINE vec vec_or(vec a, vec b) { return vorrq_u8(a, b); }
+INLINE vec vec_bits(vec v, const int shift, const int mask) {
   return vandq_u8(vshlq_u8(v, vdupq_n_s8((int8_t)-shift)), vdupq_n_u8((uint8_t)mask));
 }
-INLINE vec vec_bits(vec v, const int shift, const int mask) {
-  return (vec){half_bits(v.low, shift, mask), half_bits(v.high, shift, mask)};
-}
-INLINE vec vec_lookup(const int8_t *table, vec index) {
-  const uint8x16_t values = vld1q_u8((const uint8_t *)table);
-  return (vec){vqtbl1q_u8(values, index.low), vqtbl1q_u8(values, index.high)};
-}
+INLINE vec vec_lookup(const int8_t *table, vec index) { return vqtbl1q_u8(vld1q_u8((const uint8_t *)table), index); }
 INLINE vec vec_broadcast4(const void *p) {
   uint32_t four;
   memcpy(&four, p, 4);
-  const uint8x16_t all = vreinterpretq_u8_u32(vdupq_n_u32(four));
-  return (vec){all, all};
+  return vreinterpretq_u8_u32(vdupq_n_u32(four));
 }
-INLINE v8i join8(int32x4_t low, int32x4_t high) {
-  v8i v;
-  memcpy(&v, &low, 16);
-  memcpy((char *)&v + 16, &high, 16);
-  return v;
+INLINE int8x8_t load_four(const void *p) {
+  uint32_t four;
+  memcpy(&four, p, 4);
+  return vreinterpret_s8_u32(vdup_n_u32(four));
 }
-INLINE v8i widen_i8(const void *p) {
-  const int16x8_t wide = vmovl_s8(vld1_s8(p));
-  return join8(vmovl_s16(vget_low_s16(wide)), vmovl_s16(vget_high_s16(wide)));
-}
-INLINE v8i widen_u8(const void *p) {
-  const int16x8_t wide = vreinterpretq_s16_u16(vmovl_u8(vld1_u8(p)));
-  return join8(vmovl_s16(vget_low_s16(wide)), vmovl_s16(vget_high_s16(wide)));
-}
-INLINE int32x4_t half_dot32(int32x4_t sum, int8x16_t w, int8x16_t a) {
-#if defined(__ARM_FEATURE_DOTPROD)
-  return vdotq_s32(sum, w, a);
-#else
-  const int16x8_t low = vmull_s8(vget_low_s8(w), vget_low_s8(a));
-  const int16x8_t high = vmull_s8(vget_high_s8(w), vget_high_s8(a));
-  return vaddq_s32(sum, vpaddq_s32(vpaddlq_s16(low), vpaddlq_s16(high)));
-#endif
+INLINE vi widen_i8(const void *p) { return (vi)vmovl_s16(vget_low_s16(vmovl_s8(load_four(p)))); }
+INLINE vi widen_u8(const void *p) {
+  return (vi)vmovl_u16(vget_low_u16(vmovl_u8(vreinterpret_u8_s8(load_four(p)))));
 }
 INLINE vec vec_bias(vec w) { return w; }
-INLINE v8i dot32_signed(v8i sum, vec w, vec a) {
-  int32x4_t low, high;
-  memcpy(&low, &sum, 16);
-  memcpy(&high, (const char *)&sum + 16, 16);
-  return join8(half_dot32(low, vreinterpretq_s8_u8(w.low), vreinterpretq_s8_u8(a.low)),
-               half_dot32(high, vreinterpretq_s8_u8(w.high), vreinterpretq_s8_u8(a.high)));
+INLINE vi dot32_signed(vi sum, vec w, vec a) {
+  const int8x16_t x = vreinterpretq_s8_u8(w), y = vreinterpretq_s8_u8(a);
+#if defined(__ARM_FEATURE_DOTPROD)
+  return (vi)vdotq_s32((int32x4_t)sum, x, y);
+#else
+  const int16x8_t low = vmull_s8(vget_low_s8(x), vget_low_s8(y));
+  const int16x8_t high = vmull_s8(vget_high_s8(x), vget_high_s8(y));
+  return sum + (vi)vpaddq_s32(vpaddlq_s16(low), vpaddlq_s16(high));
+#endif
 }
 // Unsigned weights are at most 63, so they are signed bytes as well.
-INLINE v8i dot32(v8i sum, vec u, vec a) { return dot32_signed(sum, u, a); }
+INLINE vi dot32(vi sum, vec u, vec a) { return dot32_signed(sum, u, a); }
 
 #else
 
 #define DOT32 1
 #define SIGNED_BIAS 0
 
-typedef uint8_t vec __attribute__((vector_size(32)));
+typedef uint8_t vec __attribute__((vector_size(16)));
 
-INLINE vec vec_load(const void *p) { vec v; memcpy(&v, p, 32); return v; }
+INLINE vec vec_load(const void *p) { vec v; memcpy(&v, p, 16); return v; }
 INLINE vec vec_or(vec a, vec b) { return a | b; }
 INLINE vec vec_bits(vec v, const int shift, const int mask) {
   return (shift >= 0 ? v >> shift : v << -shift) & (uint8_t)mask;
 }
 INLINE vec vec_lookup(const int8_t *table, vec index) {
   vec out;
-  for (int i = 0; i < 32; i++) out[i] = (uint8_t)table[index[i]];
+  for (int i = 0; i < 16; i++) out[i] = (uint8_t)table[index[i]];
   return out;
 }
 INLINE vec vec_broadcast4(const void *p) {
   vec v;
-  for (int row = 0; row < 8; row++) memcpy((char *)&v + 4 * row, p, 4);
+  for (int row = 0; row < 4; row++) memcpy((char *)&v + 4 * row, p, 4);
   return v;
 }
-INLINE v8i widen_i8(const void *p) {
-  v8i v;
-  for (int i = 0; i < 8; i++) v[i] = ((const int8_t *)p)[i];
-  return v;
+INLINE vi widen_i8(const void *p) {
+  const int8_t *b = p;
+  return (vi){b[0], b[1], b[2], b[3]};
 }
-INLINE v8i widen_u8(const void *p) {
-  v8i v;
-  for (int i = 0; i < 8; i++) v[i] = ((const uint8_t *)p)[i];
-  return v;
+INLINE vi widen_u8(const void *p) {
+  const uint8_t *b = p;
+  return (vi){b[0], b[1], b[2], b[3]};
 }
 INLINE vec vec_bias(vec w) { return w; }
-INLINE v8i dot32_signed(v8i sum, vec w, vec a) {
-  for (int row = 0; row < 8; row++) {
+INLINE vi dot32_signed(vi sum, vec w, vec a) {
+  for (int row = 0; row < 4; row++) {
     for (int i = 0; i < 4; i++) sum[row] += (int8_t)w[4 * row + i] * (int8_t)a[4 * row + i];
   }
   return sum;
 }
 // Unsigned weights are at most 63, so they are signed bytes as well.
-INLINE v8i dot32(v8i sum, vec u, vec a) { return dot32_signed(sum, u, a); }
+INLINE vi dot32(vi sum, vec u, vec a) { return dot32_signed(sum, u, a); }
 
 #endif

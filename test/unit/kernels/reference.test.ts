@@ -116,6 +116,40 @@ test('a quantised product rounds after each block', () => {
   assert.deepEqual(read(out, 8), [2 ** 24, 0, 0, 0, 0, 0, 0, 0]);
 });
 
+test('a super-block keeps products and minima apart, and rounds each by its own scale', () => {
+  const { arena, kernels, read } = setUp();
+  const cols = 256;
+  // Q4_K, row 0: d = 2, dmin = 0.5; run 0 has scale 3 and one weight of 5, run 1 the minimum 63.
+  const tile = new Uint8Array(1184);
+  const view = new DataView(tile.buffer);
+  view.setUint16(0, 0x4000, true);
+  view.setUint16(16, 0x3800, true);
+  view.setUint8(32, 3);
+  view.setUint8(96 + 8, 63);
+  view.setUint8(160, 5);
+  const weights = arena.alloc(tile.length);
+  arena.bytes(weights, tile.length).set(tile);
+  const stride = activationBytes('q8', cols);
+  const x = arena.alloc(stride);
+  const activations = new DataView(arena.bytes(x, stride).buffer, x);
+  activations.setInt8(0, 7);
+  activations.setFloat32(cols, 2 ** 24, true);
+  activations.setInt16(cols + 32, 7, true);
+  // Block 1: −1 in both halves.
+  activations.setInt8(32, -1);
+  activations.setInt8(63, -1);
+  activations.setFloat32(cols + 4, 2 ** -24, true);
+  activations.setInt16(cols + 36, -1, true);
+  activations.setInt16(cols + 38, -1, true);
+  const out = arena.alloc(32);
+  kernels.matmul('Q4_K', weights, 8, cols, x, stride, 1, out, 32);
+  // t = 3·5·7·2^24; u = 63·(−2·2^-24), which the difference then loses beside t.
+  assert.deepEqual(read(out, 8), [2 * 105 * 2 ** 24, 0, 0, 0, 0, 0, 0, 0]);
+  activations.setFloat32(cols, 0, true);
+  kernels.matmul('Q4_K', weights, 8, cols, x, stride, 1, out, 32);
+  assert.equal(read(out, 1)[0], 0.5 * 63 * 2 ** -23);
+});
+
 test('rmsnorm is x / √(mean(x²) + ε) · weight within 1e-6', () => {
   const { arena, kernels, floats, read } = setUp();
   const [dim, cols, rows, eps] = [172, 192, 2, 1e-5];

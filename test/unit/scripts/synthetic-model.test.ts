@@ -14,15 +14,19 @@ import { type SyntheticModelOptions, writeSyntheticModel } from '../../../script
 import { temporaryFolder } from '../../fixtures/temporary-folder.ts';
 
 const FORMATS = Object.keys(WEIGHT_FORMATS) as WeightFormat[];
+const POWERS_OF_TWO = { F16: true, BF16: true, MXFP4: true };
 
 describe('writeSyntheticModel', () => {
+  // Wide enough for blocks of 256, which `tiny` is not.
+  const wide = { ...MODEL_SHAPES.tiny, dim: 256, heads: 8, kvHeads: 2, headDim: 32, ffDim: 768 };
+
   for (const quant of FORMATS) {
     it(`writes a model of ${quant} whose weights keep activations near one`, async (context) => {
       const out = join(temporaryFolder(context), 'tiny.gguf');
-      await withModel({ shape: 'tiny', quant, out }, async (model) => {
+      await withModel({ shape: wide, quant, out }, async (model) => {
         const spec = await readModelSpec(model);
         assert.equal(spec.layers.length, 2);
-        assert.equal(spec.ffDim, 160);
+        assert.equal(spec.ffDim, 768);
         assert.equal(spec.head.name, 'output.weight');
         const [layer] = spec.layers;
         assert.ok(layer !== undefined);
@@ -32,15 +36,72 @@ describe('writeSyntheticModel', () => {
           const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
           const deviation = Math.sqrt(values.reduce((sum, value) => sum + value * value, 0) / values.length);
           const wanted = 1 / Math.sqrt(weight.dims[0] ?? 1);
-          assert.ok(deviation > wanted / 2 && deviation < wanted * 2, `${weight.name}: ${deviation} for ${wanted}`);
-          assert.ok(Math.abs(mean) < deviation / 10, `${weight.name}: mean ${mean}`);
+          // Exponents are powers of two; integers and their scales come near.
+          const factor = weight.type in POWERS_OF_TWO ? 1.5 : 1.05;
+          assert.ok(
+            deviation > wanted / factor && deviation < wanted * factor,
+            `${weight.name}: ${deviation} for ${wanted}`,
+          );
+          assert.ok(Math.abs(mean) < deviation / 20, `${weight.name}: mean ${mean}`);
         }
         const norm = await readVector(model, layer.ffnNorm);
         assert.ok(norm.every((value) => value > 0.9 && value < 1.1));
-        assert.ok(new Set(norm).size > 60);
+        assert.ok(new Set(norm).size > 240);
       });
     });
   }
+
+  const MIXED = {
+    Q3_K_M: {
+      base: 'Q3_K',
+      output: 'Q4_K',
+      values: ['Q5_K', 'Q5_K', ...repeat('Q4_K', 22)],
+      downs: ['Q5_K', ...repeat('Q4_K', 23)],
+    },
+    Q4_K_M: { base: 'Q4_K', output: 'Q4_K', values: mostlyMore('Q4_K'), downs: mostlyMore('Q4_K') },
+    Q5_K_M: { base: 'Q5_K', output: 'Q5_K', values: mostlyMore('Q5_K'), downs: mostlyMore('Q5_K') },
+  } as const;
+  for (const quant of ['Q3_K_M', 'Q4_K_M', 'Q5_K_M'] as const) {
+    it(`gives the matrices of ${quant} the formats that llama.cpp gives them`, async (context) => {
+      const out = join(temporaryFolder(context), 'mixed.gguf');
+      const { base, output, values, downs } = MIXED[quant];
+      await withModel({ shape: { ...wide, vocabSize: 400 }, quant, layers: 24, out }, async (model) => {
+        const { embedding, head, layers } = await readModelSpec(model);
+        assert.deepEqual([embedding.type, head.type], [base, 'Q6_K']);
+        assert.deepEqual(
+          layers.map(({ v }) => v.type),
+          values,
+        );
+        assert.deepEqual(
+          layers.map(({ down }) => down.type),
+          downs,
+        );
+        const others = layers.flatMap(({ q, k, o, gate, up }) => [q, k, gate, up, o].map(({ type }) => type));
+        assert.deepEqual(others, repeat([base, base, base, base, output], 24).flat());
+      });
+      // A tied embedding is the head, too.
+      await withModel({ shape: { ...wide, tied: true, vocabSize: 400 }, quant, out }, async (model) => {
+        assert.equal((await readModelSpec(model)).embedding.type, 'Q6_K');
+      });
+    });
+  }
+
+  it('takes formats of smaller blocks where rows are no multiple of 256', async (context) => {
+    const out = join(temporaryFolder(context), 'small.gguf');
+    const small = {
+      Q2_K: 'IQ4_NL',
+      Q3_K: 'IQ4_NL',
+      IQ4_XS: 'IQ4_NL',
+      Q4_K: 'Q5_0',
+      Q5_K: 'Q5_1',
+      Q6_K: 'Q8_0',
+    } as const;
+    for (const quant of FORMATS.filter((format) => format in small) as (keyof typeof small)[]) {
+      await withModel({ shape: 'tiny', quant, out }, async (model) => {
+        assert.equal((await readModelSpec(model)).embedding.type, small[quant]);
+      });
+    }
+  });
 
   it('writes no -128 into Q8_0, as no quantiser does', async (context) => {
     const out = join(temporaryFolder(context), 'tiny.gguf');
@@ -127,9 +188,21 @@ describe('writeSyntheticModel', () => {
     await model.close();
     assert.equal(model.metadata.number('llama.block_count'), 1);
     assert.notEqual(run('--shape', 'huge', '--out', out).status, 0);
+    assert.equal(run('--shape', 'tiny', '--quant', 'Q4_K_M', '--out', out).status, 0);
+    assert.notEqual(run('--shape', 'tiny', '--quant', 'Q4_K_X', '--out', out).status, 0);
     assert.notEqual(run('--shape', 'tiny', '--layers', '0', '--out', out).status, 0);
   });
 });
+
+function repeat<T>(value: T, times: number): T[] {
+  return new Array<T>(times).fill(value);
+}
+
+/** Of 24 layers the first and last three have Q6_K, and of those between them the third, sixth, and so on. */
+function mostlyMore(base: string): string[] {
+  const more = [0, 1, 2, 5, 8, 11, 14, 17, 20, 21, 22, 23];
+  return Array.from({ length: 24 }, (_, layer) => (more.includes(layer) ? 'Q6_K' : base));
+}
 
 async function withModel(options: SyntheticModelOptions, use: (model: GgufFile) => Promise<void>): Promise<void> {
   await writeSyntheticModel(options);

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -7,14 +7,64 @@ import { dequantizeRow, EmbeddingReader, readVector } from '../../../../coordina
 import { type GgufFile, openGguf } from '../../../../coordinator/model/gguf/reader.ts';
 import { readModelSpec } from '../../../../coordinator/model/model-spec.ts';
 import type { Weight } from '../../../../coordinator/model/spec.ts';
-import { sourceBytes, WEIGHT_FORMATS, type WeightFormat } from '../../../../kernels/formats.ts';
+import type { TensorInfo } from '../../../../coordinator/model/tensor-info.ts';
+import { isWeightFormat, sourceBytes, WEIGHT_FORMATS, type WeightFormat } from '../../../../kernels/formats.ts';
+import { floatBits } from '../../../../kernels/scalar.ts';
 import { writeGguf } from '../../../../scripts/gguf-writer.ts';
-import { randomWeights } from '../../../../scripts/random-weights.ts';
 import { MINIMAL_METADATA, minimalTensors, starlingError } from '../../../fixtures/gguf.ts';
+import { FINITE_STYLES } from '../../../fixtures/kernel-values.ts';
+import { Random } from '../../../fixtures/random.ts';
 import { sharedData } from '../../../fixtures/shared-data.ts';
+import { sourceRow } from '../../../fixtures/source-rows.ts';
 import { sourceWeight } from '../../../fixtures/weight-values.ts';
 
 const FORMATS = Object.keys(WEIGHT_FORMATS) as WeightFormat[];
+const NO_DATA = 'shared data is not here';
+
+/** Of quantization/ggml_dequant_goldens.json. */
+interface Goldens {
+  readonly formats: Readonly<Record<string, { bytes_hex: string; expected_f32_bits_hex: string[] }>>;
+}
+
+const TINY_CHAT_QUANTS = [
+  'f16',
+  'bf16',
+  'q8_0',
+  'q6_k',
+  'q5_k_m',
+  'q5_1',
+  'q5_0',
+  'q4_k_m',
+  'q4_1',
+  'q4_0',
+  'iq4_nl',
+  'iq4_xs',
+  'q3_k_m',
+  'q2_k',
+] as const;
+
+/**
+ * Root mean square error relative to that of the weights, a quarter above what llama.cpp's quantiser leaves on these bell-shaped
+ * weights: each bit less doubles it, and a value or scale taken from the wrong place makes it about 1.4.
+ */
+const LARGEST_ERROR: Readonly<Record<WeightFormat, number>> = {
+  F32: 0,
+  F16: 2 ** -12,
+  BF16: 2 ** -9,
+  Q8_0: 0.008,
+  Q6_K: 0.026,
+  Q5_K: 0.046,
+  Q5_1: 0.053,
+  Q5_0: 0.063,
+  Q4_K: 0.1,
+  Q4_1: 0.11,
+  Q4_0: 0.13,
+  IQ4_NL: 0.108,
+  IQ4_XS: 0.108,
+  MXFP4: 0.2,
+  Q3_K: 0.21,
+  Q2_K: 0.38,
+};
 
 /** Decodes hex; the bits of the values, as ggml's goldens state theirs. */
 function decode(format: WeightFormat, hex: string, cols: number): string[] {
@@ -71,20 +121,64 @@ describe('dequantizeRow', () => {
     assert.ok(values.every((value) => value === 381 * 2 ** -24));
   });
 
-  it('decodes random rows as the formats define them, at odd addresses', () => {
+  it('decodes Q4_1 and Q5_1: times the scale, plus the offset, rounded once', () => {
+    // Scale 0x3555 = 0.333251953125, offset 0x4bff = 15.9921875; every nibble 15, every fifth bit 1.
+    const four = decode('Q4_1', `5535 ff4b ${'ff'.repeat(16)}`, 32);
+    assert.deepEqual(new Set(four), new Set([bitsOf(15 * 0.333251953125 + 15.9921875)]));
+    const five = decode('Q5_1', `5535 ff4b ffffffff ${'ff'.repeat(16)}`, 32);
+    assert.deepEqual(new Set(five), new Set([bitsOf(31 * 0.333251953125 + 15.9921875)]));
+  });
+
+  it('decodes Q5_0: bit c is the fifth of column c', () => {
+    // Scale 1; only columns 0, 17 and 31 have their fifth bit.
+    const values = valuesOf('Q5_0', Buffer.from(`003c01000280${'00'.repeat(16)}`, 'hex'), 32);
+    assert.deepEqual(
+      [...values],
+      Array.from({ length: 32 }, (_, c) => ([0, 17, 31].includes(c) ? 0 : -16)),
+    );
+  });
+
+  it('decodes MXFP4 at both ends of its exponent', () => {
+    const ascending = Array.from({ length: 16 }, (_, n) => `${n.toString(16)}${n.toString(16)}`).join('');
+    // 2^-128, a denormal; and 2^126, of which four are no f32 any more.
+    assert.equal(decode('MXFP4', `00${ascending}`, 32)[1], '00200000');
+    const large = valuesOf('MXFP4', Buffer.from(`fe${ascending}`, 'hex'), 32);
+    assert.deepEqual([...large.subarray(0, 6)], [0, 2 ** 126, 2 ** 127, 1.5 * 2 ** 127, Infinity, Infinity]);
+    assert.deepEqual([...large.subarray(8, 11)], [0, -(2 ** 126), -(2 ** 127)]);
+  });
+
+  it('decodes random and extreme rows as the formats define them, at odd addresses', () => {
+    const random = new Random(7);
     for (const format of FORMATS) {
-      const cols = 96;
-      const bytes = sourceBytes(format, cols);
-      const room = new Uint8Array(bytes + 8);
-      randomWeights(format, 7, 0.1)(room.subarray(0, bytes), 0);
-      room.copyWithin(3, 0, bytes);
-      const row = room.subarray(3, 3 + bytes);
-      const into = new Float32Array(cols + 2).fill(9);
-      dequantizeRow(format, row, cols, into);
-      for (let col = 0; col < cols; col++) assert.equal(into[col], sourceWeight(format, row, col), `${format} ${col}`);
-      assert.deepEqual([...into.subarray(cols)], [9, 9]);
+      for (const style of [...FINITE_STYLES, 'full'] as const) {
+        const cols = 3 * Math.max(32, WEIGHT_FORMATS[format].sourceBlockValues);
+        const bytes = sourceBytes(format, cols);
+        const room = new Uint8Array(bytes + 3);
+        room.set(sourceRow(random, format, cols, style), 3);
+        const row = room.subarray(3);
+        const into = new Float32Array(cols + 2).fill(9);
+        dequantizeRow(format, row, cols, into);
+        for (let col = 0; col < cols; col++) {
+          const expected = Math.fround(sourceWeight(format, row, col));
+          // −0 is a zero here; that its sign is ggml's too is what the goldens tell.
+          assert.ok(into[col] === expected, `${format} ${style} ${col}: ${into[col]}, not ${expected}`);
+        }
+        assert.deepEqual([...into.subarray(cols)], [9, 9]);
+      }
     }
   });
+
+  const goldens = sharedData('quantization/ggml_dequant_goldens.json');
+  for (const format of ['Q2_K', 'Q3_K', 'IQ4_NL', 'IQ4_XS', 'MXFP4'] as const) {
+    it(`decodes ggml's ${format} blocks to ggml's bits`, { skip: goldens === null && NO_DATA }, async () => {
+      if (goldens === null) return;
+      const { formats } = JSON.parse(await readFile(goldens, 'utf8')) as Goldens;
+      const golden = formats[format.toLowerCase()];
+      assert.ok(golden !== undefined && golden.expected_f32_bits_hex.length >= 32);
+      const bits = golden.expected_f32_bits_hex;
+      assert.deepEqual(decode(format, golden.bytes_hex, bits.length), bits);
+    });
+  }
 
   it('refuses what does not fit', () => {
     const row = new Uint8Array(34);
@@ -94,26 +188,30 @@ describe('dequantizeRow', () => {
   });
 
   const full = sharedData('models/tiny-chat-f32.gguf');
-  for (const [quant, bound] of [
-    ['f16', 2 ** -11],
-    ['bf16', 2 ** -8],
-    ['q8_0', 1 / 127],
-  ] as const) {
+  for (const quant of TINY_CHAT_QUANTS) {
     const path = sharedData(`models/tiny-chat-${quant}.gguf`);
-    const skip = (full === null || path === null) && 'shared data is not here';
-    it(`decodes llama.cpp's ${quant} weights to what they were`, { skip }, async () => {
+    const skip = (full === null || path === null) && NO_DATA;
+    it(`decodes the weights that llama.cpp quantised to ${quant} to about what they were`, { skip }, async () => {
       if (full === null || path === null) return;
-      const name = 'blk.2.ffn_down.weight';
-      const expected = await rowOf(full, name, 100);
-      const actual = await rowOf(path, name, 100);
-      // Rounding: relative to the value in floats, to the block's largest in Q8_0.
-      for (let block = 0; block < expected.length; block += 32) {
-        const largest = Math.max(...expected.subarray(block, block + 32).map(Math.abs));
-        for (let i = block; i < block + 32; i++) {
-          const scale = quant === 'q8_0' ? largest : Math.max(Math.abs(expected[i] ?? 0), 2 ** -14);
-          const error = Math.abs((actual[i] ?? 0) - (expected[i] ?? 0));
-          assert.ok(error <= scale * bound, `value ${i}: ${actual[i]} for ${expected[i]}`);
+      const exact = await openGguf(full);
+      const rounded = await openGguf(path);
+      try {
+        const seen = new Set<string>();
+        for (const tensor of rounded.tensors.values()) {
+          const original = exact.tensors.get(tensor.name);
+          assert.ok(original !== undefined && isWeightFormat(tensor.type));
+          // The embedding whole; of other matrices some rows, since all are of a few types.
+          const rows = tensor.name === 'token_embd.weight' ? tensor.dims[1]! : Math.min(16, tensor.dims[1] ?? 1);
+          const error = relativeError(await rowsOf(exact, original, rows), await rowsOf(rounded, tensor, rows));
+          assert.ok(error <= LARGEST_ERROR[tensor.type], `${tensor.name}, ${tensor.type}: ${error}`);
+          seen.add(tensor.type);
         }
+        // A type that the file is named after is in it.
+        const base = quant.toUpperCase().replace(/_M$/, '');
+        assert.ok(seen.has(base), `${base} is not among ${[...seen].join(', ')}`);
+      } finally {
+        await exact.close();
+        await rounded.close();
       }
     });
   }
@@ -215,18 +313,28 @@ function valuesOf(format: WeightFormat, source: Uint8Array, cols: number): Float
   return into;
 }
 
-async function rowOf(path: string, name: string, row: number): Promise<Float32Array> {
-  const model = await openGguf(path);
-  try {
-    const weight = (await readModelSpec(model)).layers[2]?.down;
-    assert.equal(weight?.name, name);
-    const cols = weight?.dims[0] ?? 0;
-    if (weight === undefined) throw new Error(`${name} is missing`);
-    return await new Promise((resolve, reject) => {
-      const into = new Float32Array(cols);
-      new EmbeddingReader(model, weight).row(row, into).then(() => resolve(into), reject);
-    });
-  } finally {
-    await model.close();
+const bitsOf = (value: number): string => floatBits(value).toString(16).padStart(8, '0');
+
+async function rowsOf(model: GgufFile, tensor: TensorInfo, rows: number): Promise<Float32Array> {
+  const cols = tensor.dims[0] ?? 0;
+  if (!isWeightFormat(tensor.type)) throw new Error(`${tensor.name} is ${tensor.type}`);
+  const rowBytes = sourceBytes(tensor.type, cols);
+  const bytes = new Uint8Array(rows * rowBytes);
+  await model.read(tensor, 0, bytes.length, bytes);
+  const values = new Float32Array(rows * cols);
+  for (let row = 0; row < rows; row++) {
+    dequantizeRow(tensor.type, bytes.subarray(row * rowBytes), cols, values.subarray(row * cols));
   }
+  return values;
+}
+
+/** The root mean square of the differences, relative to that of the values. */
+function relativeError(values: Float32Array, rounded: Float32Array): number {
+  let square = 0;
+  let error = 0;
+  for (let i = 0; i < values.length; i++) {
+    square += values[i]! ** 2;
+    error += (rounded[i]! - values[i]!) ** 2;
+  }
+  return Math.sqrt(error / square);
 }

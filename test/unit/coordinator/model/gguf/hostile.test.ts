@@ -7,7 +7,7 @@ import { openGguf } from '../../../../../coordinator/model/gguf/reader.ts';
 import { readModelSpec } from '../../../../../coordinator/model/model-spec.ts';
 import { StarlingError } from '../../../../../daemon/errors.ts';
 import { writeGguf } from '../../../../../scripts/gguf-writer.ts';
-import { mix } from '../../../../../scripts/random-weights.ts';
+import { mix } from '../../../../../scripts/random-words.ts';
 import { MINIMAL_METADATA, minimalTensors, raw, rawFile, starlingError } from '../../../../fixtures/gguf.ts';
 
 const { u8, u32, u64, text, start, tensor } = raw;

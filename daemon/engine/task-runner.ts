@@ -1,0 +1,61 @@
+import type { ArenaHandle } from '../../kernels/arena.ts';
+import type { Kernels } from '../../kernels/kernels.ts';
+import { TileComputer } from './compute-tile.ts';
+import { claimTask, FAILURE, WORD, waitWhile } from './control-block.ts';
+import { PHASE, type Phase } from './engine-spec.ts';
+import { type EngineLayout, kvKey, tasksOf } from './layout.ts';
+
+/** One thread's part in a job: takes tasks until none is left. */
+export class TaskRunner {
+  readonly #layout: EngineLayout;
+  readonly #words: Int32Array;
+  readonly #computer: TileComputer;
+  readonly #sumsWord: number;
+  readonly #kvWords: ReadonlyMap<string, number>;
+
+  /** @param thread which of the layout's buffers are this thread's */
+  constructor(kernels: Kernels, handle: ArenaHandle, layout: EngineLayout, words: Int32Array, thread: number) {
+    this.#layout = layout;
+    this.#words = words;
+    this.#computer = new TileComputer(kernels, handle, layout, layout.threads[thread]!);
+    this.#sumsWord = WORD.threads + thread;
+    const first = WORD.threads + layout.threads.length;
+    this.#kvWords = new Map([...layout.kv.keys()].map((key, i) => [key, first + i]));
+  }
+
+  /** @param onException told what a task threw; the job counts as failed, and goes on so that nobody waits for ever */
+  run(job: number, onException: (error: unknown) => void): void {
+    const words = this.#words;
+    const rows = Atomics.load(words, WORD.rows);
+    const phase = Atomics.load(words, WORD.phase) as Phase;
+    const tasks = tasksOf(this.#layout, Atomics.load(words, WORD.layer), phase);
+    const awaitKv = (layer: number, kvHead: number): void => {
+      const word = this.#kvWords.get(kvKey(layer, kvHead))!;
+      for (let now = Atomics.load(words, word); now !== job; now = waitWhile(words, word, now));
+    };
+    let started = false;
+    for (let i = claimTask(words, job, tasks.length); i >= 0; i = claimTask(words, job, tasks.length)) {
+      const tile = tasks[i]!;
+      if (!started && phase !== PHASE.head) {
+        this.#computer.clearSums(rows);
+        Atomics.store(words, this.#sumsWord, job);
+        started = true;
+      }
+      try {
+        if (!this.#computer.compute(tile, rows, awaitKv)) Atomics.store(words, WORD.failure, FAILURE.numeric);
+      } catch (error) {
+        Atomics.store(words, WORD.failure, FAILURE.exception);
+        onException(error);
+      }
+      if (tile.shape.kind === 'kv') {
+        const word = this.#kvWords.get(kvKey(tile.shape.layer, tile.shape.first))!;
+        Atomics.store(words, word, job);
+        Atomics.notify(words, word);
+      }
+      if (Atomics.add(words, WORD.done, 1) + 1 === tasks.length) {
+        Atomics.store(words, WORD.finished, job);
+        Atomics.notify(words, WORD.finished);
+      }
+    }
+  }
+}

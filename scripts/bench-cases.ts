@@ -1,0 +1,275 @@
+import { type Arena, f32View, f64View, u32View } from '../kernels/arena.ts';
+import { createArena, openKernels } from '../kernels/create-kernels.ts';
+import {
+  activationBytes,
+  KV_PAGE,
+  kvPageBytes,
+  matrixBytes,
+  ROW_GROUP,
+  roundUp,
+  sourceBytes,
+  WEIGHT_FORMATS,
+  type WeightFormat,
+} from '../kernels/formats.ts';
+import type { Address, BackendName, Kernels } from '../kernels/kernels.ts';
+import { packedSumsLimit } from '../kernels/packed-sums.ts';
+import type { KernelWork } from './bench-work.ts';
+import { randomFloats, randomWeights } from './random-weights.ts';
+
+/** One row of the report before it is measured. */
+export interface KernelCase {
+  readonly op: KernelWork['op'];
+  readonly format: WeightFormat | null;
+  /** Rows of the batch; null where there is none. */
+  readonly rows: number | null;
+  /**
+   * That one thread reads in one repetition: weights (matmul), pages (attend), source rows (repack), f32 activations
+   * (rmsnorm, quantize, swiglu, accumulate) or f64 sums (packSums; unpackSums makes as many).
+   */
+  readonly bytes: number;
+  /** Multiplications and additions of one thread in one repetition, where the op is about them. */
+  readonly flops: number | null;
+  /** The work of a thread. */
+  readonly work: (thread: number) => KernelWork;
+}
+
+/** Columns of the matrices. */
+const COLS = 2048;
+/** As large as the tiles of a model. */
+const TILE_BYTES = 1.2 * 2 ** 20;
+/** Attention over one key/value head: a conversation of some length, four query heads sharing the cache. */
+const ATTEND = { positions: 512, headDim: 128, heads: 4 };
+/** The operations on activations: a prefill chunk of a model with so many columns. */
+const WIDE = { rows: 64, cols: 4096 };
+const WIDE_VALUES = WIDE.rows * WIDE.cols;
+const SEED = 1;
+/** Allocations from a page up start at a page. */
+const PAGE = 4096;
+
+interface ThreadMemory {
+  /** Tiles or KV pages, that is: what streams from memory. */
+  readonly stream: Address;
+  readonly out: Address;
+  readonly f32: readonly [Address, Address];
+  /** Packed as they are; */
+  readonly sums: Address;
+  /** and what is added to, which grows. */
+  readonly totals: Address;
+  readonly packed: Address;
+}
+
+interface TileRun {
+  readonly outRows: number;
+  readonly tileBytes: number;
+  readonly tiles: number;
+}
+
+/** As many tiles as come to about `bytes`, each about TILE_BYTES. */
+function tileRun(format: WeightFormat, bytes: number): TileRun {
+  const groupBytes = matrixBytes(format, ROW_GROUP, COLS);
+  const outRows = ROW_GROUP * Math.max(1, Math.round(Math.min(TILE_BYTES, bytes) / groupBytes));
+  const tileBytes = roundUp(matrixBytes(format, outRows, COLS), PAGE);
+  return { outRows, tileBytes, tiles: Math.max(1, Math.round(bytes / tileBytes)) };
+}
+
+const attendCacheBytes = kvPageBytes(ATTEND.headDim) * (ATTEND.positions / KV_PAGE);
+
+export interface BenchMemoryOptions {
+  readonly backend: BackendName;
+  readonly threads: number;
+  readonly formats: readonly WeightFormat[];
+  /** Largest batch. */
+  readonly rows: number;
+  /** That a thread reads in one repetition, about. */
+  readonly bytes: number;
+}
+
+/** A backend's arena with everything that the cases compute on. */
+export class BenchMemory {
+  readonly arena: Arena;
+  readonly #options: BenchMemoryOptions;
+  readonly #kernels: Kernels;
+  readonly #x: Readonly<Record<'f32' | 'q8', Address>>;
+  readonly #source: Address;
+  readonly #pageTable: Address;
+  readonly #threads: readonly ThreadMemory[];
+
+  /** Allocates everything; threads may be given their handles once it has returned. */
+  constructor(options: BenchMemoryOptions) {
+    const { backend, threads, formats, rows, bytes } = options;
+    const arena = createArena(backend);
+    const runs = formats.map((format) => ({ format, ...tileRun(format, bytes) }));
+    const streamBytes = Math.max(
+      this.#caches(bytes) * attendCacheBytes,
+      ...runs.map(({ tiles, tileBytes }) => tiles * tileBytes),
+    );
+    const outRows = Math.max(...runs.map((run) => run.outRows));
+    this.arena = arena;
+    this.#options = options;
+    this.#x = { f32: arena.alloc(rows * COLS * 4), q8: arena.alloc(rows * activationBytes('q8', COLS)) };
+    this.#source = arena.alloc(Math.max(...runs.map((run) => run.outRows * sourceBytes(run.format, COLS))));
+    this.#pageTable = arena.alloc((ATTEND.positions / KV_PAGE) * 4);
+    this.#threads = Array.from({ length: threads }, () => ({
+      stream: arena.alloc(streamBytes),
+      out: arena.alloc(rows * outRows * 4),
+      f32: [arena.alloc(WIDE_VALUES * 4), arena.alloc(WIDE_VALUES * 4)] as const,
+      sums: arena.alloc(WIDE_VALUES * 8),
+      totals: arena.alloc(WIDE_VALUES * 8),
+      packed: arena.alloc(packedSumsLimit(WIDE_VALUES)),
+    }));
+    this.#kernels = openKernels(arena.handle());
+    this.#fillInput();
+  }
+
+  /** Fills the tiles with weights of a format; its cases are valid until the next call. */
+  formatCases(format: WeightFormat, batches: readonly number[]): KernelCase[] {
+    const run = tileRun(format, this.#options.bytes);
+    const { outRows, tileBytes, tiles } = run;
+    const stride = sourceBytes(format, COLS);
+    const tilesOf = (thread: number): Address[] =>
+      Array.from({ length: tiles }, (_, i) => this.#threads[thread]!.stream + i * tileBytes);
+    this.#fillTiles(format, run);
+    const repack: KernelCase = {
+      op: 'repack',
+      format,
+      rows: null,
+      bytes: tiles * outRows * stride,
+      flops: null,
+      work: (thread) => ({
+        op: 'repack',
+        format,
+        source: this.#source,
+        sourceStride: stride,
+        rows: outRows,
+        cols: COLS,
+        tiles: tilesOf(thread),
+      }),
+    };
+    const { activation } = WEIGHT_FORMATS[format];
+    const matmuls = batches.map(
+      (rows): KernelCase => ({
+        op: 'matmul',
+        format,
+        rows,
+        bytes: tiles * matrixBytes(format, outRows, COLS),
+        flops: 2 * rows * outRows * COLS * tiles,
+        work: (thread) => ({
+          op: 'matmul',
+          format,
+          tiles: tilesOf(thread),
+          outRows,
+          cols: COLS,
+          x: this.#x[activation],
+          xStride: activationBytes(activation, COLS),
+          rows,
+          out: this.#threads[thread]!.out,
+        }),
+      }),
+    );
+    return [...matmuls, repack];
+  }
+
+  /** Fills the pages and activations of the operations that know no format; overwrites tiles. */
+  otherCases(): KernelCase[] {
+    for (const memory of this.#threads) this.#fillActivations(memory);
+    const { rows, cols } = WIDE;
+    const n = WIDE_VALUES;
+    const wide = (op: KernelCase['op'], bytes: number, work: (memory: ThreadMemory, times: number) => KernelWork) => {
+      const times = Math.max(1, Math.round(this.#options.bytes / bytes));
+      const ofThread = (thread: number) => work(this.#threads[thread]!, times);
+      return { op, format: null, rows, bytes: bytes * times, flops: null, work: ofThread };
+    };
+    const rowOp = (op: 'rmsnorm' | 'quantize', outStride: number) =>
+      wide(op, n * 4, ({ f32: [x, weight], packed }, times) => {
+        // The room for packed sums is larger than either output.
+        return { op, times, x, weight, cols, rows, out: packed, outStride };
+      });
+    return [
+      this.#attendCase(),
+      rowOp('rmsnorm', cols * 4),
+      rowOp('quantize', activationBytes('q8', cols)),
+      wide('swiglu', n * 8, ({ f32: [gate, up] }, times) => ({ op: 'swiglu', times, gate, up, n })),
+      wide('accumulate', n * 4, ({ f32: [v], totals: sums }, times) => ({ op: 'accumulate', times, v, n, sums })),
+      wide('packSums', n * 8, ({ sums, packed: out }, times) => ({ op: 'packSums', times, sums, n, out })),
+      wide('unpackSums', n * 8, ({ sums, totals, packed }, times) => {
+        // Packed here, since the other cases have used the room meanwhile.
+        const length = this.#kernels.packSums(sums, n, packed);
+        return { op: 'unpackSums', times, packed, length, n, sums: totals };
+      }),
+    ];
+  }
+
+  #attendCase(): KernelCase {
+    const { heads, headDim, positions } = ATTEND;
+    const count = this.#caches(this.#options.bytes);
+    return {
+      op: 'attend',
+      format: null,
+      rows: 1,
+      bytes: count * attendCacheBytes,
+      flops: count * heads * positions * headDim * 4,
+      work: (thread) => {
+        const { stream, out } = this.#threads[thread]!;
+        return {
+          op: 'attend',
+          caches: Array.from({ length: count }, (_, i) => stream + i * attendCacheBytes),
+          q: this.#x.f32,
+          heads,
+          headDim,
+          positions,
+          pageTable: this.#pageTable,
+          out,
+        };
+      },
+    };
+  }
+
+  /** Key/value heads whose pages come to about `bytes`. */
+  #caches(bytes: number): number {
+    return Math.max(1, Math.round(bytes / attendCacheBytes));
+  }
+
+  #fillInput(): void {
+    const { rows } = this.#options;
+    const { arena } = this;
+    randomFloats(SEED, 0, 1)(arena.bytes(this.#x.f32, rows * COLS * 4), 0);
+    const stride = activationBytes('q8', COLS);
+    accepted(this.#kernels.quantize(this.#x.f32, COLS * 4, COLS, rows, this.#x.q8, stride));
+    u32View(arena, this.#pageTable, ATTEND.positions / KV_PAGE).forEach((_, i, table) => {
+      table[i] = i;
+    });
+  }
+
+  /** One tile of random weights, copied to every place: reading it from there costs the same. */
+  #fillTiles(format: WeightFormat, { outRows, tileBytes, tiles }: TileRun): void {
+    const { arena } = this;
+    const stride = sourceBytes(format, COLS);
+    randomWeights(format, SEED, 1 / Math.sqrt(COLS))(arena.bytes(this.#source, outRows * stride), 0);
+    const first = this.#threads[0]!.stream;
+    accepted(this.#kernels.repack(format, this.#source, stride, outRows, COLS, first, outRows, COLS));
+    const tile = arena.bytes(first, tileBytes);
+    for (const { stream } of this.#threads) {
+      for (let i = 0; i < tiles; i++) {
+        if (stream + i * tileBytes !== first) arena.bytes(stream + i * tileBytes, tileBytes).set(tile);
+      }
+    }
+  }
+
+  #fillActivations({ stream, f32: [gate, up], sums }: ThreadMemory): void {
+    const { arena } = this;
+    const caches = this.#caches(this.#options.bytes);
+    randomWeights('F16', SEED, 1)(arena.bytes(stream, caches * attendCacheBytes), 0);
+    // From 20 on silu(g) is g, so with 1 for `up` swiglu in place gives the same values however often it runs.
+    const gates = f32View(arena, gate, WIDE_VALUES);
+    randomFloats(SEED, 0, 1)(arena.bytes(gate, WIDE_VALUES * 4), 0);
+    for (let i = 0; i < WIDE_VALUES; i++) gates[i] = 25 + gates[i]!;
+    f32View(arena, up, WIDE_VALUES).fill(1);
+    // About the size of a model's sums: values near one, times 2^24.
+    const values = f64View(arena, sums, WIDE_VALUES);
+    for (let i = 0; i < WIDE_VALUES; i++) values[i] = Math.round((gates[i]! - 25) * 2 ** 24);
+  }
+}
+
+function accepted(fine: boolean): void {
+  if (!fine) throw new Error('a kernel refused the bench’s random values');
+}

@@ -1,0 +1,43 @@
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { StarlingError } from '../daemon/errors.ts';
+
+/** What a measured program is to do: both programs are given the same tokens. */
+export interface DecodeTask {
+  readonly model: string;
+  readonly context: number;
+  readonly threads: number;
+  readonly prompt: readonly number[];
+  /** Fed one by one after the prompt, whatever the model says. */
+  readonly next: readonly number[];
+}
+
+export interface DecodeTimes {
+  /** From the prompt to the likeliest next token. */
+  readonly prefill_ms: number;
+  /** Of each fed token, to the likeliest one after it. */
+  readonly token_ms: readonly number[];
+}
+
+/**
+ * Runs a program in a process of its own, with `task` as JSON in its first argument.
+ * @param file where it is
+ * @returns the one message that it sends, its times first of all
+ * @throws StarlingError internal when it ends without one
+ */
+export async function runChild<T extends DecodeTimes>(file: string, task: DecodeTask): Promise<T> {
+  // What it writes is for people and must not get into the report.
+  const child = fork(file, [JSON.stringify(task)], { stdio: ['ignore', 2, 2, 'ipc'] });
+  let times: T | undefined;
+  child.on('message', (message) => {
+    times = message as T;
+  });
+  // A message may be delivered after the exit, but not after the disconnection.
+  const [[code, signal]] = await Promise.all([once(child, 'exit'), once(child, 'disconnect')]);
+  if (code === 0 && times !== undefined) return times;
+  throw new StarlingError('internal', `${file} ended with ${signal ?? `code ${code}`}; see above for why`);
+}
+
+/** Tokens per second of the prompt. */
+export const prefillRate = (task: DecodeTask, times: DecodeTimes): number =>
+  (task.prompt.length * 1000) / times.prefill_ms;

@@ -1,0 +1,79 @@
+import { mkdir, rename, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { InvalidArgumentError } from 'commander';
+import { StarlingError } from '../daemon/errors.ts';
+import { MODEL_SHAPES, type ModelShapeName } from './model-shapes.ts';
+import { QUANTS, type Quant } from './quant-mix.ts';
+import { mix } from './random-words.ts';
+import { writeSyntheticModel } from './synthetic-model.ts';
+
+export interface BenchModelOptions {
+  readonly shape: ModelShapeName;
+  readonly quant: Quant;
+  /** Instead of the shape's own. */
+  readonly layers?: number;
+}
+
+export interface BenchModel {
+  readonly path: string;
+  readonly bytes: number;
+  readonly layers: number;
+  /** Positions of the longest sequence that is measured on it. */
+  readonly context: number;
+}
+
+const SEED = 1;
+/** Enough for the benches, and the same for every program that is measured. */
+const CONTEXT = 1024;
+
+/** Where the benches keep models, tiles and the peer from one run to the next; may be deleted at any time. */
+export const benchFolder = (): string => join(tmpdir(), 'starling-bench');
+
+/** A synthetic model, written on first use. */
+export async function benchModel({ shape, quant, layers }: BenchModelOptions): Promise<BenchModel> {
+  const own = MODEL_SHAPES[shape];
+  const name = [shape, ...(layers === undefined ? [] : [`${layers}layers`]), quant, `seed${SEED}`].join('-');
+  const path = join(benchFolder(), `${name}.gguf`);
+  if ((await stat(path).catch(() => null)) === null) {
+    await mkdir(benchFolder(), { recursive: true });
+    process.stderr.write(`writing ${path}\n`);
+    // Under another name until it is whole.
+    const part = `${path}.${process.pid}.part`;
+    try {
+      await writeSyntheticModel({ shape, quant, out: part, seed: SEED, ...(layers === undefined ? {} : { layers }) });
+      await rename(part, path);
+    } finally {
+      await rm(part, { force: true });
+    }
+  }
+  const context = Math.min(CONTEXT, own.contextLength);
+  return { path, bytes: (await stat(path)).size, layers: layers ?? own.layers, context };
+}
+
+/**
+ * Token ids for a prompt and for what follows it.
+ * @throws StarlingError invalid_argument when they are more than the context holds
+ */
+export function benchTokens(shape: ModelShapeName, context: number, count: number): number[] {
+  if (count > context) {
+    throw new StarlingError(
+      'invalid_argument',
+      `${count} tokens with the prompt; ${shape} is measured up to ${context}`,
+    );
+  }
+  return Array.from({ length: count }, (_, i) => (mix(SEED + i) >>> 0) % MODEL_SHAPES[shape].vocabSize);
+}
+
+export function shapeName(text: string): ModelShapeName {
+  const found = (Object.keys(MODEL_SHAPES) as ModelShapeName[]).find((name) => name === text);
+  if (found === undefined)
+    throw new InvalidArgumentError(`one of ${Object.keys(MODEL_SHAPES).join(', ')} is expected.`);
+  return found;
+}
+
+export function quantName(text: string): Quant {
+  const found = QUANTS.find((name) => name === text);
+  if (found === undefined) throw new InvalidArgumentError(`one of ${QUANTS.join(', ')} is expected.`);
+  return found;
+}

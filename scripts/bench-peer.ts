@@ -1,0 +1,65 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { StarlingError } from '../daemon/errors.ts';
+import { packageRoot } from '../daemon/paths.ts';
+import { type DecodeTask, type DecodeTimes, runChild } from './bench-child.ts';
+import { benchFolder } from './bench-model.ts';
+
+export interface PeerTimes extends DecodeTimes {
+  /** llama.cpp's own, for example "b9999". */
+  readonly release: string;
+}
+
+/** node-llama-cpp; with it comes llama.cpp, built for each kind of processor that it may meet. */
+export const PEER_VERSION = '3.22.1';
+
+/** The packages that hold llama.cpp for processors, without a GPU. */
+const BINARIES: Readonly<Record<string, string>> = {
+  'linux-x64': 'linux-x64',
+  'linux-arm64': 'linux-arm64',
+  'linux-arm': 'linux-armv7l',
+  'linux-riscv64': 'linux-riscv64',
+  'darwin-arm64': 'mac-arm64-metal',
+  'darwin-x64': 'mac-x64',
+  'win32-x64': 'win-x64',
+  'win32-arm64': 'win-arm64',
+};
+
+/**
+ * Installs node-llama-cpp into a folder of its own, on first use.
+ * @returns the folder
+ * @throws StarlingError backend_unavailable when it cannot be had
+ */
+export async function installPeer(): Promise<string> {
+  const machine = `${process.platform}-${process.arch}`;
+  const binary = BINARIES[machine];
+  if (binary === undefined) {
+    throw new StarlingError('backend_unavailable', `node-llama-cpp has no llama.cpp for ${machine}: leave --peer out`);
+  }
+  const folder = join(benchFolder(), `node-llama-cpp-${PEER_VERSION}`);
+  const installed = join(folder, 'installed');
+  if ((await stat(installed).catch(() => null)) !== null) return folder;
+  await mkdir(folder, { recursive: true });
+  await writeFile(join(folder, 'package.json'), '{"private": true}\n');
+  const packages = [`node-llama-cpp@${PEER_VERSION}`, `@node-llama-cpp/${binary}@${PEER_VERSION}`];
+  process.stderr.write(`installing ${packages.join(' and ')} into ${folder}\n`);
+  // The optional packages are builds for GPUs, hundreds of MB; the install script would build llama.cpp where none fits.
+  const args = ['install', '--omit=optional', '--ignore-scripts', '--no-audit', '--no-fund', ...packages];
+  const npm = spawn('npm', args, { cwd: folder, stdio: ['ignore', 2, 2], shell: process.platform === 'win32' });
+  const [code] = await once(npm, 'exit').catch((error: Error) => [error.message]);
+  if (code !== 0) {
+    throw new StarlingError(
+      'backend_unavailable',
+      `npm could not install node-llama-cpp (${code}): see above, or leave --peer out`,
+    );
+  }
+  await writeFile(installed, '');
+  return folder;
+}
+
+/** One run of llama.cpp on the task. */
+export function runPeer(folder: string, task: DecodeTask): Promise<PeerTimes> {
+  return runChild<PeerTimes>(join(packageRoot(), 'scripts/bench-peer.mjs'), { ...task, folder } as DecodeTask);
+}

@@ -1,0 +1,21 @@
+/** The middle of some measurements, and how far they reach. */
+export interface Spread {
+  readonly median: number;
+  readonly min: number;
+  readonly max: number;
+}
+
+/** @throws RangeError without values */
+export function spread(values: readonly number[]): Spread {
+  const sorted = [...values].sort((a, b) => a - b);
+  const [min, max] = [sorted[0], sorted.at(-1)];
+  if (min === undefined || max === undefined) throw new RangeError('no measurements');
+  const middle = sorted.length / 2;
+  const median = (sorted[Math.ceil(middle) - 1]! + sorted[Math.floor(middle)]!) / 2;
+  return { median, min, max };
+}
+
+export const median = (values: readonly number[]): number => spread(values).median;
+
+/** To `digits` decimals, for a report. */
+export const rounded = (value: number, digits = 2): number => Math.round(value * 10 ** digits) / 10 ** digits;

@@ -1,0 +1,122 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { backendAvailable } from '../../../kernels/create-kernels.ts';
+import type { DecodeReport } from '../../../scripts/bench-decode.ts';
+import type { KernelReport } from '../../../scripts/bench-kernels.ts';
+import { median, rounded, spread } from '../../../scripts/bench-statistics.ts';
+import { temporaryFolder } from '../../fixtures/temporary-folder.ts';
+
+const OTHER_OPS = ['attend', 'rmsnorm', 'quantize', 'swiglu', 'accumulate', 'packSums', 'unpackSums'];
+const backend = (['native', 'wasm'] as const).find(backendAvailable) ?? 'reference';
+
+/** Runs a bench whose temporary files all go to `folder`. */
+function bench(name: string, folder: string, args: readonly string[], env: NodeJS.ProcessEnv = {}) {
+  const program = fileURLToPath(new URL(`../../../scripts/bench-${name}.js`, import.meta.url));
+  return spawnSync(process.execPath, [program, ...args], {
+    encoding: 'utf8',
+    env: { ...process.env, TMPDIR: folder, TEMP: folder, ...env },
+    timeout: 60_000,
+  });
+}
+
+const TINY_KERNELS = ['--json', '--seconds', '0.01', '--bytes', '40000', '--formats', 'Q4_0', '--backends', backend];
+
+describe('bench-kernels', () => {
+  it('reports every operation for every thread count, and the memory beside them', (context) => {
+    const folder = temporaryFolder(context);
+    const { status, stdout, stderr } = bench('kernels', folder, [...TINY_KERNELS, '--rows', '1,3']);
+    assert.equal(status, 0, stderr);
+    const { machine, memory_gb_per_s, memory_read_by, rows }: KernelReport = JSON.parse(stdout);
+    assert.ok(machine.length > 0);
+    assert.match(memory_read_by, /^memory-read\.c$|^Buffer\.equals, since /);
+    assert.deepEqual(Object.keys(memory_gb_per_s), ['1', '2']);
+    assert.ok(Object.values(memory_gb_per_s).every((rate) => rate > 0));
+    assert.deepEqual(
+      rows.map(({ op, format, rows: batch, threads }) => `${op} ${format} ${batch} ${threads}`),
+      [
+        ...['matmul Q4_0 1', 'matmul Q4_0 3', 'repack Q4_0 null', 'attend null 1'],
+        ...OTHER_OPS.slice(1).map((op) => `${op} null 64`),
+      ].flatMap((row) => [`${row} 1`, `${row} 2`]),
+    );
+    for (const row of rows) {
+      assert.equal(row.backend, backend);
+      assert.ok(row.gb_per_s > 0, JSON.stringify(row));
+      assert.ok(row.of_memory >= 0, JSON.stringify(row));
+      if (['matmul', 'attend'].includes(row.op)) assert.ok(Number(row.gflops) > 0, JSON.stringify(row));
+      else assert.equal(row.gflops, null);
+    }
+    assert.deepEqual(readdirSync(folder), []);
+  });
+
+  it('reads memory without a compiler, and says so', (context) => {
+    const folder = temporaryFolder(context);
+    const missing = { CC: join(folder, 'no-such-compiler') };
+    const { status, stdout, stderr } = bench('kernels', folder, [...TINY_KERNELS, '--rows', '1'], missing);
+    assert.equal(status, 0, stderr);
+    const { memory_gb_per_s, memory_read_by }: KernelReport = JSON.parse(stdout);
+    assert.match(memory_read_by, /^Buffer\.equals, since memory-read\.c did not compile or run \(.*no-such-compiler/);
+    assert.ok(Object.values(memory_gb_per_s).every((rate) => rate > 0));
+    assert.deepEqual(readdirSync(folder), []);
+  });
+
+  it('refuses what is not there', (context) => {
+    const folder = temporaryFolder(context);
+    for (const args of [
+      ['--formats', 'Q9_9'],
+      ['--backends', 'abacus'],
+      ['--rows', '0'],
+    ]) {
+      const { status, stderr } = bench('kernels', folder, args);
+      assert.equal(status, 1);
+      assert.match(stderr, /expected/);
+    }
+  });
+});
+
+describe('bench-decode', () => {
+  const tiny = ['--shape', 'tiny', '--quant', 'Q4_0', '--backend', backend, '--threads', '1', '--prompt', '4'];
+
+  it('reports prefill and decode of a cluster on a model that it keeps', (context) => {
+    const folder = temporaryFolder(context);
+    const args = [...tiny, '--json', '--devices', '2', '--tokens', '3', '--runs', '2'];
+    const { status, stdout, stderr } = bench('decode', folder, args);
+    assert.equal(status, 0, stderr);
+    const report: DecodeReport = JSON.parse(stdout);
+    const { shape, layers, quant, devices, threads, prompt, tokens, runs } = report;
+    assert.deepEqual(
+      { shape, layers, quant, devices, threads, prompt, tokens, runs, backend: report.backend },
+      { shape: 'tiny', layers: 2, quant: 'Q4_0', devices: 2, threads: 1, prompt: 4, tokens: 3, runs: 2, backend },
+    );
+    for (const [value, [least, most]] of [
+      [report.decode_ms, report.decode_ms_spread],
+      [report.prefill_tokens_per_second, report.prefill_tokens_per_second_spread],
+    ] as const) {
+      assert.ok(0 < least && least <= value && value <= most, `${least} ${value} ${most}`);
+    }
+    assert.equal(report.peer, null);
+    assert.equal(report.ratio_decode, null);
+    // Nothing but the cache is left behind.
+    assert.deepEqual(readdirSync(folder), ['starling-bench']);
+    assert.deepEqual(readdirSync(join(folder, 'starling-bench')).sort(), ['tiles', 'tiny-Q4_0-seed1.gguf']);
+  });
+
+  it('refuses more tokens than the context holds', (context) => {
+    const { status, stderr } = bench('decode', temporaryFolder(context), [...tiny, '--tokens', '253']);
+    assert.equal(status, 1);
+    assert.match(stderr, /invalid_argument/);
+  });
+});
+
+describe('bench statistics', () => {
+  it('finds the middle and the ends', () => {
+    assert.deepEqual(spread([3, 1, 2]), { median: 2, min: 1, max: 3 });
+    assert.deepEqual(spread([4, 1, 2, 3]), { median: 2.5, min: 1, max: 4 });
+    assert.equal(median([7]), 7);
+    assert.throws(() => spread([]), RangeError);
+    assert.equal(rounded(1.23456, 3), 1.235);
+  });
+});
