@@ -5,9 +5,9 @@
 export class BufferPool {
   readonly #most: number;
   readonly #free: ArrayBuffer[] = [];
-  #freeBytes = 0;
+  #bytes = 0;
 
-  /** @param most bytes to keep for later; what is given back beyond is let go */
+  /** @param most bytes to hold, those in use included; with more in use, nothing is kept for later */
   constructor(most: number) {
     this.#most = most;
   }
@@ -16,21 +16,25 @@ export class BufferPool {
   take(bytes: number): Uint8Array<ArrayBuffer> {
     // A larger one serves too, but not one so large that most of it would lie idle.
     const found = this.#free.findIndex(({ byteLength }) => byteLength >= bytes && byteLength <= 2 * bytes);
-    const [buffer] = found === -1 ? [new ArrayBuffer(bytes)] : this.#free.splice(found, 1);
-    if (found !== -1) this.#freeBytes -= buffer!.byteLength;
-    return new Uint8Array(buffer!, 0, bytes);
+    if (found !== -1) return new Uint8Array(this.#free.splice(found, 1)[0]!, 0, bytes);
+    this.#bytes += bytes;
+    this.#shrink();
+    return new Uint8Array(bytes);
   }
 
   /** Gives back what `take` returned; it must not be used after. */
   give({ buffer }: Uint8Array<ArrayBuffer>): void {
     this.#free.push(buffer);
-    this.#freeBytes += buffer.byteLength;
-    while (this.#freeBytes > this.#most) this.#freeBytes -= this.#free.shift()!.byteLength;
+    this.#shrink();
   }
 
   /** Lets go of what it keeps. */
   clear(): void {
-    this.#free.length = 0;
-    this.#freeBytes = 0;
+    for (const { byteLength } of this.#free.splice(0)) this.#bytes -= byteLength;
+  }
+
+  /** Lets go of what was given back longest ago. */
+  #shrink(): void {
+    while (this.#bytes > this.#most && this.#free.length > 0) this.#bytes -= this.#free.shift()!.byteLength;
   }
 }

@@ -234,8 +234,10 @@ export class RemoteRank implements Rank {
     if (this.#lost !== undefined) return;
     this.#lost =
       error.code === 'device_lost'
-        ? error
-        : new StarlingError(error.code, `${this.name}: ${error.message}`, { cause: error });
+        ? new StarlingError('device_lost', `device ${this.name} is lost (${error.message}); start it and serve again`, {
+            cause: error,
+          })
+        : error;
     this.#waiting?.reject(this.#lost);
     this.#waiting = undefined;
     for (const ack of [...this.#acks.values()]) ack(TILE_STATUS.damaged);

@@ -1,7 +1,12 @@
 import type { Handler } from 'hono';
 import type { ApiContext } from './api-context.ts';
 
-/** GET /health: what is served, by which devices, and how many requests there are. */
+/** GET /health: what is served, by which devices, and how many requests there are. 503 once a device is lost. */
 export function health({ service, devices }: ApiContext): Handler {
-  return (c) => c.json({ status: 'ok', model: service.modelId, devices: devices(), queue: service.load });
+  return (c) => {
+    const shown = devices();
+    const ok = shown.every(({ state }) => state !== 'lost');
+    const body = { status: ok ? 'ok' : 'degraded', model: service.modelId, devices: shown, queue: service.load };
+    return c.json(body, ok ? 200 : 503);
+  };
 }

@@ -3,6 +3,11 @@ import { StarlingError } from '../../daemon/errors.ts';
 
 /** Most bytes of a request's body: several times what the longest context holds as text. */
 export const BODY_LIMIT = 4 * 1024 * 1024;
+/**
+ * A body that is too large is still taken, and thrown away, up to this size: a client that is busy sending when the connection
+ * closes never sees the answer that tells it why.
+ */
+const DISCARD_LIMIT = 64 * 1024 * 1024;
 
 function tooLarge(): StarlingError {
   return new StarlingError(
@@ -12,15 +17,16 @@ function tooLarge(): StarlingError {
 }
 
 async function readText(request: Request): Promise<string> {
-  if (Number(request.headers.get('content-length') ?? 0) > BODY_LIMIT) throw tooLarge();
+  if (Number(request.headers.get('content-length') ?? 0) > DISCARD_LIMIT) throw tooLarge();
   const decoder = new TextDecoder();
   let text = '';
   let size = 0;
   for await (const chunk of request.body ?? []) {
     size += chunk.byteLength;
-    if (size > BODY_LIMIT) throw tooLarge();
-    text += decoder.decode(chunk, { stream: true });
+    if (size > DISCARD_LIMIT) throw tooLarge();
+    if (size <= BODY_LIMIT) text += decoder.decode(chunk, { stream: true });
   }
+  if (size > BODY_LIMIT) throw tooLarge();
   return text + decoder.decode();
 }
 

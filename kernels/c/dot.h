@@ -55,27 +55,27 @@ typedef struct { vi first, second, mixed; } scales;
 
 INLINE scales scales_of(vi first, vi second) { return (scales){first, second, first}; }
 
-INLINE vi half_dot(const block *b, const int8_t *a, const int from) {
-  vi sum = splati(0);
-  UNROLL for (int j = from; j < from + 4; j++) sum = dot32(sum, b->quad[j], vec_broadcast4(a + 4 * j));
-  return sum;
+// start + Σ u·a over the half that begins at quad `from`.
+INLINE vi half_dot(vi start, const block *b, const int8_t *a, const int from) {
+  UNROLL for (int j = from; j < from + 4; j++) start = dot32(start, b->quad[j], vec_broadcast4(a + 4 * j));
+  return start;
 }
 
-// Σ u·a over the block, weights 0..largest.
-INLINE vi dot_plain(const block *b, const int8_t *a, const int largest) {
+// start + Σ u·a over the block, weights 0..largest.
+INLINE vi dot_plain(vi start, const block *b, const int8_t *a, const int largest) {
   (void)largest;
-  return half_dot(b, a, 0) + half_dot(b, a, 4);
+  return half_dot(start, b, a, 0) + half_dot(splati(0), b, a, 4);
 }
 
 // scale · Σ u·a, one scale for the block.
 INLINE vi dot_scaled(const block *b, const int8_t *a, const int largest, const scales *s) {
-  return dot_plain(b, a, largest) * s->first;
+  return dot_plain(splati(0), b, a, largest) * s->first;
 }
 
 // first · Σ over the first half + second · Σ over the second half.
 INLINE vi dot_halves(const block *b, const int8_t *a, const int largest, const scales *s) {
   (void)largest;
-  return half_dot(b, a, 0) * s->first + half_dot(b, a, 4) * s->second;
+  return half_dot(splati(0), b, a, 0) * s->first + half_dot(splati(0), b, a, 4) * s->second;
 }
 
 // first · s0 + second · s1, for the two int16 sums of an activation block.
@@ -88,12 +88,12 @@ INLINE block as_signed(block b) {
 
 // Σ w·a, signed weights that went through as_signed.
 INLINE vi dot_signed(const block *b, const int8_t *a, const int16_t *sums) {
-  vi even = splati(0), odd = splati(0);
+  vi even = SIGNED_BIAS == 0 ? splati(0) : sums_times(sums, -SIGNED_BIAS), odd = splati(0);
   UNROLL for (int j = 0; j < 8; j += 2) {
     even = dot32_signed(even, b->quad[j], vec_broadcast4(a + 4 * j));
     odd = dot32_signed(odd, b->quad[j + 1], vec_broadcast4(a + 4 * j + 4));
   }
-  return even + odd - splati(SIGNED_BIAS * (sums[0] + sums[1]));
+  return even + odd;
 }
 
 #else
@@ -125,8 +125,8 @@ INLINE vi dot_scaled(const block *b, const int8_t *a, const int largest, const s
   return dot_runs(b, a, RUN(largest), s->first, s->first);
 }
 
-INLINE vi dot_plain(const block *b, const int8_t *a, const int largest) {
-  return dot_runs(b, a, RUN(largest), splati(0x10001), splati(0x10001));
+INLINE vi dot_plain(vi start, const block *b, const int8_t *a, const int largest) {
+  return start + dot_runs(b, a, RUN(largest), splati(0x10001), splati(0x10001));
 }
 
 INLINE vi dot_halves(const block *b, const int8_t *a, const int largest, const scales *s) {

@@ -50,7 +50,7 @@ INLINE void q4_0_unpack(const uint8_t *p, const int half, unpacked *u) {
   u->w = load_nibbles(p + 16 + IN_WORDS(half));
 }
 INLINE vi q4_0_dot(const unpacked *u, const int8_t *q, const int16_t *sums) {
-  return dot_plain(&u->w, q, 15) - splati(8 * whole_sum(sums));
+  return dot_plain(sums_times(sums, -8), &u->w, q, 15);
 }
 
 INLINE void q4_1_unpack(const uint8_t *p, const int half, unpacked *u) {
@@ -60,7 +60,7 @@ INLINE void q4_1_unpack(const uint8_t *p, const int half, unpacked *u) {
 }
 INLINE vi q4_1_dot(const unpacked *u, const int8_t *q, const int16_t *sums) {
   (void)sums;
-  return dot_plain(&u->w, q, 15);
+  return dot_plain(splati(0), &u->w, q, 15);
 }
 
 INLINE void q5_0_unpack(const uint8_t *p, const int half, unpacked *u) {
@@ -68,7 +68,7 @@ INLINE void q5_0_unpack(const uint8_t *p, const int half, unpacked *u) {
   u->w = add_bits(load_nibbles(p + 48 + IN_WORDS(half)), p + 16 + IN_WORDS(half), 4);
 }
 INLINE vi q5_0_dot(const unpacked *u, const int8_t *q, const int16_t *sums) {
-  return dot_plain(&u->w, q, 31) - splati(16 * whole_sum(sums));
+  return dot_plain(sums_times(sums, -16), &u->w, q, 31);
 }
 
 INLINE void q5_1_unpack(const uint8_t *p, const int half, unpacked *u) {
@@ -78,7 +78,7 @@ INLINE void q5_1_unpack(const uint8_t *p, const int half, unpacked *u) {
 }
 INLINE vi q5_1_dot(const unpacked *u, const int8_t *q, const int16_t *sums) {
   (void)sums;
-  return dot_plain(&u->w, q, 31);
+  return dot_plain(splati(0), &u->w, q, 31);
 }
 
 INLINE void iq4_nl_unpack(const uint8_t *p, const int half, unpacked *u) {
@@ -92,7 +92,7 @@ INLINE void mxfp4_unpack(const uint8_t *p, const int half, unpacked *u) {
   u->w = lookup(load_nibbles(p + 8 + IN_WORDS(half)), MXFP4_BIASED);
 }
 INLINE vi mxfp4_dot(const unpacked *u, const int8_t *q, const int16_t *sums) {
-  return dot_plain(&u->w, q, 24) - splati(12 * whole_sum(sums));
+  return dot_plain(sums_times(sums, -12), &u->w, q, 24);
 }
 
 // Formats with super-blocks of 256: NAME_head reads d (and dmin into m), NAME_unpack the j-th block of 32 columns, NAME_dot gives

@@ -63,6 +63,11 @@ INLINE vec vec_broadcast4(const void *p) {
 INLINE vi widen_i8(const void *p) { return (vi)_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)p)); }
 INLINE vi widen_u8(const void *p) { return (vi)_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p)); }
 
+// factor · (s0 + s1) in every lane, for the two int16 sums of an activation block.
+INLINE vi sums_times(const int16_t *sums, const int factor) {
+  return (vi)_mm256_madd_epi16(vec_broadcast4(sums), _mm256_set1_epi16((short)factor));
+}
+
 #if defined(__AVX512VNNI__) && defined(__AVX512VL__)
 #define DOT32 1
 // sum + four products of unsigned and signed bytes, a row a lane
@@ -95,6 +100,10 @@ INLINE vec vec_lookup(const int8_t *table, vec index) { return wasm_i8x16_swizzl
 INLINE vec vec_broadcast4(const void *p) { return wasm_v128_load32_splat(p); }
 INLINE vi widen_i8(const void *p) { return (vi)wasm_i32x4_extend_low_i16x8(wasm_i16x8_extend_low_i8x16(wasm_v128_load32_zero(p))); }
 INLINE vi widen_u8(const void *p) { return (vi)wasm_u32x4_extend_low_u16x8(wasm_u16x8_extend_low_u8x16(wasm_v128_load32_zero(p))); }
+
+INLINE vi sums_times(const int16_t *sums, const int factor) {
+  return (vi)wasm_i32x4_dot_i16x8(vec_broadcast4(sums), wasm_i16x8_splat((int16_t)factor));
+}
 
 typedef v128_t pairs;
 INLINE pairs pairs_add(pairs a, pairs b) { return wasm_i16x8_add(a, b); }
@@ -142,6 +151,7 @@ INLINE vi widen_i8(const void *p) { return (vi)vmovl_s16(vget_low_s16(vmovl_s8(l
 INLINE vi widen_u8(const void *p) {
   return (vi)vmovl_u16(vget_low_u16(vmovl_u8(vreinterpret_u8_s8(load_four(p)))));
 }
+INLINE vi sums_times(const int16_t *sums, const int factor) { return splati(factor * (sums[0] + sums[1])); }
 INLINE vec vec_bias(vec w) { return w; }
 INLINE vi dot32_signed(vi sum, vec w, vec a) {
   const int8x16_t x = vreinterpretq_s8_u8(w), y = vreinterpretq_s8_u8(a);
@@ -186,6 +196,7 @@ INLINE vi widen_u8(const void *p) {
   const uint8_t *b = p;
   return (vi){b[0], b[1], b[2], b[3]};
 }
+INLINE vi sums_times(const int16_t *sums, const int factor) { return splati(factor * (sums[0] + sums[1])); }
 INLINE vec vec_bias(vec w) { return w; }
 INLINE vi dot32_signed(vi sum, vec w, vec a) {
   for (int row = 0; row < 4; row++) {

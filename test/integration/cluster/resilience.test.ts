@@ -69,14 +69,16 @@ test('tiles are sent once, and again only when they are damaged', async (t) => {
     await process.stop();
     return { text, log: process.stderr };
   };
-  const { text: expected } = await serveOnce();
+  const { text: expected, log } = await serveOnce();
+  assert.match(log, /cut and delivered/);
   const [deviceTiles, ownTiles] = [tilesOf(deviceHome), tilesOf(own)];
   assert.ok(deviceTiles.length > 10 && ownTiles.length > 10);
 
   await t.test('a second serve sends and writes nothing', async () => {
     const before = [writtenAt(deviceHome), writtenAt(own)];
-    const { text } = await serveOnce();
+    const { text, log } = await serveOnce();
     assert.equal(text, expected);
+    assert.doesNotMatch(log, /cut and delivered/);
     assert.deepEqual([writtenAt(deviceHome), writtenAt(own)], before);
   });
 

@@ -127,7 +127,7 @@ test('two daemons and this device serve OpenAI’s client', async (t) => {
       400,
       'context_length_exceeded',
     ],
-    ['a body that is too large', '/v1/completions', `{"prompt": "${'x'.repeat(2 ** 22)}"}`, 413, 'request_too_large'],
+    ['a body that is too large', '/v1/completions', `{"prompt": "${'x'.repeat(2e7)}"}`, 413, 'request_too_large'],
     ['an unknown route', '/v1/nothing', '{}', 404, 'route_not_found'],
     ['a method that a route does not take', '/v1/models', '{}', 405, 'method_not_allowed'],
   ];

@@ -18,13 +18,20 @@ test('what was given back is used again, where its size is near', () => {
   assert.notEqual(pool.take(100).buffer, first.buffer, 'it is taken');
 });
 
-test('it keeps no more than it may, and nothing after clear', () => {
+test('it holds no more than it may, in use or not, and keeps nothing after clear', () => {
   const pool = new BufferPool(250);
   const taken = [pool.take(100), pool.take(100), pool.take(100)] as const;
   for (const bytes of taken) pool.give(bytes);
-  assert.equal(pool.take(100).buffer, taken[1].buffer);
-  assert.equal(pool.take(100).buffer, taken[2].buffer);
-  pool.give(taken[0]);
+  const [second, third] = [pool.take(100), pool.take(100)];
+  assert.equal(second.buffer, taken[1].buffer, 'the one that was given back first was let go');
+  assert.equal(third.buffer, taken[2].buffer);
+  pool.give(second);
+  const other = pool.take(51);
+  assert.equal(other.buffer, second.buffer);
+  pool.give(other);
+  pool.take(250);
+  assert.notEqual(pool.take(100).buffer, second.buffer, 'it made way for a larger one');
+  pool.give(third);
   pool.clear();
-  assert.notEqual(pool.take(100).buffer, taken[0].buffer);
+  assert.notEqual(pool.take(100).buffer, third.buffer);
 });
