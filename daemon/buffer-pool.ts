@@ -14,8 +14,8 @@ export class BufferPool {
 
   /** @returns `bytes` bytes of any content */
   take(bytes: number): Uint8Array<ArrayBuffer> {
-    // A larger one serves too, but not one so large that most of it would lie idle.
-    const found = this.#free.findIndex(({ byteLength }) => byteLength >= bytes && byteLength <= 2 * bytes);
+    // The latest, which may still be in a cache. A larger one serves too, but not if most of it would lie idle.
+    const found = this.#free.findLastIndex(({ byteLength }) => byteLength >= bytes && byteLength <= 2 * bytes);
     if (found !== -1) return new Uint8Array(this.#free.splice(found, 1)[0]!, 0, bytes);
     this.#bytes += bytes;
     this.#shrink();
