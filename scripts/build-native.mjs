@@ -13,7 +13,11 @@ const addon = join(native, 'build/Release/starling.node');
 const stamp = join(native, 'build/sources.sha256');
 const optional = process.argv.includes('--optional');
 
-const sources = ['native/addon.c', 'native/binding.gyp', ...['kernels.c', 'kernels.h', 'matmul.h', 'repack.h', 'dot.h', 'vec.h', 'simd.h'].map((file) => `c/${file}`)];
+const sources = [
+  'native/addon.c',
+  'native/binding.gyp',
+  ...['kernels.c', 'kernels.h', 'matmul.h', 'repack.h', 'dot.h', 'vec.h', 'simd.h'].map((file) => `c/${file}`),
+];
 const hash = createHash('sha256').update(`${process.platform} ${process.arch}`);
 for (const source of sources) hash.update(readFileSync(join(root, 'kernels', source)));
 const fingerprint = hash.digest('hex');

@@ -42,7 +42,13 @@ export class ThreadPool {
     const workers = this.#layout.threads.length - 1;
     const started = Array.from({ length: workers }, (_, thread) => {
       const jobWord = thread === workers - 1 ? WORD.wideJob : WORD.job;
-      const workerData: WorkerData = { handle: arena.handle(), layout: this.#layout, words: this.#words, thread, jobWord };
+      const workerData: WorkerData = {
+        handle: arena.handle(),
+        layout: this.#layout,
+        words: this.#words,
+        thread,
+        jobWord,
+      };
       const worker = new Worker(new URL('./worker.js', import.meta.url), { workerData, name: `starling-${thread}` });
       this.#workers.push(worker);
       worker.on('message', (message: string) => {
