@@ -7,8 +7,6 @@ import { StarlingError } from './errors.ts';
 /** Where Starling keeps what is its own on this machine. */
 export interface HomePaths {
   readonly home: string;
-  /** Settings that the user may edit. */
-  readonly config: string;
   /** The cluster key, readable by its owner only. */
   readonly keyFile: string;
   /** The id of this device. */
@@ -17,9 +15,6 @@ export interface HomePaths {
   readonly runFile: string;
   /** Tiles, a folder a model. */
   readonly storeDir: string;
-  /** Model files that Starling downloaded. */
-  readonly modelsDir: string;
-  readonly logFile: string;
 }
 
 /**
@@ -36,13 +31,10 @@ export function homePaths(
   const home = env.STARLING_HOME ? path.resolve(env.STARLING_HOME) : path.join(dataFolder(), 'starling');
   return {
     home,
-    config: path.join(home, 'config.json'),
     keyFile: path.join(home, 'cluster.key'),
     identityFile: path.join(home, 'identity.json'),
     runFile: path.join(home, 'run.json'),
     storeDir: path.join(home, 'tiles'),
-    modelsDir: path.join(home, 'models'),
-    logFile: path.join(home, 'daemon.log'),
   };
 
   function dataFolder(): string {

@@ -1,10 +1,9 @@
 import { basename } from 'node:path';
 import { Command } from 'commander';
-import { type ClusterKey, loadOrCreateKey } from '../../daemon/cluster-key.ts';
-import { type Identity, loadIdentity } from '../../daemon/identity.ts';
-import { createLogger, type Logger } from '../../daemon/log.ts';
+import { loadOrCreateKey } from '../../daemon/cluster-key.ts';
+import { loadIdentity } from '../../daemon/identity.ts';
+import { createLogger } from '../../daemon/log.ts';
 import type { HomePaths } from '../../daemon/paths.ts';
-import type { BackendName } from '../../kernels/kernels.ts';
 import type { Endpoint } from '../cluster/find-devices.ts';
 import { TextService } from '../generation/text-service.ts';
 import { DEFAULT_HTTP_HOST, DEFAULT_HTTP_PORT, HttpServer } from '../http/server.ts';
@@ -12,7 +11,7 @@ import { openModel } from '../model/open-model.ts';
 import { openTextTools } from '../text-model.ts';
 import { addComputeOptions, type ComputeOptions, endpoints, integer, resolveCompute, resolveModel } from './options.ts';
 import { progressBar } from './progress.ts';
-import { contextLength, startCluster } from './start-cluster.ts';
+import { contextLength, type StartClusterOptions, startCluster } from './start-cluster.ts';
 
 interface ServeOptions extends ComputeOptions {
   readonly host: string;
@@ -88,7 +87,7 @@ Examples:
       ...options,
       ...(await resolveCompute(options)),
       path,
-      name: options.alias ?? basename(path).replace(/(-\d{5}-of-\d{5})?\.gguf$/i, ''),
+      name: options.alias ?? modelName(modelArgument),
       identity,
       key,
       peers: options.peer,
@@ -105,25 +104,18 @@ Examples:
   });
 }
 
-export interface ServeModelOptions {
+/** A model's name for clients: that of its file, without what says which part of a split one it is. */
+const modelName = (model: string): string => basename(model).replace(/(-\d{5}-of-\d{5})?\.gguf$/i, '');
+
+export interface ServeModelOptions extends Omit<StartClusterOptions, 'model' | 'contextLength' | 'onProgress'> {
   readonly path: string;
+  /** The model's name for clients. */
   readonly name: string;
-  readonly identity: Identity;
-  readonly key: ClusterKey;
-  readonly peers: readonly Endpoint[];
-  readonly waitMs: number;
-  readonly runFile: string | null;
-  readonly ownShare: boolean;
-  readonly storeDir: string;
-  readonly backend: BackendName;
-  readonly threads: number;
   readonly context?: number;
   readonly host: string;
   readonly port: number;
   readonly allowHost: readonly string[];
   readonly allowOrigin: readonly string[];
-  readonly log: Logger;
-  readonly signal: AbortSignal;
   readonly onReady: (served: { url: string; name: string; devices: number }) => Promise<void>;
 }
 

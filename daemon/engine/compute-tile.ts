@@ -60,7 +60,10 @@ export class TileComputer {
   }
 
   clearSums(rows: number): void {
-    viewOf(this.#handle, this.#buffers.sums, rows * this.#layout.spec.cols * 8).fill(0);
+    // By eights: filling shared memory byte by byte is six times slower.
+    const values = rows * this.#layout.spec.cols;
+    const bytes = viewOf(this.#handle, this.#buffers.sums, values * 8);
+    new Float64Array(bytes.buffer, bytes.byteOffset, values).fill(0);
   }
 
   /** out[row][outRows] = matrix i of the tile × the phase's input. */

@@ -114,9 +114,11 @@ export class Engine {
     if (inputFormat(this.spec, layer, phase) === 'f32') this.quantizeInput(rows);
     await this.#pool.run(layer, phase, rows);
     const count = rows * this.spec.cols;
-    const threads = this.hasTasks(layer, phase) ? this.#pool.threadsWithSums() : [];
-    f64View(this.arena, this.layout.sums, count).fill(0);
-    for (const thread of threads) this.kernels.addSums(this.layout.sums, this.layout.threads[thread]!.sums, count);
+    const [first, ...others] = this.hasTasks(layer, phase) ? this.#pool.threadsWithSums() : [];
+    const sums = f64View(this.arena, this.layout.sums, count);
+    if (first === undefined) sums.fill(0);
+    else sums.set(f64View(this.arena, this.layout.threads[first]!.sums, count));
+    for (const thread of others) this.kernels.addSums(this.layout.sums, this.layout.threads[thread]!.sums, count);
   }
 
   /** Fills the q8 input rows from the f32 ones. @throws StarlingError numeric_overflow */

@@ -12,7 +12,7 @@ interface Health {
   readonly queue: { readonly waiting: number; readonly running: number };
 }
 
-const MODEL = 'tiny-chat-q8_0';
+const MODEL = 'tiny-chat';
 const messages = [{ role: 'user' as const, content: 'Tell me a story about a dog.' }];
 const chat = { model: MODEL, messages, temperature: 0, max_tokens: 24 };
 const completion = { model: MODEL, prompt: 'Once upon a time', temperature: 0, max_tokens: 24 };

@@ -7,13 +7,10 @@ import { homePaths, packageRoot } from '../../../daemon/paths.ts';
 test('STARLING_HOME decides where everything is', () => {
   assert.deepEqual(homePaths({ STARLING_HOME: '/srv/st', XDG_DATA_HOME: '/x' }, 'linux', '/home/u'), {
     home: '/srv/st',
-    config: '/srv/st/config.json',
     keyFile: '/srv/st/cluster.key',
     identityFile: '/srv/st/identity.json',
     runFile: '/srv/st/run.json',
     storeDir: '/srv/st/tiles',
-    modelsDir: '/srv/st/models',
-    logFile: '/srv/st/daemon.log',
   });
   assert.equal(homePaths({ STARLING_HOME: 'here' }, 'linux', '/home/u').home, resolve('here'));
 });
