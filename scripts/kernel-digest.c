@@ -1,0 +1,125 @@
+// Runs the kernels of one target on pseudo-random inputs and prints a digest of what each gives. Two targets agree when they print
+// the same (scripts/check-targets.mjs). Built with -DSTARLING_TABLE=kernels beside kernels/c/kernels.c.
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../kernels/c/kernels.h"
+
+extern const starling_kernels kernels;
+
+static uint64_t state = 88172645463325252u;
+
+static uint64_t next(void) {
+  state ^= state << 13;
+  state ^= state >> 7;
+  state ^= state << 17;
+  return state;
+}
+
+static float uniform(void) { return (float)((double)(next() >> 40) / (1 << 23) - 1.0); }
+
+static void *buffer(size_t bytes) {
+  void *p = aligned_alloc(64, (bytes + 63) / 64 * 64);
+  memset(p, 0, bytes);
+  return p;
+}
+
+// FNV-1a
+static void digest(const char *name, const void *data, size_t bytes) {
+  uint64_t hash = 14695981039346656037u;
+  for (size_t i = 0; i < bytes; i++) hash = (hash ^ ((const uint8_t *)data)[i]) * 1099511628211u;
+  printf("%s %016llx\n", name, (unsigned long long)hash);
+}
+
+enum { COLS = 512, OUT_ROWS = 40, ROWS = 11, STRIDE = COLS + COLS / 32 * 8 };
+
+// Makes the f16 at an offset of each source block finite, of ordinary size.
+static void tame(uint8_t *source, size_t bytes, int block, int offset) {
+  for (size_t at = 0; at + block <= bytes; at += block) source[at + offset + 1] &= 0xbb;
+}
+
+static void check_format(int number, const char *name, int block_cols, int source_bytes, int tile_bytes, const uint8_t *x) {
+  const int stride = COLS / block_cols * source_bytes;
+  const size_t bytes = (size_t)stride * OUT_ROWS;
+  uint8_t *source = buffer(bytes);
+  uint8_t *tile = buffer((size_t)OUT_ROWS / 8 * (COLS / block_cols) * tile_bytes);
+  float *out = buffer(sizeof(float) * ROWS * OUT_ROWS);
+  for (size_t i = 0; i < bytes; i++) source[i] = (uint8_t)next();
+  switch (number) {
+    case 3: case 7: case 12: case 13: tame(source, bytes, source_bytes, 2); tame(source, bytes, source_bytes, 0); break;
+    case 10: tame(source, bytes, source_bytes, 80); tame(source, bytes, source_bytes, 82); break;
+    case 11: tame(source, bytes, source_bytes, 108); break;
+    case 14: tame(source, bytes, source_bytes, 208); break;
+    case 39: for (size_t at = 0; at < bytes; at += source_bytes) source[at] = (uint8_t)(100 + source[at] % 40); break;
+    default: tame(source, bytes, source_bytes, 0);
+  }
+  const int finite = kernels.repack(number, source, stride, OUT_ROWS, COLS, tile, OUT_ROWS, COLS);
+  if (!finite) printf("%s not finite\n", name);
+  kernels.matmul(number, tile, OUT_ROWS, COLS, x, STRIDE, ROWS, (uint8_t *)out, OUT_ROWS * 4);
+  digest(name, out, sizeof(float) * ROWS * OUT_ROWS);
+  free(source);
+  free(tile);
+  free(out);
+}
+
+int main(void) {
+  float *x = buffer(sizeof(float) * ROWS * COLS), *y = buffer(sizeof(float) * ROWS * COLS);
+  uint8_t *q = buffer((size_t)STRIDE * ROWS);
+  for (int i = 0; i < ROWS * COLS; i++) x[i] = uniform() * 4;
+  if (!kernels.quantize((uint8_t *)x, COLS * 4, COLS, ROWS, q, STRIDE)) return 1;
+  digest("quantize", q, (size_t)STRIDE * ROWS);
+
+#define CHECK(number, name, block_cols, source_bytes, tile_bytes) \
+  check_format(number, #name, block_cols, source_bytes, tile_bytes, q);
+  STARLING_QUANTISED_FORMATS(CHECK)
+
+  float *out = buffer(sizeof(float) * ROWS * OUT_ROWS);
+  const int floats[] = {FORMAT_F32, FORMAT_F16, FORMAT_BF16};
+  for (int f = 0; f < 3; f++) {
+    uint8_t *tile = buffer((size_t)OUT_ROWS * COLS * 4);
+    for (int i = 0; i < OUT_ROWS * COLS; i++) {
+      const float value = uniform();
+      uint32_t bits;
+      memcpy(&bits, &value, 4);
+      const uint16_t upper = floats[f] == FORMAT_BF16 ? (uint16_t)(bits >> 16) : (uint16_t)(next() & 0xbbff);
+      if (f == 0) memcpy(tile + 4 * i, &bits, 4);
+      else memcpy(tile + 2 * i, &upper, 2);
+    }
+    kernels.matmul(floats[f], tile, OUT_ROWS, COLS, (uint8_t *)x, COLS * 4, ROWS, (uint8_t *)out, OUT_ROWS * 4);
+    digest(f == 0 ? "f32" : f == 1 ? "f16" : "bf16", out, sizeof(float) * ROWS * OUT_ROWS);
+    free(tile);
+  }
+
+  float *weight = buffer(COLS * 4);
+  for (int i = 0; i < COLS; i++) weight[i] = uniform();
+  kernels.rmsnorm((uint8_t *)x, COLS * 4, weight, COLS, COLS, ROWS, 1e-5f, (uint8_t *)y, COLS * 4);
+  digest("rmsnorm", y, sizeof(float) * ROWS * COLS);
+  kernels.swiglu(y, x, ROWS * COLS);
+  digest("swiglu", y, sizeof(float) * ROWS * COLS);
+  kernels.rope(y, 8, 64, x);
+  digest("rope", y, sizeof(float) * COLS);
+
+  enum { HEAD = 64, PAGES = 3, POSITIONS = 150 };
+  uint16_t *kv = buffer(sizeof(uint16_t) * HEAD * KV_PAGE * 2 * PAGES);
+  const uint32_t pages[PAGES] = {2, 0, 1};
+  for (int p = 0; p < POSITIONS; p++) {
+    for (int d = 0; d < COLS; d++) x[d] = uniform() * 3;
+    kernels.kv_store(x, x + HEAD, HEAD, kv + (size_t)pages[p / KV_PAGE] * HEAD * KV_PAGE * 2, p % KV_PAGE);
+  }
+  digest("kv_store", kv, sizeof(uint16_t) * HEAD * KV_PAGE * 2 * PAGES);
+  kernels.attend(x, 8, HEAD, 0.125f, kv, pages, POSITIONS, y);
+  digest("attend", y, sizeof(float) * 8 * HEAD);
+
+  double *sums = buffer(sizeof(double) * COLS);
+  if (!kernels.accumulate(x, COLS, sums, 0x1p50)) return 1;
+  kernels.add_sums(sums, sums, COLS);
+  digest("accumulate", sums, sizeof(double) * COLS);
+  uint8_t *packed = buffer(COLS / 32 * 257);
+  const int length = kernels.pack_sums(sums, COLS, packed);
+  digest("pack_sums", packed, (size_t)length);
+  if (!kernels.unpack_sums(packed, length, COLS, sums)) return 1;
+  kernels.residual(x, sums, COLS);
+  digest("residual", x, sizeof(float) * COLS);
+  return 0;
+}
