@@ -235,8 +235,8 @@ INLINE vi iq4_xs_dot(const unpacked *u, const int8_t *q, const int16_t *sums) {
     UNROLL for (int r = 0; r < rows; r++) memcpy(out + (ptrdiff_t)r * out_stride, &acc[r], sizeof(vf));                \
   }
 
-// Chunks of rows whose activations stay in the first cache; within a chunk the weights pass once, group by group.
-#define ROW_CHUNK 8
+// Chunks of rows whose activations stay in the nearer caches; within a chunk the weights pass once, group by group.
+#define ROW_CHUNK 16
 
 #define DEFINE_MATMUL_Q8(name, bytes, cols_of_block)                                                                   \
   INLINE void matmul_##name##_chunk(const uint8_t *w, int out_rows, int cols, const uint8_t *x, int x_stride,          \
