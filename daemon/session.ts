@@ -110,7 +110,7 @@ export class Session {
       onLoaded: (done, total) => {
         if (performance.now() - told < PROGRESS_MS) return;
         told = performance.now();
-        control.send({ t: 'progress', stage: 'loading', done, total });
+        control.send({ t: 'progress', done, total });
       },
     });
     if (this.#abort.signal.aborted || damaged.length > 0) {

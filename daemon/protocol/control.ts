@@ -55,7 +55,8 @@ const FIELDS = {
   /** Places in `load.tiles` of the tiles that the device does not have. */
   missing: { indices: z.array(u32).max(MAX_TILES) },
   start: {},
-  progress: { stage: z.enum(['receiving', 'loading']), done: count, total: count },
+  /** Bytes of tiles read into memory. */
+  progress: { done: count, total: count },
   ready: { memoryBytes: count },
   unload: {},
   status_request: {},

@@ -30,8 +30,6 @@ export const FRAME_TYPES = {
   TILE_ACK: 5,
   /** The step cannot be computed; the payload says why. */
   FAILED: 6,
-  PING: 7,
-  PONG: 8,
 } as const;
 
 export type FrameType = (typeof FRAME_TYPES)[keyof typeof FRAME_TYPES];
@@ -140,7 +138,7 @@ export function decodeFrame(message: Buffer): Frame {
   return { header, payload: message.subarray(HEADER_BYTES) };
 }
 
-const isFrameType = (type: number): type is FrameType => type >= FRAME_TYPES.STEP && type <= FRAME_TYPES.PONG;
+const isFrameType = (type: number): type is FrameType => type >= FRAME_TYPES.STEP && type <= FRAME_TYPES.FAILED;
 
 function tooLong(length: number): StarlingError {
   return new StarlingError(

@@ -153,7 +153,7 @@ const CONTROL_FIELDS: { readonly [T in ControlType]: { readonly [F in Exclude<ke
   load: { session: true, modelId: true, modelName: true, engine: true, tiles: true },
   missing: { indices: true },
   start: {},
-  progress: { stage: true, done: true, total: true },
+  progress: { done: true, total: true },
   ready: { memoryBytes: true },
   unload: {},
   status_request: {},

@@ -51,7 +51,7 @@ const messages: ControlMessage[] = [
   },
   { t: 'missing', indices: [0, 7, 4_000_000_000] },
   { t: 'start' },
-  { t: 'progress', stage: 'receiving', done: 1, total: 2 ** 40 },
+  { t: 'progress', done: 1, total: 2 ** 40 },
   { t: 'ready', memoryBytes: 123 },
   { t: 'unload' },
   { t: 'status_request' },

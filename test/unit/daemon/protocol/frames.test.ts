@@ -42,7 +42,7 @@ test('a frame is these bytes', () => {
 });
 
 test('fields that are left out are zero', () => {
-  assert.equal(encodeFrame({ type: FRAME_TYPES.PING }, []).toString('hex'), `07${'00'.repeat(23)}`);
+  assert.equal(encodeFrame({ type: FRAME_TYPES.FAILED }, []).toString('hex'), `06${'00'.repeat(23)}`);
 });
 
 test('payloads may be shared memory, and are copied', () => {
