@@ -1,4 +1,5 @@
 import { readFile, rm } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { z } from 'zod';
 import { writeFileAtomic } from './atomic-file.ts';
 import { DEVICE_ID } from './identity.ts';
@@ -6,32 +7,56 @@ import { DEVICE_ID } from './identity.ts';
 /** What a running daemon leaves in its home, so that other commands of this device find it. */
 export interface RunFile {
   readonly pid: number;
+  /** An address of this machine at which it listens. */
+  readonly host: string;
   readonly port: number;
   readonly id: string;
 }
 
 const schema = z.object({
   pid: z.int().min(1),
+  host: z.string().min(1).max(255),
   port: z.int().min(1).max(65_535),
   id: z.string().regex(DEVICE_ID),
 });
 
-/** The running daemon of this home, or null: no file, a damaged one, or one whose process is gone. */
+/** For a port of this machine to take a connection; one that nothing listens at refuses at once. */
+const PROBE_MS = 1000;
+
+/**
+ * The running daemon of this home, or null: no file, a damaged one, or one that a crash left behind. Its process id alone proves
+ * nothing, as ids are given again; so its port must take a connection.
+ */
 export async function readRunFile(file: string): Promise<RunFile | null> {
   try {
     const run = schema.parse(JSON.parse(await readFile(file, 'utf8')));
     process.kill(run.pid, 0);
-    return run;
+    return (await listens(run)) ? run : null;
   } catch {
     // Whatever is wrong with it, there is no daemon to be found through it.
     return null;
   }
 }
 
+/** Leaves the file; `host` is what the daemon was told to listen at, and all addresses become the loopback one. */
 export async function writeRunFile(file: string, run: RunFile): Promise<void> {
-  await writeFileAtomic(file, `${JSON.stringify(run)}\n`, { mode: 0o600, overwrite: true });
+  const host = run.host === '0.0.0.0' ? '127.0.0.1' : run.host === '::' ? '::1' : run.host;
+  await writeFileAtomic(file, `${JSON.stringify({ ...run, host })}\n`, { mode: 0o600, overwrite: true });
 }
 
 export async function removeRunFile(file: string): Promise<void> {
   await rm(file, { force: true });
+}
+
+function listens({ host, port }: RunFile): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ host, port, timeout: PROBE_MS });
+    const settle = (answer: boolean): void => {
+      socket.destroy();
+      resolve(answer);
+    };
+    socket.once('connect', () => settle(true));
+    socket.once('timeout', () => settle(false));
+    socket.once('error', () => settle(false));
+  });
 }

@@ -76,7 +76,7 @@ Examples:
     });
     const port = await daemon.start();
     try {
-      await writeRunFile(paths.runFile, { pid: process.pid, port, id: identity.id });
+      await writeRunFile(paths.runFile, { pid: process.pid, host: options.host, port, id: identity.id });
       stdout(
         `${identity.name} (${identity.id}) listens on ${options.host}:${port}, cluster ${key.keyId}, ${compute.backend} kernels, ${compute.threads} threads\n`,
       );

@@ -57,7 +57,7 @@ export function devicesCommand({ paths, stdout }: DevicesCommandDeps): Command {
       const identity = await loadIdentity(paths.identityFile);
       const { key } = await loadOrCreateKey(paths.keyFile);
       const daemon = await readRunFile(paths.runFile);
-      const known = [...(daemon === null ? [] : [{ host: '127.0.0.1', port: daemon.port }]), ...options.peer];
+      const known = [...(daemon === null ? [] : [{ host: daemon.host, port: daemon.port }]), ...options.peer];
       const rows = await Promise.all(known.map((endpoint) => ask(endpoint, show(endpoint), identity, key)));
       if (options.discovery) {
         // A name of its own: the daemon of this device, if there is one, shall be heard as well.

@@ -34,7 +34,7 @@ export async function startCluster(options: StartClusterOptions): Promise<Cluste
   const { identity, key, waitMs, log, signal } = options;
   const daemon = options.runFile === null ? null : await readRunFile(options.runFile);
   const discovery = waitMs > 0 ? new Discovery({ id: identity.id, browse: true, log }) : null;
-  const local = daemon === null ? [] : [{ host: '127.0.0.1', port: daemon.port }];
+  const local = daemon === null ? [] : [{ host: daemon.host, port: daemon.port }];
   discovery?.start();
   try {
     const ranks = await findDevices({
