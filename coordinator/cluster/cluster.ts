@@ -62,15 +62,12 @@ export class Cluster {
    */
   static async start(options: ClusterOptions): Promise<Cluster> {
     try {
-      return await bringUp(options);
+      const { forward, engine } = await bringUp(options);
+      return new Cluster(forward, engine, options);
     } catch (error) {
       for (const rank of options.ranks) rank.close();
       throw error;
     }
-  }
-
-  static of(forward: ForwardPass, engine: Engine, options: ClusterOptions): Cluster {
-    return new Cluster(forward, engine, options);
   }
 
   /** Each device by name, and whether it is there. */
@@ -87,7 +84,7 @@ export class Cluster {
   }
 }
 
-async function bringUp(options: ClusterOptions): Promise<Cluster> {
+async function bringUp(options: ClusterOptions): Promise<{ forward: ForwardPass; engine: Engine }> {
   const { model, ranks, ownShare, store, backend, threads, signal } = options;
   const spec = engineSpec(model.table, options.contextLength);
   const shares = equalPlan(model.table.tiles, ranks.length + (ownShare ? 1 : 0), spec.heads / spec.kvHeads);
@@ -122,7 +119,7 @@ async function bringUp(options: ClusterOptions): Promise<Cluster> {
     }),
   );
   const forward = new ForwardPass(new Star(engine, ranks), model.spec, model, options.contextLength);
-  return Cluster.of(forward, engine, options);
+  return { forward, engine };
 }
 
 /** Cuts and sends what the targets lack; opens the model's scratch memory only when there is something to cut. */

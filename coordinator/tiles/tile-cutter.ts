@@ -56,10 +56,10 @@ export class TileCutter {
   readonly #model: ModelSpec;
   readonly #arena: Arena;
   readonly #kernels: Kernels;
-  readonly #buffers = new Map<'rows' | 'tensor' | 'tile', { address: Address; bytes: number }>();
+  readonly #buffers: Readonly<Record<'rows' | 'tensor' | 'tile', Address>>;
   #held: Weight | undefined;
 
-  /** @param arena scratch memory of the cutter alone, sized for the largest tensor by `reserve` */
+  /** @param arena scratch memory of the cutter alone, grown to the largest tensor and tile among `tiles` */
   constructor(
     gguf: GgufFile,
     model: ModelSpec,
@@ -70,7 +70,7 @@ export class TileCutter {
     this.#gguf = gguf;
     this.#model = model;
     this.#arena = arena;
-    this.#reserve(tiles);
+    this.#buffers = this.#reserve(tiles);
     this.#kernels = openKernels(arena);
   }
 
@@ -81,7 +81,7 @@ export class TileCutter {
    */
   async cut(tile: TileShape): Promise<Uint8Array> {
     const { offsets, bytes } = tileLayout(tile.matrices);
-    const out = this.#buffers.get('tile')!.address;
+    const out = this.#buffers.tile;
     for (const [i, cut] of cutsOf(this.#model, tile).entries()) {
       const { format, rows: outRows, cols: outCols } = tile.matrices[i]!;
       const { address, stride } = await this.#source(cut);
@@ -108,11 +108,11 @@ export class TileCutter {
   async #source({ tensor, firstRow, rows, firstCol, cols }: Cut): Promise<{ address: Address; stride: number }> {
     const stride = sourceBytes(tensor.type, tensor.dims[0]!);
     if (cols === tensor.dims[0]) {
-      const { address } = this.#buffers.get('rows')!;
+      const address = this.#buffers.rows;
       await this.#gguf.read(tensor, firstRow * stride, rows * stride, this.#arena.bytes(address, rows * stride));
       return { address, stride };
     }
-    const { address } = this.#buffers.get('tensor')!;
+    const address = this.#buffers.tensor;
     if (this.#held !== tensor) {
       this.#held = undefined;
       await this.#gguf.read(tensor, 0, tensor.byteLength, this.#arena.bytes(address, tensor.byteLength));
@@ -121,7 +121,7 @@ export class TileCutter {
     return { address: address + sourceBytes(tensor.type, firstCol), stride };
   }
 
-  #reserve(tiles: readonly TileShape[]): void {
+  #reserve(tiles: readonly TileShape[]): Record<'rows' | 'tensor' | 'tile', Address> {
     const most = { rows: 0, tensor: 0, tile: 0 };
     for (const tile of tiles) {
       most.tile = Math.max(most.tile, tileLayout(tile.matrices).bytes);
@@ -131,8 +131,10 @@ export class TileCutter {
         else most.tensor = Math.max(most.tensor, tensor.byteLength);
       }
     }
-    for (const name of ['rows', 'tensor', 'tile'] as const) {
-      this.#buffers.set(name, { address: this.#arena.alloc(most[name]), bytes: most[name] });
-    }
+    return {
+      rows: this.#arena.alloc(most.rows),
+      tensor: this.#arena.alloc(most.tensor),
+      tile: this.#arena.alloc(most.tile),
+    };
   }
 }

@@ -35,7 +35,7 @@ export const FRAME_TYPES = {
 export type FrameType = (typeof FRAME_TYPES)[keyof typeof FRAME_TYPES];
 
 export const HEADER_BYTES = 24;
-/** Longest payload: 512 rows of 8192 values in f32, and far above a chunk of a tile. */
+/** Longest payload: 64 rows of any real width, and far above a chunk of a tile. */
 export const MAX_FRAME = 16 * 2 ** 20;
 
 /** The fields that a sender chooses; those left out are 0. */
