@@ -67,13 +67,22 @@ export class SegmentArena implements Arena {
   readonly backend: 'native' | 'reference';
   readonly #segments: SharedArrayBuffer[] = [];
   readonly #segmentBytes: number;
+  readonly #onSegment: (segment: SharedArrayBuffer) => void;
   #used = 0;
   #allocated = 0;
 
-  /** @param segmentBytes size of a segment; a larger allocation gets a segment of its own */
-  constructor(backend: 'native' | 'reference', segmentBytes = DEFAULT_SEGMENT) {
+  /**
+   * @param segmentBytes size of a segment; a larger allocation gets a segment of its own
+   * @param onSegment sees each new segment before it is used
+   */
+  constructor(
+    backend: 'native' | 'reference',
+    segmentBytes = DEFAULT_SEGMENT,
+    onSegment: (segment: SharedArrayBuffer) => void = () => {},
+  ) {
     this.backend = backend;
     this.#segmentBytes = segmentBytes;
+    this.#onSegment = onSegment;
   }
 
   get allocated(): number {
@@ -91,7 +100,9 @@ export class SegmentArena implements Arena {
       this.#used = offset + bytes;
       return addressOf(this.#segments.length - 1, offset);
     }
-    this.#segments.push(new SharedArrayBuffer(Math.max(this.#segmentBytes, roundUp(bytes, 4096))));
+    const segment = new SharedArrayBuffer(Math.max(this.#segmentBytes, roundUp(bytes, 4096)));
+    this.#onSegment(segment);
+    this.#segments.push(segment);
     this.#used = bytes;
     return addressOf(this.#segments.length - 1, 0);
   }

@@ -1,6 +1,6 @@
 import { type Arena, type ArenaHandle, SegmentArena } from './arena.ts';
 import type { BackendName, Kernels } from './kernels.ts';
-import { createNativeKernels, nativeTargets } from './native.ts';
+import { createNativeKernels, nativeTargets, useHugePages } from './native.ts';
 import { createReferenceKernels } from './reference.ts';
 import { compileWasm, createWasmKernels, WasmArena } from './wasm.ts';
 
@@ -23,7 +23,7 @@ export function bestBackend(): BackendName {
  * @throws Error when the backend is not available
  */
 export function createArena(backend: BackendName, segmentBytes?: number): Arena {
-  if (backend !== 'wasm') return new SegmentArena(backend, segmentBytes);
+  if (backend !== 'wasm') return new SegmentArena(backend, segmentBytes, backend === 'native' ? useHugePages : undefined);
   const module = compileWasm();
   if (module === null) throw new Error('the WebAssembly kernels are not built');
   return new WasmArena(module);

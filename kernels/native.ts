@@ -12,6 +12,7 @@ interface Addon extends Omit<Kernels, 'backend' | 'matmul' | 'repack'> {
 
 interface NativeModule {
   open(segments: readonly Uint8Array[], target?: string): Addon;
+  useHugePages(segment: Uint8Array): void;
   /** Instruction sets that this machine has kernels for, best first. */
   readonly targets: readonly string[];
 }
@@ -38,6 +39,11 @@ export function nativeTargets(): readonly string[] {
     // An addon built for another machine or C library: the same as none.
     return [];
   }
+}
+
+/** Asks the system for huge pages behind a segment that nobody has touched yet; changes nothing where there are none. */
+export function useHugePages(segment: SharedArrayBuffer): void {
+  loadNative()?.useHugePages(new Uint8Array(segment));
 }
 
 /** @param target one of nativeTargets, for tests; the best otherwise. @throws Error when there is no addon */

@@ -16,7 +16,7 @@ const optional = process.argv.includes('--optional');
 const sources = [
   'native/addon.c',
   'native/binding.gyp',
-  ...['kernels.c', 'kernels.h', 'matmul.h', 'repack.h', 'dot.h', 'vec.h', 'simd.h'].map((file) => `c/${file}`),
+  ...['kernels.c', 'kernels.h', 'matmul-wide.c', 'matmul.h', 'repack.h', 'dot.h', 'vec.h', 'simd.h'].map((file) => `c/${file}`),
 ];
 const hash = createHash('sha256').update(`${process.platform} ${process.arch}`);
 for (const source of sources) hash.update(readFileSync(join(root, 'kernels', source)));

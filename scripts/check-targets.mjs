@@ -10,27 +10,29 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'starling-targets-'));
 const common = ['-O3', '-ffp-contract=off', '-fno-tree-vectorize', '-fno-math-errno', '-Wno-psabi'];
 const cpu = process.platform === 'linux' ? readFileSync('/proc/cpuinfo', 'utf8') : '';
-const avx512 = ['-mavx512f', '-mavx512bw', '-mavx512vl', '-mavx512vnni', '-mprefer-vector-width=256'];
+const avx512 = ['f', 'bw', 'vl', 'dq', 'vnni'].map((set) => `-mavx512${set}`);
+avx512.push('-mprefer-vector-width=256', '-DSTARLING_WIDE');
 const arm = { compiler: 'aarch64-linux-gnu-gcc', extra: ['-static'], run: ['qemu-aarch64'] };
 const x64 = { compiler: 'cc', extra: [], run: [] };
 const targets = [
   { name: 'x64 baseline', ...x64, flags: [], here: process.arch === 'x64' },
   { name: 'x64 avx2', ...x64, flags: ['-mavx2', '-mf16c'], here: / avx2 /.test(cpu) },
-  { name: 'x64 avx512vnni', ...x64, flags: ['-mavx2', '-mf16c', ...avx512], here: / avx512_vnni /.test(cpu) },
+  { name: 'x64 avx512vnni', ...x64, flags: ['-mavx2', '-mf16c', ...avx512], here: / avx512_vnni /.test(cpu), wide: true },
   { name: 'arm64 baseline', ...arm, flags: ['-march=armv8-a'], here: true },
   { name: 'arm64 dotprod', ...arm, flags: ['-march=armv8.2-a+dotprod'], here: true },
 ];
 
 let first;
 let failed = false;
-for (const { name, compiler, extra, run, flags, here } of targets) {
+for (const { name, compiler, extra, run, flags, here, wide } of targets) {
   const available = [compiler, ...run].every((command) => spawnSync(command, ['--version']).status === 0);
   if (!here || !available) {
     console.log(`${name}: skipped (this machine does not run it)`);
     continue;
   }
   const program = join(folder, name.replace(' ', '-'));
-  const sources = ['scripts/kernel-digest.c', 'kernels/c/kernels.c'].map((path) => join(root, path));
+  const files = ['scripts/kernel-digest.c', 'kernels/c/kernels.c', ...(wide ? ['kernels/c/matmul-wide.c'] : [])];
+  const sources = files.map((path) => join(root, path));
   const args = [...common, ...flags, '-DSTARLING_TABLE=kernels', ...sources, ...extra, '-o', program];
   const built = spawnSync(compiler, args, { encoding: 'utf8' });
   const [command, ...rest] = [...run, program];

@@ -7,38 +7,38 @@
 // quad[j] holds columns 4j..4j+3 of every row.
 typedef struct { vec quad[8]; } block;
 
-INLINE block load_bytes(const uint8_t *p) {
+INLINE block load_bytes(groups p) {
   block b;
-  UNROLL for (int j = 0; j < 8; j++) b.quad[j] = vec_load(p + 32 * j);
+  UNROLL for (int j = 0; j < 8; j++) b.quad[j] = vec_load(part(p, 32 * j));
   return b;
 }
 
-INLINE block load_nibbles(const uint8_t *p) {
+INLINE block load_nibbles(groups p) {
   block b;
   UNROLL for (int k = 0; k < 4; k++) {
-    const vec both = vec_load(p + 32 * k);
+    const vec both = vec_load(part(p, 32 * k));
     b.quad[k] = vec_bits(both, 0, 15);
     b.quad[k + 4] = vec_bits(both, 4, 15);
   }
   return b;
 }
 
-INLINE block load_pairs(const uint8_t *p) {
+INLINE block load_pairs(groups p) {
   block b;
-  UNROLL for (int j = 0; j < 8; j++) b.quad[j] = vec_bits(vec_load(p + 32 * (j / 4)), 2 * (j % 4), 3);
+  UNROLL for (int j = 0; j < 8; j++) b.quad[j] = vec_bits(vec_load(part(p, 32 * (j / 4))), 2 * (j % 4), 3);
   return b;
 }
 
 // Puts the bits plane at bit `at` of each weight.
-INLINE block add_bits(block b, const uint8_t *p, const int at) {
+INLINE block add_bits(block b, groups p, const int at) {
   const vec bits = vec_load(p);
   UNROLL for (int j = 0; j < 8; j++) b.quad[j] = vec_or(b.quad[j], vec_bits(bits, j - at, 1 << at));
   return b;
 }
 
-INLINE block add_pairs(block b, const uint8_t *p, const int at) {
+INLINE block add_pairs(block b, groups p, const int at) {
   UNROLL for (int j = 0; j < 8; j++) {
-    b.quad[j] = vec_or(b.quad[j], vec_bits(vec_load(p + 32 * (j / 4)), 2 * (j % 4) - at, 3 << at));
+    b.quad[j] = vec_or(b.quad[j], vec_bits(vec_load(part(p, 32 * (j / 4))), 2 * (j % 4) - at, 3 << at));
   }
   return b;
 }
@@ -53,7 +53,9 @@ typedef struct { vi first, second, mixed; } scales;
 
 #if defined(DOT32)
 
-INLINE scales scales_of(vi first, vi second) { return (scales){first, second, first}; }
+INLINE scales scales_of(vi first, vi second) {
+  return (scales){first, second, (first & splati(0xffff)) | (second << 16)};
+}
 
 // start + Σ u·a over the half that begins at quad `from`.
 INLINE vi half_dot(vi start, const block *b, const int8_t *a, const int from) {
@@ -79,7 +81,13 @@ INLINE vi dot_halves(const block *b, const int8_t *a, const int largest, const s
 }
 
 // first · s0 + second · s1, for the two int16 sums of an activation block.
-INLINE vi weigh_sums(const scales *s, const int16_t *sums) { return s->first * sums[0] + s->second * sums[1]; }
+INLINE vi weigh_sums(const scales *s, const int16_t *sums) {
+#if defined(__AVX2__)
+  return pair_products(s->mixed, vec_broadcast4(sums));
+#else
+  return s->first * sums[0] + s->second * sums[1];
+#endif
+}
 
 INLINE block as_signed(block b) {
   UNROLL for (int j = 0; j < 8; j++) b.quad[j] = vec_bias(b.quad[j]);

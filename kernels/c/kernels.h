@@ -44,3 +44,7 @@ enum { BLOCK = 32, ROW_GROUP = 8, KV_PAGE = 64 };
 
 #define STARLING_FIELD(name, result, parameters) result(*name) parameters;
 typedef struct { STARLING_KERNELS(STARLING_FIELD) } starling_kernels;
+
+// matmul for an even number of row groups (matmul-wide.c).
+void starling_matmul_wide(int format, const uint8_t *weights, int out_rows, int cols, const uint8_t *x, int x_stride, int rows,
+                          uint8_t *out, int out_stride);

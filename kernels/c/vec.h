@@ -2,34 +2,56 @@
 // the same source everywhere.
 //
 // A vector holds LANES rows: all 8 of a block, or 4 where registers are of 128 bits; the block is then computed as two halves,
-// each of which fits the registers. A target either has DOT32, a product that adds four byte products in 32 bits, or adds
-// pairs of products in 16 bits first.
+// each of which fits the registers. With LANES 16 (matmul-wide.c, for registers of 512 bits) it holds the same block of two
+// neighbouring row groups. A target either has DOT32, a product that adds four byte products in 32 bits, or adds pairs of
+// products in 16 bits first.
 #pragma once
 #include "simd.h"
 
+#if !defined(LANES)
 #if defined(__AVX2__)
 #define LANES 8
-typedef v8f vf;
-typedef v8i vi;
 #else
 #define LANES 4
-typedef v4f vf;
-typedef int32_t vi __attribute__((vector_size(16)));
 #endif
+#endif
+typedef float vf __attribute__((vector_size(4 * LANES)));
+typedef int32_t vi __attribute__((vector_size(4 * LANES)));
 
-// Halves of a block, and where the second begins in parts with 4 bytes, 2 bytes and 1 byte a row.
-#define HALVES (8 / LANES)
+// Output rows of a vector or of the halves that make a row group.
+#define VECTOR_ROWS (LANES == 16 ? 16 : 8)
+// Parts of a block, each for LANES rows, and where the second begins in parts with 4 bytes, 2 bytes and 1 byte a row.
+#define HALVES (LANES < 8 ? 2 : 1)
 #define IN_WORDS(half) (16 * (half))
 #define IN_HALVES(half) (8 * (half))
 #define IN_BYTES(half) (4 * (half))
+
+// Where the rows of a vector are read: in one row group, or at the same place of two.
+#if LANES == 16
+typedef struct {
+  const uint8_t *first, *second;
+} groups;
+INLINE groups groups_at(const uint8_t *w, ptrdiff_t group) { return (groups){w, w + group}; }
+INLINE groups part(groups p, ptrdiff_t offset) { return (groups){p.first + offset, p.second + offset}; }
+#else
+typedef const uint8_t *groups;
+INLINE groups groups_at(const uint8_t *w, ptrdiff_t group) {
+  (void)group;
+  return w;
+}
+INLINE groups part(groups p, ptrdiff_t offset) { return p + offset; }
+#endif
 
 INLINE vf splatf(float x) { return x - (vf){0}; }
 INLINE vi splati(int32_t x) { return x - (vi){0}; }
 INLINE vf to_float(vi x) { return __builtin_convertvector(x, vf); }
 
 // Scales of LANES rows, which are finite: repack refuses others.
-INLINE vf load_scales(const void *p) {
-#if defined(__AVX2__)
+INLINE vf load_scales(groups p) {
+#if LANES == 16
+  return (vf)_mm512_cvtph_ps(_mm256_inserti128_si256(
+      _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)p.first)), _mm_loadu_si128((const __m128i *)p.second), 1));
+#elif LANES == 8
   return load8_f16(p);
 #else
   typedef int16_t halves __attribute__((vector_size(8)));
@@ -40,7 +62,44 @@ INLINE vf load_scales(const void *p) {
 #endif
 }
 
-#if defined(__AVX2__)
+#if LANES == 16
+
+typedef __m512i vec;
+
+INLINE vec vec_load(groups p) {
+  return _mm512_inserti64x4(_mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)p.first)),
+                            _mm256_loadu_si256((const __m256i *)p.second), 1);
+}
+INLINE vec vec_or(vec a, vec b) { return _mm512_or_si512(a, b); }
+INLINE vec vec_bits(vec v, const int shift, const int mask) {
+  const vec moved = shift >= 0 ? _mm512_srli_epi16(v, (unsigned)shift) : _mm512_slli_epi16(v, (unsigned)-shift);
+  return _mm512_and_si512(moved, _mm512_set1_epi8((char)mask));
+}
+INLINE vec vec_lookup(const int8_t *table, vec index) {
+  return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)table)), index);
+}
+INLINE vec vec_broadcast4(const void *p) {
+  int32_t four;
+  memcpy(&four, p, 4);
+  return _mm512_set1_epi32(four);
+}
+INLINE __m128i load_bytes16(groups p) {
+  return _mm_unpacklo_epi64(_mm_loadl_epi64((const __m128i *)p.first), _mm_loadl_epi64((const __m128i *)p.second));
+}
+INLINE vi widen_i8(groups p) { return (vi)_mm512_cvtepi8_epi32(load_bytes16(p)); }
+INLINE vi widen_u8(groups p) { return (vi)_mm512_cvtepu8_epi32(load_bytes16(p)); }
+INLINE vi sums_times(const int16_t *sums, const int factor) {
+  return (vi)_mm512_madd_epi16(vec_broadcast4(sums), _mm512_set1_epi16((short)factor));
+}
+INLINE vi pair_products(vi a, vec b) { return (vi)_mm512_madd_epi16((__m512i)a, b); }
+
+#define DOT32 1
+#define SIGNED_BIAS 128
+INLINE vi dot32(vi sum, vec u, vec a) { return (vi)_mm512_dpbusd_epi32((__m512i)sum, u, a); }
+INLINE vec vec_bias(vec w) { return _mm512_xor_si512(w, _mm512_set1_epi8((char)0x80)); }
+INLINE vi dot32_signed(vi sum, vec biased, vec a) { return dot32(sum, biased, a); }
+
+#elif defined(__AVX2__)
 
 typedef __m256i vec;
 
@@ -70,6 +129,7 @@ INLINE vi sums_times(const int16_t *sums, const int factor) {
 
 #if defined(__AVX512VNNI__) && defined(__AVX512VL__)
 #define DOT32 1
+INLINE vi pair_products(vi a, vec b) { return (vi)_mm256_madd_epi16((__m256i)a, b); }
 // sum + four products of unsigned and signed bytes, a row a lane
 INLINE vi dot32(vi sum, vec u, vec a) { return (vi)_mm256_dpbusd_epi32((__m256i)sum, u, a); }
 // The same for signed weights, biased by 128 to be unsigned.
