@@ -2,7 +2,9 @@ import { type Arena, f32View, f64View, u32View } from '../kernels/arena.ts';
 import { createArena, openKernels } from '../kernels/create-kernels.ts';
 import {
   activationBytes,
+  KV_FORMAT_NAMES,
   KV_PAGE,
+  type KvFormat,
   kvPageBytes,
   matrixBytes,
   ROW_GROUP,
@@ -19,7 +21,8 @@ import { randomFloats, randomWeights } from './random-weights.ts';
 /** One row of the report before it is measured. */
 export interface KernelCase {
   readonly op: KernelWork['op'];
-  readonly format: WeightFormat | null;
+  /** Of weights; of the cache (attend); null for operations on activations. */
+  readonly format: WeightFormat | KvFormat | null;
   /** Rows of the batch; null where there is none. */
   readonly rows: number | null;
   /**
@@ -39,6 +42,9 @@ const COLS = 2048;
 const TILE_BYTES = 1.2 * 2 ** 20;
 /** Attention over one key/value head: a conversation of some length, four query heads sharing the cache. */
 const ATTEND = { positions: 512, headDim: 128, heads: 4 };
+/** In decoding, and of one prefill chunk, which is bound by computing: so many times fewer caches then. */
+const ATTEND_ROWS = { decode: 1, prefill: 64, fewer: 16 };
+const ATTEND_STRIDE = ATTEND.heads * ATTEND.headDim * 4;
 /** The operations on activations: a prefill chunk of a model with so many columns. */
 const WIDE = { rows: 64, cols: 4096 };
 const WIDE_VALUES = WIDE.rows * WIDE.cols;
@@ -55,6 +61,7 @@ interface ThreadMemory {
   readonly sums: Address;
   /** and what is added to, which grows. */
   readonly totals: Address;
+  /** Room for packed sums, and for the smaller outputs of the other operations. */
   readonly packed: Address;
 }
 
@@ -72,7 +79,7 @@ function tileRun(format: WeightFormat, bytes: number): TileRun {
   return { outRows, tileBytes, tiles: Math.max(1, Math.round(bytes / tileBytes)) };
 }
 
-const attendCacheBytes = kvPageBytes(ATTEND.headDim) * (ATTEND.positions / KV_PAGE);
+const cacheBytes = (format: KvFormat): number => kvPageBytes(format, ATTEND.headDim) * (ATTEND.positions / KV_PAGE);
 
 export interface BenchMemoryOptions {
   readonly backend: BackendName;
@@ -91,6 +98,7 @@ export class BenchMemory {
   readonly #kernels: Kernels;
   readonly #x: Readonly<Record<'f32' | 'q8', Address>>;
   readonly #source: Address;
+  readonly #queries: Address;
   readonly #pageTable: Address;
   readonly #threads: readonly ThreadMemory[];
 
@@ -98,16 +106,17 @@ export class BenchMemory {
   constructor(options: BenchMemoryOptions) {
     const { backend, threads, formats, rows, bytes } = options;
     const arena = createArena(backend);
+    this.#options = options;
     const runs = formats.map((format) => ({ format, ...tileRun(format, bytes) }));
     const streamBytes = Math.max(
-      this.#caches(bytes) * attendCacheBytes,
+      ...KV_FORMAT_NAMES.map((format) => this.#caches(format) * cacheBytes(format)),
       ...runs.map(({ tiles, tileBytes }) => tiles * tileBytes),
     );
     const outRows = Math.max(...runs.map((run) => run.outRows));
     this.arena = arena;
-    this.#options = options;
     this.#x = { f32: arena.alloc(rows * COLS * 4), q8: arena.alloc(rows * activationBytes('q8', COLS)) };
     this.#source = arena.alloc(Math.max(...runs.map((run) => run.outRows * sourceBytes(run.format, COLS))));
+    this.#queries = arena.alloc(ATTEND_ROWS.prefill * ATTEND_STRIDE);
     this.#pageTable = arena.alloc((ATTEND.positions / KV_PAGE) * 4);
     this.#threads = Array.from({ length: threads }, () => ({
       stream: arena.alloc(streamBytes),
@@ -181,11 +190,13 @@ export class BenchMemory {
     };
     const rowOp = (op: 'rmsnorm' | 'quantize', outStride: number) =>
       wide(op, n * 4, ({ f32: [x, weight], packed }, times) => {
-        // The room for packed sums is larger than either output.
         return { op, times, x, weight, cols, rows, out: packed, outStride };
       });
     return [
-      this.#attendCase(),
+      ...KV_FORMAT_NAMES.flatMap((format) => [
+        this.#attendCase(format, ATTEND_ROWS.decode, this.#caches(format)),
+        this.#attendCase(format, ATTEND_ROWS.prefill, Math.ceil(this.#caches(format) / ATTEND_ROWS.fewer)),
+      ]),
       rowOp('rmsnorm', cols * 4),
       rowOp('quantize', activationBytes('q8', cols)),
       wide('swiglu', n * 8, ({ f32: [gate, up] }, times) => ({ op: 'swiglu', times, gate, up, n })),
@@ -199,40 +210,46 @@ export class BenchMemory {
     ];
   }
 
-  #attendCase(): KernelCase {
-    const { heads, headDim, positions } = ATTEND;
-    const count = this.#caches(this.#options.bytes);
+  /** The last of the rows sees all positions. */
+  #attendCase(format: KvFormat, rows: number, count: number): KernelCase {
+    const { heads, headDim } = ATTEND;
+    const positions = ATTEND.positions - rows + 1;
+    const seen = (rows * (positions + ATTEND.positions)) / 2;
     return {
       op: 'attend',
-      format: null,
-      rows: 1,
-      bytes: count * attendCacheBytes,
-      flops: count * heads * positions * headDim * 4,
+      format,
+      rows,
+      bytes: count * cacheBytes(format),
+      flops: count * heads * seen * headDim * 4,
       work: (thread) => {
-        const { stream, out } = this.#threads[thread]!;
+        const { stream, packed } = this.#threads[thread]!;
+        this.#fillCaches(format, stream, count);
         return {
           op: 'attend',
-          caches: Array.from({ length: count }, (_, i) => stream + i * attendCacheBytes),
-          q: this.#x.f32,
+          format,
+          caches: Array.from({ length: count }, (_, i) => stream + i * cacheBytes(format)),
+          q: this.#queries,
+          rows,
           heads,
           headDim,
           positions,
           pageTable: this.#pageTable,
-          out,
+          out: packed,
         };
       },
     };
   }
 
-  /** Key/value heads whose pages come to about `bytes`. */
-  #caches(bytes: number): number {
-    return Math.max(1, Math.round(bytes / attendCacheBytes));
+  /** Key/value heads whose pages come to about as many bytes as a thread reads. */
+  #caches(format: KvFormat): number {
+    return Math.max(1, Math.round(this.#options.bytes / cacheBytes(format)));
   }
 
   #fillInput(): void {
     const { rows } = this.#options;
     const { arena } = this;
     randomFloats(SEED, 0, 1)(arena.bytes(this.#x.f32, rows * COLS * 4), 0);
+    randomFloats(SEED, 0, 1)(arena.bytes(this.#queries, ATTEND_ROWS.prefill * ATTEND_STRIDE), 0);
     const stride = activationBytes('q8', COLS);
     accepted(this.#kernels.quantize(this.#x.f32, COLS * 4, COLS, rows, this.#x.q8, stride));
     u32View(arena, this.#pageTable, ATTEND.positions / KV_PAGE).forEach((_, i, table) => {
@@ -255,10 +272,22 @@ export class BenchMemory {
     }
   }
 
-  #fillActivations({ stream, f32: [gate, up], sums }: ThreadMemory): void {
+  /** One cache of random keys and values, copied to every place. */
+  #fillCaches(format: KvFormat, stream: Address, count: number): void {
     const { arena } = this;
-    const caches = this.#caches(this.#options.bytes);
-    randomWeights('F16', SEED, 1)(arena.bytes(stream, caches * attendCacheBytes), 0);
+    const { headDim, positions } = ATTEND;
+    const [bytes, pageBytes] = [cacheBytes(format), kvPageBytes(format, headDim)];
+    for (let position = 0; position < positions; position++) {
+      const values = this.#queries + (position % ATTEND_ROWS.prefill) * ATTEND_STRIDE;
+      const page = stream + Math.floor(position / KV_PAGE) * pageBytes;
+      this.#kernels.kvStore(format, values, values + headDim * 4, headDim, page, position % KV_PAGE);
+    }
+    const cache = arena.bytes(stream, bytes);
+    for (let i = 1; i < count; i++) arena.bytes(stream + i * bytes, bytes).set(cache);
+  }
+
+  #fillActivations({ f32: [gate, up], sums }: ThreadMemory): void {
+    const { arena } = this;
     // From 20 on silu(g) is g, so with 1 for `up` swiglu in place gives the same values however often it runs.
     const gates = f32View(arena, gate, WIDE_VALUES);
     randomFloats(SEED, 0, 1)(arena.bytes(gate, WIDE_VALUES * 4), 0);

@@ -16,7 +16,20 @@ const optional = process.argv.includes('--optional');
 const sources = [
   'native/addon.c',
   'native/binding.gyp',
-  ...['kernels.c', 'kernels.h', 'matmul.h', 'repack.h', 'dot.h', 'vec.h', 'simd.h'].map((file) => `c/${file}`),
+  ...[
+    'kernels.c',
+    'kernels.h',
+    'attention.h',
+    'attention-f16.h',
+    'attention-q8.h',
+    'queries.h',
+    'word-sums.h',
+    'matmul.h',
+    'repack.h',
+    'dot.h',
+    'vec.h',
+    'simd.h',
+  ].map((file) => `c/${file}`),
 ];
 const hash = createHash('sha256').update(`${process.platform} ${process.arch}`);
 for (const source of sources) hash.update(readFileSync(join(root, 'kernels', source)));

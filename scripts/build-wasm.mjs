@@ -8,7 +8,20 @@ import { fileURLToPath } from 'node:url';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const out = join(root, 'dist/kernels');
 const stamp = join(out, 'wasm-sources.sha256');
-const files = ['kernels.c', 'kernels.h', 'matmul.h', 'repack.h', 'dot.h', 'vec.h', 'simd.h'];
+const files = [
+  'kernels.c',
+  'kernels.h',
+  'attention.h',
+  'attention-f16.h',
+  'attention-q8.h',
+  'queries.h',
+  'word-sums.h',
+  'matmul.h',
+  'repack.h',
+  'dot.h',
+  'vec.h',
+  'simd.h',
+];
 const variants = { 'kernels-relaxed.wasm': ['-mrelaxed-simd'], 'kernels.wasm': [] };
 
 const flags = [
