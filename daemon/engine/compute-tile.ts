@@ -97,10 +97,10 @@ export class TileComputer {
   }
 
   #keyValue(tile: PlacedTile, rows: number): boolean {
-    const { headDim } = this.#layout.spec;
+    const { headDim, kv } = this.#layout.spec;
     const [k, v] = this.#buffers.inner;
     const cache = this.#layout.kv.get(kvKey(tile.shape.layer, tile.shape.first))!;
-    const pageBytes = kvPageBytes('f16', headDim);
+    const pageBytes = kvPageBytes(kv, headDim);
     this.#fromInput(tile, 0, rows, k, this.#innerStride);
     this.#fromInput(tile, 1, rows, v, this.#innerStride);
     for (let row = 0; row < rows; row++) {
@@ -108,13 +108,13 @@ export class TileComputer {
       const page = this.#pages[this.#tables[row]! + pageOf(position)]!;
       const offset = row * this.#innerStride;
       this.#kernels.rope(k + offset, 1, headDim, this.#layout.rope + row * headDim * 4);
-      this.#kernels.kvStore('f16', k + offset, v + offset, headDim, cache + page * pageBytes, slotOf(position));
+      this.#kernels.kvStore(kv, k + offset, v + offset, headDim, cache + page * pageBytes, slotOf(position));
     }
     return true;
   }
 
   #attention(tile: PlacedTile, rows: number, awaitKv: AwaitKv): boolean {
-    const { headDim, heads, kvHeads } = this.#layout.spec;
+    const { headDim, heads, kvHeads, kv } = this.#layout.spec;
     const { layer, first, count, matrices } = tile.shape;
     const [q, attended] = this.#buffers.inner;
     const group = heads / kvHeads;
@@ -134,7 +134,7 @@ export class TileComputer {
         const offset = row * this.#innerStride + (head - first) * headDim * 4;
         const table = this.#layout.pages + this.#tables[row]! * 4;
         this.#kernels.attend(
-          'f16',
+          kv,
           q + offset,
           this.#innerStride,
           run,
