@@ -1,11 +1,8 @@
-import { type Arena, f32View, f64View, u32View } from '../kernels/arena.ts';
+import { type Arena, f32View, f64View } from '../kernels/arena.ts';
 import { createArena, openKernels } from '../kernels/create-kernels.ts';
 import {
   activationBytes,
-  KV_FORMAT_NAMES,
-  KV_PAGE,
   type KvFormat,
-  kvPageBytes,
   matrixBytes,
   ROW_GROUP,
   roundUp,
@@ -15,6 +12,7 @@ import {
 } from '../kernels/formats.ts';
 import type { Address, BackendName, Kernels } from '../kernels/kernels.ts';
 import { packedSumsLimit } from '../kernels/packed-sums.ts';
+import { AttentionBench } from './bench-attention.ts';
 import type { KernelWork } from './bench-work.ts';
 import { randomFloats, randomWeights } from './random-weights.ts';
 
@@ -40,11 +38,6 @@ export interface KernelCase {
 const COLS = 2048;
 /** As large as the tiles of a model. */
 const TILE_BYTES = 1.2 * 2 ** 20;
-/** Attention over one key/value head: a conversation of some length, four query heads sharing the cache. */
-const ATTEND = { positions: 512, headDim: 128, heads: 4 };
-/** In decoding, and of one prefill chunk, which is bound by computing: so many times fewer caches then. */
-const ATTEND_ROWS = { decode: 1, prefill: 64, fewer: 16 };
-const ATTEND_STRIDE = ATTEND.heads * ATTEND.headDim * 4;
 /** The operations on activations: a prefill chunk of a model with so many columns. */
 const WIDE = { rows: 64, cols: 4096 };
 const WIDE_VALUES = WIDE.rows * WIDE.cols;
@@ -79,8 +72,6 @@ function tileRun(format: WeightFormat, bytes: number): TileRun {
   return { outRows, tileBytes, tiles: Math.max(1, Math.round(bytes / tileBytes)) };
 }
 
-const cacheBytes = (format: KvFormat): number => kvPageBytes(format, ATTEND.headDim) * (ATTEND.positions / KV_PAGE);
-
 export interface BenchMemoryOptions {
   readonly backend: BackendName;
   readonly threads: number;
@@ -98,26 +89,24 @@ export class BenchMemory {
   readonly #kernels: Kernels;
   readonly #x: Readonly<Record<'f32' | 'q8', Address>>;
   readonly #source: Address;
-  readonly #queries: Address;
-  readonly #pageTable: Address;
+  readonly #attention: AttentionBench;
   readonly #threads: readonly ThreadMemory[];
 
   /** Allocates everything; threads may be given their handles once it has returned. */
   constructor(options: BenchMemoryOptions) {
     const { backend, threads, formats, rows, bytes } = options;
     const arena = createArena(backend);
-    this.#options = options;
     const runs = formats.map((format) => ({ format, ...tileRun(format, bytes) }));
     const streamBytes = Math.max(
-      ...KV_FORMAT_NAMES.map((format) => this.#caches(format) * cacheBytes(format)),
+      AttentionBench.streamBytes(bytes),
       ...runs.map(({ tiles, tileBytes }) => tiles * tileBytes),
     );
     const outRows = Math.max(...runs.map((run) => run.outRows));
     this.arena = arena;
+    this.#options = options;
     this.#x = { f32: arena.alloc(rows * COLS * 4), q8: arena.alloc(rows * activationBytes('q8', COLS)) };
     this.#source = arena.alloc(Math.max(...runs.map((run) => run.outRows * sourceBytes(run.format, COLS))));
-    this.#queries = arena.alloc(ATTEND_ROWS.prefill * ATTEND_STRIDE);
-    this.#pageTable = arena.alloc((ATTEND.positions / KV_PAGE) * 4);
+    this.#attention = new AttentionBench(arena);
     this.#threads = Array.from({ length: threads }, () => ({
       stream: arena.alloc(streamBytes),
       out: arena.alloc(rows * outRows * 4),
@@ -189,14 +178,14 @@ export class BenchMemory {
       return { op, format: null, rows, bytes: bytes * times, flops: null, work: ofThread };
     };
     const rowOp = (op: 'rmsnorm' | 'quantize', outStride: number) =>
-      wide(op, n * 4, ({ f32: [x, weight], packed }, times) => {
-        return { op, times, x, weight, cols, rows, out: packed, outStride };
+      wide(op, n * 4, ({ f32: [x, weight], packed: out }, times) => {
+        return { op, times, x, weight, cols, rows, out, outStride };
       });
     return [
-      ...KV_FORMAT_NAMES.flatMap((format) => [
-        this.#attendCase(format, ATTEND_ROWS.decode, this.#caches(format)),
-        this.#attendCase(format, ATTEND_ROWS.prefill, Math.ceil(this.#caches(format) / ATTEND_ROWS.fewer)),
-      ]),
+      ...this.#attention.cases(this.#kernels, this.#options.bytes, (thread) => {
+        const { stream, packed: out } = this.#threads[thread]!;
+        return { stream, out };
+      }),
       rowOp('rmsnorm', cols * 4),
       rowOp('quantize', activationBytes('q8', cols)),
       wide('swiglu', n * 8, ({ f32: [gate, up] }, times) => ({ op: 'swiglu', times, gate, up, n })),
@@ -210,51 +199,12 @@ export class BenchMemory {
     ];
   }
 
-  /** The last of the rows sees all positions. */
-  #attendCase(format: KvFormat, rows: number, count: number): KernelCase {
-    const { heads, headDim } = ATTEND;
-    const positions = ATTEND.positions - rows + 1;
-    const seen = (rows * (positions + ATTEND.positions)) / 2;
-    return {
-      op: 'attend',
-      format,
-      rows,
-      bytes: count * cacheBytes(format),
-      flops: count * heads * seen * headDim * 4,
-      work: (thread) => {
-        const { stream, packed } = this.#threads[thread]!;
-        this.#fillCaches(format, stream, count);
-        return {
-          op: 'attend',
-          format,
-          caches: Array.from({ length: count }, (_, i) => stream + i * cacheBytes(format)),
-          q: this.#queries,
-          rows,
-          heads,
-          headDim,
-          positions,
-          pageTable: this.#pageTable,
-          out: packed,
-        };
-      },
-    };
-  }
-
-  /** Key/value heads whose pages come to about as many bytes as a thread reads. */
-  #caches(format: KvFormat): number {
-    return Math.max(1, Math.round(this.#options.bytes / cacheBytes(format)));
-  }
-
   #fillInput(): void {
     const { rows } = this.#options;
     const { arena } = this;
     randomFloats(SEED, 0, 1)(arena.bytes(this.#x.f32, rows * COLS * 4), 0);
-    randomFloats(SEED, 0, 1)(arena.bytes(this.#queries, ATTEND_ROWS.prefill * ATTEND_STRIDE), 0);
     const stride = activationBytes('q8', COLS);
     accepted(this.#kernels.quantize(this.#x.f32, COLS * 4, COLS, rows, this.#x.q8, stride));
-    u32View(arena, this.#pageTable, ATTEND.positions / KV_PAGE).forEach((_, i, table) => {
-      table[i] = i;
-    });
   }
 
   /** One tile of random weights, copied to every place: reading it from there costs the same. */
@@ -270,20 +220,6 @@ export class BenchMemory {
         if (stream + i * tileBytes !== first) arena.bytes(stream + i * tileBytes, tileBytes).set(tile);
       }
     }
-  }
-
-  /** One cache of random keys and values, copied to every place. */
-  #fillCaches(format: KvFormat, stream: Address, count: number): void {
-    const { arena } = this;
-    const { headDim, positions } = ATTEND;
-    const [bytes, pageBytes] = [cacheBytes(format), kvPageBytes(format, headDim)];
-    for (let position = 0; position < positions; position++) {
-      const values = this.#queries + (position % ATTEND_ROWS.prefill) * ATTEND_STRIDE;
-      const page = stream + Math.floor(position / KV_PAGE) * pageBytes;
-      this.#kernels.kvStore(format, values, values + headDim * 4, headDim, page, position % KV_PAGE);
-    }
-    const cache = arena.bytes(stream, bytes);
-    for (let i = 1; i < count; i++) arena.bytes(stream + i * bytes, bytes).set(cache);
   }
 
   #fillActivations({ f32: [gate, up], sums }: ThreadMemory): void {

@@ -38,11 +38,16 @@ typedef struct {
   ptrdiff_t ahead_step;
 } queries;
 
-// Called once for each run of 8·SPAN positions and dimensions of a page: pages lie anywhere, so the processor cannot know which is next.
+// Called once for each run of 8·SPAN positions and dimensions of a page: pages lie anywhere, so the processor cannot know which
+// is next. WebAssembly cannot ask.
 INLINE void fetch_ahead(queries *b) {
+#if defined(__wasm__)
+  (void)b;
+#else
   for (ptrdiff_t i = 0; i < b->ahead_step && b->ahead < b->ahead_end; i += 64, b->ahead += 64) {
     __builtin_prefetch(b->ahead, 0, 2);
   }
+#endif
 }
 
 INLINE float exp1(float x) { return exp8(splat8(x))[0]; }
