@@ -23,7 +23,8 @@ export function bestBackend(): BackendName {
  * @throws Error when the backend is not available
  */
 export function createArena(backend: BackendName, segmentBytes?: number): Arena {
-  if (backend !== 'wasm') return new SegmentArena(backend, segmentBytes, backend === 'native' ? useHugePages : undefined);
+  if (backend !== 'wasm')
+    return new SegmentArena(backend, segmentBytes, backend === 'native' ? useHugePages : undefined);
   const module = compileWasm();
   if (module === null) throw new Error('the WebAssembly kernels are not built');
   return new WasmArena(module);

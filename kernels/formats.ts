@@ -209,7 +209,27 @@ export function activationBytes(format: ActivationFormat, cols: number): number 
   return format === 'f32' ? cols * 4 : roundUp(cols + (cols / BLOCK) * 8, 16);
 }
 
-/** Bytes of one KV page of one key/value head: K as [headDim][KV_PAGE] f16, then V as [KV_PAGE][headDim] f16. */
-export function kvPageBytes(headDim: number): number {
-  return headDim * KV_PAGE * 2 * 2;
+/**
+ * Formats of the KV cache, and how a page of one key/value head holds K and V of KV_PAGE positions p with headDim values d:
+ *
+ * | format | parts in order |
+ * |---|---|
+ * | f16 | K as [headDim][KV_PAGE] f16; V as [KV_PAGE][headDim] f16 |
+ * | q8  | K: for each eight positions, for each pair of dimensions 2i, 2i + 1, per position: two int8; V: for each eight dimensions, for each pair of positions 2i, 2i + 1, per dimension: two int8; K's scales as [⌈headDim/32⌉][KV_PAGE] f16, one for each run of 32 dimensions; V's scales as [KV_PAGE] f16 |
+ *
+ * In q8 a value is scale · int8. A position has bytes of its own: storing it reads and changes nothing of another.
+ */
+export const KV_FORMATS = {
+  f16: { id: 1 },
+  q8: { id: 8 },
+} as const;
+
+export type KvFormat = keyof typeof KV_FORMATS;
+
+export const KV_FORMAT_NAMES = Object.keys(KV_FORMATS) as [KvFormat, ...KvFormat[]];
+
+/** Bytes of one KV page of one key/value head. */
+export function kvPageBytes(format: KvFormat, headDim: number): number {
+  if (format === 'f16') return KV_PAGE * headDim * 2 * 2;
+  return KV_PAGE * (2 * headDim + 2 * (Math.ceil(headDim / BLOCK) + 1));
 }

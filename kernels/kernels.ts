@@ -1,4 +1,4 @@
-import type { WeightFormat } from './formats.ts';
+import type { KvFormat, WeightFormat } from './formats.ts';
 
 /**
  * A place in an arena: segment · 2^32 + byte offset in that segment. (WebAssembly has one segment.)
@@ -95,22 +95,41 @@ export interface Kernels {
   /** gate[i] = f32(silu(gate[i]) · up[i]) for n values (a multiple of 8), silu(g) = f32(g / f32(1 + exp(−g))). In place. */
   swiglu(gate: Address, up: Address, n: number): void;
 
-  /** Writes K and V of one position and one key/value head, rounded to f16 (nearest even; overflow to infinity), to slot `slot` of a KV page. */
-  kvStore(k: Address, v: Address, headDim: number, page: Address, slot: number): void;
+  /**
+   * Writes K and V (f32) of one position and one key/value head to slot `slot` of a KV page; nothing of other slots changes.
+   * headDim is a multiple of 8 up to 512.
+   *   f16: each value to the nearest f16, ties to even, overflow to infinity.
+   *   q8: K in runs of 32 dimensions (the last may be shorter), V as one run. Of each run amax = max |x|; if any value is not finite
+   *   then the scale is the NaN 0x7e00 and q = 0; if amax < 2^-100 then scale = 0 and q = 0; else scale = f16(f32(amax / 127)),
+   *   inv = f32(127 / amax), q = roundTiesToEven(f32(x · inv)).
+   */
+  kvStore(format: KvFormat, k: Address, v: Address, headDim: number, page: Address, slot: number): void;
 
   /**
-   * Attention of `heads` query heads, which share one key/value head, of one row over the first `positions` positions. headDim is a multiple of 8.
-   * Per head: qs[d] = f32(q[d]·scale). Pages in order; within a page, for its valid positions p (n of them):
-   *   score[p] = Σ_d in order f32(acc + f32(qs[d]·k[d][p])), from +0;  m = max score;  e[p] = exp(f32(score[p] − m)), 0 beyond n;
-   *   l = tree over eight accumulators a[p mod 8] = f32(a + e[p]), p in order;  o[d] = Σ_p in order f32(acc + f32(e[p]·v[p][d])), from +0.
+   * Attention of `rows` consecutive rows of one sequence, each with `heads` query heads that share one key/value head. Row r sees the
+   * first `positions` + r positions. The bits of a row do not depend on how many rows or heads are computed together.
+   * Per row and head, pages in order; within a page, for the positions p that the row sees (n of them), `score`, then:
+   *   m = max score;  e[p] = exp(f32(score[p] − m)), 0 beyond n;  l = tree over eight accumulators a[p mod 8] = f32(a + e[p]), p in order.
+   *   f16: qs[d] = f32(q[d]·scale);  score[p] = Σ_d in order f32(acc + f32(qs[d]·k[p][d])), from +0;
+   *        o[d] = Σ_p in order f32(acc + f32(e[p]·v[p][d])), from +0.
+   *   q8:  once a row and head (i, s) = words(q), qs = f32(s·scale);  with kd the scales of the runs j of 32 dimensions and dot the exact
+   *        integer Σ i[d]·k[p][d] over a run, score[p] = f32(qs · Σ_j in order f32(acc + f32(f32(dot)·kd[j][p]))), from +0;
+   *        once a page (i, s) = words(f32(e[p]·vd[p]) for p < n, 0 beyond), vd the scales of V;  o[d] = f32(s · f32(Σ_p i[p]·v[p][d])), the sum exact.
+   *        words(x): amax = max |x|; if any x is not finite then s = NaN and i = 0; if amax < 2^-100 then s = 0 and i = 0;
+   *        else s = f32(amax / 32767), inv = f32(32767 / amax), i = roundTiesToEven(f32(x · inv)).
    * Merge: the first page sets M, L, O. Each next: M' = max(M, m); a = exp(f32(M − M')); b = exp(f32(m − M'));
    *   L = f32(f32(L·a) + f32(l·b)); O[d] = f32(f32(O[d]·a) + f32(o[d]·b)); M = M'.
    * out[d] = f32(O[d] · f32(1 / L)).
-   * @param q heads × headDim f32; @param kv the head's first page; page `i` of the row is at kv + pageTable[i] · kvPageBytes(headDim)
-   * @param pageTable uint32 page ids, 4-byte aligned; @param out heads × headDim f32
+   * @param q first row, heads × headDim f32; rows are `qStride` bytes apart, in `out` `outStride`
+   * @param headDim a multiple of 8 up to 512
+   * @param kv the head's first page; page `i` of the sequence is at kv + pageTable[i] · kvPageBytes(format, headDim)
+   * @param pageTable uint32 page ids, 4-byte aligned
    */
   attend(
+    format: KvFormat,
     q: Address,
+    qStride: number,
+    rows: number,
     heads: number,
     headDim: number,
     scale: number,
@@ -118,6 +137,7 @@ export interface Kernels {
     pageTable: Address,
     positions: number,
     out: Address,
+    outStride: number,
   ): void;
 
   /**

@@ -1,13 +1,18 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
-import { WEIGHT_FORMATS } from './formats.ts';
-import type { Address, Kernels } from './kernels.ts';
+import { KV_FORMATS, WEIGHT_FORMATS } from './formats.ts';
+import type { Kernels } from './kernels.ts';
 
-/** The addon's methods: those of Kernels, with the weight format as its number. */
-interface Addon extends Omit<Kernels, 'backend' | 'matmul' | 'repack'> {
-  matmul(format: number, ...rest: [Address, number, number, Address, number, number, Address, number]): void;
-  repack(format: number, ...rest: [Address, number, number, number, Address, number, number]): boolean;
+/** A kernel's parameters after the format. */
+type Rest<Kernel> = Kernel extends (format: never, ...rest: infer R) => unknown ? R : never;
+
+/** The addon's methods: those of Kernels, with formats as their numbers. */
+interface Addon extends Omit<Kernels, 'backend' | 'matmul' | 'repack' | 'kvStore' | 'attend'> {
+  matmul(format: number, ...rest: Rest<Kernels['matmul']>): void;
+  repack(format: number, ...rest: Rest<Kernels['repack']>): boolean;
+  kvStore(format: number, ...rest: Rest<Kernels['kvStore']>): void;
+  attend(format: number, ...rest: Rest<Kernels['attend']>): void;
 }
 
 interface NativeModule {
@@ -50,7 +55,7 @@ export function useHugePages(segment: SharedArrayBuffer): void {
 export function createNativeKernels(segments: readonly SharedArrayBuffer[], target = ''): Kernels {
   const native = loadNative();
   if (native === null) throw new Error('the native kernels are not built');
-  // `addon` keeps the views, and with them the segments, alive; matmul and repack keep `addon`.
+  // `addon` keeps the views, and with them the segments, alive; the functions that name it keep `addon`.
   const addon = native.open(
     segments.map((segment) => new Uint8Array(segment)),
     target,
@@ -59,12 +64,12 @@ export function createNativeKernels(segments: readonly SharedArrayBuffer[], targ
     backend: 'native',
     matmul: (format, ...rest) => addon.matmul(WEIGHT_FORMATS[format].id, ...rest),
     repack: (format, ...rest) => addon.repack(WEIGHT_FORMATS[format].id, ...rest),
+    kvStore: (format, ...rest) => addon.kvStore(KV_FORMATS[format].id, ...rest),
+    attend: (format, ...rest) => addon.attend(KV_FORMATS[format].id, ...rest),
     quantize: addon.quantize,
     rmsnorm: addon.rmsnorm,
     rope: addon.rope,
     swiglu: addon.swiglu,
-    kvStore: addon.kvStore,
-    attend: addon.attend,
     accumulate: addon.accumulate,
     addSums: addon.addSums,
     residual: addon.residual,

@@ -6,43 +6,38 @@ const f32 = Math.fround;
 /** Lanes of the strided accumulator over the positions of a page. */
 const LANES = 8;
 
-/** The bits of f16 keys [headDim][KV_PAGE] and values [KV_PAGE][headDim]. */
-export interface KvPage {
-  readonly keys: Uint16Array;
-  readonly values: Uint16Array;
+/** What the format of a page adds to attention, for one query head. */
+export interface PageMath<Page> {
+  /** The score of one position. */
+  score(page: Page, p: number): number;
+  /** Fills `o` [headDim] with the sum of the first n positions' values, weighted with e. */
+  weigh(page: Page, e: Float32Array, n: number, o: Float32Array): void;
 }
 
 /**
  * Attention of one query head over the first `positions` positions, by the contract in kernels.ts.
- * @param query [headDim]
  * @param pages the head's pages, in order
- * @param half f16 values by their bits: [65536]
  * @param out [headDim]
  */
-export function attendHead(
-  query: Float32Array,
-  scale: number,
-  pages: readonly KvPage[],
+export function attendHead<Page>(
+  math: PageMath<Page>,
+  pages: readonly Page[],
   positions: number,
-  half: Float32Array,
   out: Float32Array,
 ): void {
-  const headDim = query.length;
-  const qs = query.map((value) => f32(value * f32(scale)));
+  const headDim = out.length;
   const e = new Float32Array(KV_PAGE); // scores, then their exponentials
   const a = new Float32Array(LANES);
+  const o = new Float32Array(headDim);
   const O = new Float32Array(headDim);
   let M = 0;
   let L = 0;
-  for (let page = 0; page < pages.length; page++) {
-    const { keys, values } = pages[page]!;
+  for (let page = 0; page * KV_PAGE < positions; page++) {
     const n = Math.min(KV_PAGE, positions - page * KV_PAGE);
     let m = -Infinity;
     for (let p = 0; p < n; p++) {
-      let score = 0;
-      for (let d = 0; d < headDim; d++) score = f32(score + f32(qs[d]! * half[keys[d * KV_PAGE + p]!]!));
-      e[p] = score;
-      if (score > m) m = score;
+      e[p] = math.score(pages[page]!, p);
+      if (e[p]! > m) m = e[p]!;
     }
     a.fill(0);
     for (let p = 0; p < n; p++) {
@@ -54,10 +49,9 @@ export function attendHead(
     const newM = page === 0 || m > M ? m : M;
     const scaleOld = page === 0 ? 0 : expF32(f32(M - newM));
     const scaleNew = page === 0 ? 1 : expF32(f32(m - newM));
+    math.weigh(pages[page]!, e, n, o);
     for (let d = 0; d < headDim; d++) {
-      let o = 0;
-      for (let p = 0; p < n; p++) o = f32(o + f32(e[p]! * half[values[p * headDim + d]!]!));
-      O[d] = page === 0 ? o : f32(f32(O[d]! * scaleOld) + f32(o * scaleNew));
+      O[d] = page === 0 ? o[d]! : f32(f32(O[d]! * scaleOld) + f32(o[d]! * scaleNew));
     }
     L = page === 0 ? l : f32(f32(L * scaleOld) + f32(l * scaleNew));
     M = newM;

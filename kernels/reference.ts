@@ -3,12 +3,13 @@
  * It follows the contract in kernels.ts line by line; f32(…) is one rounding. Sums and products of two f32 computed in
  * f64 and rounded once more are the correctly rounded f32 results (53 ≥ 2·24 + 2 bits), so Math.fround is exact IEEE.
  */
-import { BLOCK, KV_PAGE, kvPageBytes, matrixBytes, sourceBytes, type WeightFormat } from './formats.ts';
-import { bfloatToFloat, floatToHalf, halfToFloat } from './half.ts';
+import { BLOCK, KV_PAGE, type KvFormat, kvPageBytes, matrixBytes, sourceBytes, type WeightFormat } from './formats.ts';
+import { bfloatToFloat, halfToFloat } from './half.ts';
 import type { Address, Kernels } from './kernels.ts';
 import { packedSumsLimit, packSums, unpackSums } from './packed-sums.ts';
 import type { QuantizedFormat } from './quant-block.ts';
-import { attendHead, type KvPage } from './reference-attention.ts';
+import { attendHead } from './reference-attention.ts';
+import { type F16Page, f16Math, type Q8Page, q8Math, storeF16, storeQ8 } from './reference-kv.ts';
 import {
   floatProduct,
   type QuantizedActivations,
@@ -181,18 +182,18 @@ class ReferenceKernels implements Kernels {
     for (let i = 0; i < n; i++) gates[i] = f32(siluF32(gates[i]!) * ups[i]!);
   }
 
-  kvStore(k: Address, v: Address, headDim: number, page: Address, slot: number): void {
+  kvStore(format: KvFormat, k: Address, v: Address, headDim: number, page: Address, slot: number): void {
     const keys = this.#views.f32(k, headDim);
     const values = this.#views.f32(v, headDim);
-    const { keys: pageKeys, values: pageValues } = this.#kvPage(page, headDim);
-    for (let d = 0; d < headDim; d++) {
-      pageKeys[d * KV_PAGE + slot] = floatToHalf(keys[d]!);
-      pageValues[slot * headDim + d] = floatToHalf(values[d]!);
-    }
+    if (format === 'f16') storeF16(this.#f16Page(page, headDim), slot, keys, values);
+    else storeQ8(this.#q8Page(page, headDim), slot, keys, values);
   }
 
   attend(
+    format: KvFormat,
     q: Address,
+    qStride: number,
+    rows: number,
     heads: number,
     headDim: number,
     scale: number,
@@ -200,14 +201,19 @@ class ReferenceKernels implements Kernels {
     pageTable: Address,
     positions: number,
     out: Address,
+    outStride: number,
   ): void {
-    const queries = this.#views.f32(q, heads * headDim); // [heads][headDim]
-    const outputs = this.#views.f32(out, heads * headDim); // [heads][headDim]
-    const table = this.#views.u32(pageTable, Math.ceil(positions / KV_PAGE));
-    const pages = Array.from(table, (id) => this.#kvPage(kv + id * kvPageBytes(headDim), headDim));
-    for (let head = 0; head < heads; head++) {
-      const [first, end] = [head * headDim, (head + 1) * headDim];
-      attendHead(queries.subarray(first, end), scale, pages, positions, this.#half, outputs.subarray(first, end));
+    const table = this.#views.u32(pageTable, Math.ceil((positions + rows - 1) / KV_PAGE));
+    const pages = Array.from(table, (id) => kv + id * kvPageBytes(format, headDim));
+    const f16Pages = format === 'f16' ? pages.map((page) => this.#f16Page(page, headDim)) : [];
+    const q8Pages = format === 'q8' ? pages.map((page) => this.#q8Page(page, headDim)) : [];
+    for (let r = 0; r < rows; r++) {
+      for (let head = 0; head < heads; head++) {
+        const query = this.#views.f32(q + r * qStride + head * headDim * 4, headDim);
+        const output = this.#views.f32(out + r * outStride + head * headDim * 4, headDim);
+        if (format === 'f16') attendHead(f16Math(query, scale, this.#half), f16Pages, positions + r, output);
+        else attendHead(q8Math(query, scale, this.#half), q8Pages, positions + r, output);
+      }
     }
   }
 
@@ -277,8 +283,19 @@ class ReferenceKernels implements Kernels {
     });
   }
 
-  #kvPage(page: Address, headDim: number): KvPage {
+  #f16Page(page: Address, headDim: number): F16Page {
     const count = headDim * KV_PAGE;
     return { keys: this.#views.u16(page, count), values: this.#views.u16(page + 2 * count, count) };
+  }
+
+  #q8Page(page: Address, headDim: number): Q8Page {
+    const count = headDim * KV_PAGE;
+    const keyScales = Math.ceil(headDim / BLOCK) * KV_PAGE;
+    return {
+      keys: this.#views.i8(page, count),
+      values: this.#views.i8(page + count, count),
+      keyScales: this.#views.u16(page + 2 * count, keyScales),
+      valueScales: this.#views.u16(page + 2 * (count + keyScales), KV_PAGE),
+    };
   }
 }

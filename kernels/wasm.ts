@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { setFlagsFromString } from 'node:v8';
 import { type Arena, type ArenaHandle, alignmentFor } from './arena.ts';
-import { roundUp, WEIGHT_FORMATS } from './formats.ts';
+import { KV_FORMATS, roundUp, WEIGHT_FORMATS } from './formats.ts';
 import type { Address, Kernels } from './kernels.ts';
 
 const PAGE = 65536;
@@ -84,6 +84,8 @@ export function createWasmKernels(handle: Extract<ArenaHandle, { backend: 'wasm'
   };
   const matmul = kernel('matmul');
   const repack = kernel('repack');
+  const kvStore = kernel('kv_store');
+  const attend = kernel('attend');
   const quantize = kernel('quantize');
   const accumulate = kernel('accumulate');
   const unpackSums = kernel('unpack_sums');
@@ -91,14 +93,14 @@ export function createWasmKernels(handle: Extract<ArenaHandle, { backend: 'wasm'
     backend: 'wasm',
     matmul: (format, ...rest) => void matmul(WEIGHT_FORMATS[format].id, ...rest),
     repack: (format, ...rest) => repack(WEIGHT_FORMATS[format].id, ...rest) !== 0,
+    kvStore: (format, ...rest) => void kvStore(KV_FORMATS[format].id, ...rest),
+    attend: (format, ...rest) => void attend(KV_FORMATS[format].id, ...rest),
     quantize: (...args) => quantize(...args) !== 0,
     accumulate: (...args) => accumulate(...args) !== 0,
     unpackSums: (...args) => unpackSums(...args) !== 0,
     rmsnorm: kernel('rmsnorm'),
     rope: kernel('rope'),
     swiglu: kernel('swiglu'),
-    kvStore: kernel('kv_store'),
-    attend: kernel('attend'),
     addSums: kernel('add_sums'),
     residual: kernel('residual'),
     packSums: kernel('pack_sums'),

@@ -1,9 +1,8 @@
-import { type Arena, f32View, f64View, u32View } from '../kernels/arena.ts';
+import { type Arena, f32View, f64View } from '../kernels/arena.ts';
 import { createArena, openKernels } from '../kernels/create-kernels.ts';
 import {
   activationBytes,
-  KV_PAGE,
-  kvPageBytes,
+  type KvFormat,
   matrixBytes,
   ROW_GROUP,
   roundUp,
@@ -13,13 +12,15 @@ import {
 } from '../kernels/formats.ts';
 import type { Address, BackendName, Kernels } from '../kernels/kernels.ts';
 import { packedSumsLimit } from '../kernels/packed-sums.ts';
+import { AttentionBench } from './bench-attention.ts';
 import type { KernelWork } from './bench-work.ts';
 import { randomFloats, randomWeights } from './random-weights.ts';
 
 /** One row of the report before it is measured. */
 export interface KernelCase {
   readonly op: KernelWork['op'];
-  readonly format: WeightFormat | null;
+  /** Of weights; of the cache (attend); null for operations on activations. */
+  readonly format: WeightFormat | KvFormat | null;
   /** Rows of the batch; null where there is none. */
   readonly rows: number | null;
   /**
@@ -37,8 +38,6 @@ export interface KernelCase {
 const COLS = 2048;
 /** As large as the tiles of a model. */
 const TILE_BYTES = 1.2 * 2 ** 20;
-/** Attention over one key/value head: a conversation of some length, four query heads sharing the cache. */
-const ATTEND = { positions: 512, headDim: 128, heads: 4 };
 /** The operations on activations: a prefill chunk of a model with so many columns. */
 const WIDE = { rows: 64, cols: 4096 };
 const WIDE_VALUES = WIDE.rows * WIDE.cols;
@@ -55,6 +54,7 @@ interface ThreadMemory {
   readonly sums: Address;
   /** and what is added to, which grows. */
   readonly totals: Address;
+  /** Room for packed sums, and for the smaller outputs of the other operations. */
   readonly packed: Address;
 }
 
@@ -71,8 +71,6 @@ function tileRun(format: WeightFormat, bytes: number): TileRun {
   const tileBytes = roundUp(matrixBytes(format, outRows, COLS), PAGE);
   return { outRows, tileBytes, tiles: Math.max(1, Math.round(bytes / tileBytes)) };
 }
-
-const attendCacheBytes = kvPageBytes(ATTEND.headDim) * (ATTEND.positions / KV_PAGE);
 
 export interface BenchMemoryOptions {
   readonly backend: BackendName;
@@ -91,7 +89,7 @@ export class BenchMemory {
   readonly #kernels: Kernels;
   readonly #x: Readonly<Record<'f32' | 'q8', Address>>;
   readonly #source: Address;
-  readonly #pageTable: Address;
+  readonly #attention: AttentionBench;
   readonly #threads: readonly ThreadMemory[];
 
   /** Allocates everything; threads may be given their handles once it has returned. */
@@ -100,7 +98,7 @@ export class BenchMemory {
     const arena = createArena(backend);
     const runs = formats.map((format) => ({ format, ...tileRun(format, bytes) }));
     const streamBytes = Math.max(
-      this.#caches(bytes) * attendCacheBytes,
+      AttentionBench.streamBytes(bytes),
       ...runs.map(({ tiles, tileBytes }) => tiles * tileBytes),
     );
     const outRows = Math.max(...runs.map((run) => run.outRows));
@@ -108,7 +106,7 @@ export class BenchMemory {
     this.#options = options;
     this.#x = { f32: arena.alloc(rows * COLS * 4), q8: arena.alloc(rows * activationBytes('q8', COLS)) };
     this.#source = arena.alloc(Math.max(...runs.map((run) => run.outRows * sourceBytes(run.format, COLS))));
-    this.#pageTable = arena.alloc((ATTEND.positions / KV_PAGE) * 4);
+    this.#attention = new AttentionBench(arena);
     this.#threads = Array.from({ length: threads }, () => ({
       stream: arena.alloc(streamBytes),
       out: arena.alloc(rows * outRows * 4),
@@ -180,12 +178,14 @@ export class BenchMemory {
       return { op, format: null, rows, bytes: bytes * times, flops: null, work: ofThread };
     };
     const rowOp = (op: 'rmsnorm' | 'quantize', outStride: number) =>
-      wide(op, n * 4, ({ f32: [x, weight], packed }, times) => {
-        // The room for packed sums is larger than either output.
-        return { op, times, x, weight, cols, rows, out: packed, outStride };
+      wide(op, n * 4, ({ f32: [x, weight], packed: out }, times) => {
+        return { op, times, x, weight, cols, rows, out, outStride };
       });
     return [
-      this.#attendCase(),
+      ...this.#attention.cases(this.#kernels, this.#options.bytes, (thread) => {
+        const { stream, packed: out } = this.#threads[thread]!;
+        return { stream, out };
+      }),
       rowOp('rmsnorm', cols * 4),
       rowOp('quantize', activationBytes('q8', cols)),
       wide('swiglu', n * 8, ({ f32: [gate, up] }, times) => ({ op: 'swiglu', times, gate, up, n })),
@@ -199,45 +199,12 @@ export class BenchMemory {
     ];
   }
 
-  #attendCase(): KernelCase {
-    const { heads, headDim, positions } = ATTEND;
-    const count = this.#caches(this.#options.bytes);
-    return {
-      op: 'attend',
-      format: null,
-      rows: 1,
-      bytes: count * attendCacheBytes,
-      flops: count * heads * positions * headDim * 4,
-      work: (thread) => {
-        const { stream, out } = this.#threads[thread]!;
-        return {
-          op: 'attend',
-          caches: Array.from({ length: count }, (_, i) => stream + i * attendCacheBytes),
-          q: this.#x.f32,
-          heads,
-          headDim,
-          positions,
-          pageTable: this.#pageTable,
-          out,
-        };
-      },
-    };
-  }
-
-  /** Key/value heads whose pages come to about `bytes`. */
-  #caches(bytes: number): number {
-    return Math.max(1, Math.round(bytes / attendCacheBytes));
-  }
-
   #fillInput(): void {
     const { rows } = this.#options;
     const { arena } = this;
     randomFloats(SEED, 0, 1)(arena.bytes(this.#x.f32, rows * COLS * 4), 0);
     const stride = activationBytes('q8', COLS);
     accepted(this.#kernels.quantize(this.#x.f32, COLS * 4, COLS, rows, this.#x.q8, stride));
-    u32View(arena, this.#pageTable, ATTEND.positions / KV_PAGE).forEach((_, i, table) => {
-      table[i] = i;
-    });
   }
 
   /** One tile of random weights, copied to every place: reading it from there costs the same. */
@@ -255,10 +222,8 @@ export class BenchMemory {
     }
   }
 
-  #fillActivations({ stream, f32: [gate, up], sums }: ThreadMemory): void {
+  #fillActivations({ f32: [gate, up], sums }: ThreadMemory): void {
     const { arena } = this;
-    const caches = this.#caches(this.#options.bytes);
-    randomWeights('F16', SEED, 1)(arena.bytes(stream, caches * attendCacheBytes), 0);
     // From 20 on silu(g) is g, so with 1 for `up` swiglu in place gives the same values however often it runs.
     const gates = f32View(arena, gate, WIDE_VALUES);
     randomFloats(SEED, 0, 1)(arena.bytes(gate, WIDE_VALUES * 4), 0);

@@ -28,7 +28,7 @@ export interface BenchKernelsOptions {
 
 export interface KernelRow {
   readonly op: KernelCase['op'];
-  readonly format: WeightFormat | null;
+  readonly format: KernelCase['format'];
   readonly rows: number | null;
   readonly backend: BackendName;
   readonly threads: number;

@@ -45,6 +45,7 @@ async function withCluster<T>(task: OwnTask, use: (cluster: Cluster) => Promise<
         storeDir,
         backend,
         threads,
+        kv: 'f16',
         contextLength: task.context,
         log: createLogger('warn', 'bench'),
         onProgress: () => {},

@@ -1,4 +1,4 @@
-import type { WeightFormat } from '../kernels/formats.ts';
+import type { KvFormat, WeightFormat } from '../kernels/formats.ts';
 import type { Address, Kernels } from '../kernels/kernels.ts';
 
 /** What one thread computes in one repetition, with the addresses of everything; structured-cloneable. */
@@ -27,11 +27,14 @@ export type KernelWork =
     }
   | {
       readonly op: 'attend';
+      readonly format: KvFormat;
       /** First page of each key/value head; all use the same page table. */
       readonly caches: readonly Address[];
       readonly q: Address;
+      readonly rows: number;
       readonly heads: number;
       readonly headDim: number;
+      /** That the first row sees; each next one sees one more. */
       readonly positions: number;
       readonly pageTable: Address;
       readonly out: Address;
@@ -86,9 +89,12 @@ export function runWork(kernels: Kernels, work: KernelWork): boolean {
       return work.tiles.every((tile) => kernels.repack(format, source, sourceStride, rows, cols, tile, rows, cols));
     }
     case 'attend': {
-      const { q, heads, headDim, positions, pageTable, out } = work;
+      const { format, q, rows, heads, headDim, positions, pageTable, out } = work;
       const scale = 1 / Math.sqrt(headDim);
-      for (const cache of work.caches) kernels.attend(q, heads, headDim, scale, cache, pageTable, positions, out);
+      const stride = heads * headDim * 4;
+      for (const cache of work.caches) {
+        kernels.attend(format, q, stride, rows, heads, headDim, scale, cache, pageTable, positions, out, stride);
+      }
       return true;
     }
     case 'rmsnorm': {

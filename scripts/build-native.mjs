@@ -2,7 +2,7 @@
 // With --optional (at install) a machine without a C compiler is no error: Starling then computes in WebAssembly.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -16,7 +16,7 @@ const optional = process.argv.includes('--optional');
 const sources = [
   'native/addon.c',
   'native/binding.gyp',
-  ...['kernels.c', 'kernels.h', 'matmul-wide.c', 'matmul.h', 'repack.h', 'dot.h', 'vec.h', 'simd.h'].map((file) => `c/${file}`),
+  ...readdirSync(join(root, 'kernels/c')).map((file) => `c/${file}`),
 ];
 const hash = createHash('sha256').update(`${process.platform} ${process.arch}`);
 for (const source of sources) hash.update(readFileSync(join(root, 'kernels', source)));

@@ -1,14 +1,14 @@
 // Builds the WebAssembly kernels with the clang that comes from npm (a development dependency) into dist/kernels.
 // Two modules from one source: with relaxed SIMD, and without for engines that lack it.
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const out = join(root, 'dist/kernels');
 const stamp = join(out, 'wasm-sources.sha256');
-const files = ['kernels.c', 'kernels.h', 'matmul.h', 'repack.h', 'dot.h', 'vec.h', 'simd.h'];
+const files = ['kernels.c', ...readdirSync(join(root, 'kernels/c')).filter((name) => name.endsWith('.h'))];
 const variants = { 'kernels-relaxed.wasm': ['-mrelaxed-simd'], 'kernels.wasm': [] };
 
 const flags = [

@@ -17,7 +17,13 @@ const x64 = { compiler: 'cc', extra: [], run: [] };
 const targets = [
   { name: 'x64 baseline', ...x64, flags: [], here: process.arch === 'x64' },
   { name: 'x64 avx2', ...x64, flags: ['-mavx2', '-mf16c'], here: / avx2 /.test(cpu) },
-  { name: 'x64 avx512vnni', ...x64, flags: ['-mavx2', '-mf16c', ...avx512], here: / avx512_vnni /.test(cpu), wide: true },
+  {
+    name: 'x64 avx512vnni',
+    ...x64,
+    flags: ['-mavx2', '-mf16c', ...avx512],
+    here: / avx512_vnni /.test(cpu),
+    wide: true,
+  },
   { name: 'arm64 baseline', ...arm, flags: ['-march=armv8-a'], here: true },
   { name: 'arm64 dotprod', ...arm, flags: ['-march=armv8.2-a+dotprod'], here: true },
 ];

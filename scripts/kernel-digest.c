@@ -101,15 +101,27 @@ int main(void) {
   digest("rope", y, sizeof(float) * COLS);
 
   enum { HEAD = 64, PAGES = 3, POSITIONS = 150 };
-  uint16_t *kv = buffer(sizeof(uint16_t) * HEAD * KV_PAGE * 2 * PAGES);
-  const uint32_t pages[PAGES] = {2, 0, 1};
-  for (int p = 0; p < POSITIONS; p++) {
-    for (int d = 0; d < COLS; d++) x[d] = uniform() * 3;
-    kernels.kv_store(x, x + HEAD, HEAD, kv + (size_t)pages[p / KV_PAGE] * HEAD * KV_PAGE * 2, p % KV_PAGE);
+  // By format: its number, and bytes of a page (kvPageBytes in kernels/formats.ts).
+  const struct { const char *name; int number; size_t page_bytes; } kv_formats[] = {
+      {"f16", 1, KV_PAGE * HEAD * 4}, {"q8", 8, KV_PAGE * (2 * HEAD + 2 * (HEAD / 32 + 1))}};
+  for (int f = 0; f < 2; f++) {
+    const size_t page_bytes = kv_formats[f].page_bytes;
+    uint8_t *kv = buffer(page_bytes * PAGES);
+    const uint32_t pages[PAGES] = {2, 0, 1};
+    char name[32];
+    for (int p = 0; p < POSITIONS; p++) {
+      for (int d = 0; d < COLS; d++) x[d] = uniform() * 3;
+      kernels.kv_store(kv_formats[f].number, x, x + HEAD, HEAD, kv + pages[p / KV_PAGE] * page_bytes, p % KV_PAGE);
+    }
+    snprintf(name, sizeof(name), "kv_store %s", kv_formats[f].name);
+    digest(name, kv, page_bytes * PAGES);
+    // Rows that see 120 to 150 positions, so that some end in another page than others.
+    kernels.attend(kv_formats[f].number, (uint8_t *)x, HEAD * 4, POSITIONS - 119, 3, HEAD, 0.125f, kv, pages, 120, (uint8_t *)y,
+                   3 * HEAD * 4);
+    snprintf(name, sizeof(name), "attend %s", kv_formats[f].name);
+    digest(name, y, sizeof(float) * 3 * HEAD * (POSITIONS - 119));
+    free(kv);
   }
-  digest("kv_store", kv, sizeof(uint16_t) * HEAD * KV_PAGE * 2 * PAGES);
-  kernels.attend(x, 8, HEAD, 0.125f, kv, pages, POSITIONS, y);
-  digest("attend", y, sizeof(float) * 8 * HEAD);
 
   double *sums = buffer(sizeof(double) * COLS);
   if (!kernels.accumulate(x, COLS, sums, 0x1p50)) return 1;

@@ -11,12 +11,14 @@ import {
   type ComputeOptions,
   EMBEDDED_MODEL,
   integer,
+  type KvOptions,
+  kvOption,
   resolveCompute,
   resolveModel,
 } from './options.ts';
 import { serveModel } from './serve-command.ts';
 
-interface DemoOptions extends ComputeOptions {
+interface DemoOptions extends ComputeOptions, KvOptions {
   readonly devices: number;
   readonly port: number;
 }
@@ -33,7 +35,8 @@ export function demoCommand(deps: DemoCommandDeps): Command {
   const command = new Command('demo')
     .description('try a whole cluster on this machine: several daemons, and the embedded model served by them')
     .option('--devices <n>', 'daemons to start, each a process of its own', integer(1, 16), 3)
-    .option('--port <n>', 'port of the endpoint; 0 for any free one', integer(0, 65_535), DEFAULT_HTTP_PORT);
+    .option('--port <n>', 'port of the endpoint; 0 for any free one', integer(0, 65_535), DEFAULT_HTTP_PORT)
+    .addOption(kvOption());
   addComputeOptions(command, 'warn');
   command.addHelpText('after', '\nExamples:\n  $ starling demo\n  $ starling demo --devices 4 --port 8080');
   return command.action(async (options: DemoOptions) => {
@@ -55,6 +58,7 @@ export function demoCommand(deps: DemoCommandDeps): Command {
         ownShare: false,
         storeDir,
         ...share,
+        kv: options.kv,
         host: DEFAULT_HTTP_HOST,
         port: options.port,
         allowHost: [],

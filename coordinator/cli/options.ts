@@ -6,6 +6,7 @@ import { defaultThreads, physicalCores } from '../../daemon/hardware.ts';
 import { LOG_LEVELS, type LogLevel } from '../../daemon/log.ts';
 import { packageRoot } from '../../daemon/paths.ts';
 import { BACKENDS, backendAvailable, bestBackend } from '../../kernels/create-kernels.ts';
+import { KV_FORMAT_NAMES, type KvFormat } from '../../kernels/formats.ts';
 import type { BackendName } from '../../kernels/kernels.ts';
 import type { Endpoint } from '../cluster/find-devices.ts';
 
@@ -62,6 +63,19 @@ export function addComputeOptions(command: Command, logLevel: LogLevel = 'info')
     )
     .addOption(logLevelOption(logLevel));
 }
+
+/** Of every command that starts a cluster. */
+export interface KvOptions {
+  readonly kv: KvFormat;
+}
+
+export const kvOption = (): Option =>
+  new Option(
+    '--kv <format>',
+    'cache of keys and values: f16, or q8, which takes about half the memory and gives other bits',
+  )
+    .choices(KV_FORMAT_NAMES)
+    .default('f16');
 
 export const logLevelOption = (level: LogLevel): Option =>
   new Option('--log-level <level>', 'what to log, to stderr')

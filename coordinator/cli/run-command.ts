@@ -13,11 +13,20 @@ import { encodePrompt } from '../generation/text-codec.ts';
 import { openModel } from '../model/open-model.ts';
 import { openTextTools } from '../text-model.ts';
 import { LocalDevices } from './local-devices.ts';
-import { addComputeOptions, type ComputeOptions, decimal, integer, resolveCompute, resolveModel } from './options.ts';
+import {
+  addComputeOptions,
+  type ComputeOptions,
+  decimal,
+  integer,
+  type KvOptions,
+  kvOption,
+  resolveCompute,
+  resolveModel,
+} from './options.ts';
 import { progressBar } from './progress.ts';
 import { contextLength, startCluster } from './start-cluster.ts';
 
-interface RunOptions extends ComputeOptions {
+interface RunOptions extends ComputeOptions, KvOptions {
   readonly localDevices: number;
   readonly maxTokens: number;
   readonly temperature: number;
@@ -55,6 +64,7 @@ export function runCommand(deps: RunCommandDeps): Command {
     .option('--seed <n>', 'the same seed draws the same text, on any cluster', integer(0, Number.MAX_SAFE_INTEGER), 0)
     .option('--stop <text>', 'end before this text; may be repeated', collect, [])
     .option('--context <n>', "most tokens of prompt and text (default: the model's, at most 4096)", integer(1, 2 ** 20))
+    .addOption(kvOption())
     .option('--store <folder>', 'where to keep tiles; the next run finds them there', deps.paths.storeDir)
     .option('--json', 'print one JSON object at the end instead of the text');
   addComputeOptions(command, 'warn');
@@ -62,7 +72,7 @@ export function runCommand(deps: RunCommandDeps): Command {
     'after',
     `
 The object of --json: text, tokens, prompt_tokens, completion_tokens, finish_reason, logits_sha256 (over the f32 bytes of every
-step's logits), devices, backend, threads, ttft_ms, tokens_per_second.
+step's logits), devices, backend, threads, kv, ttft_ms, tokens_per_second.
 
 Examples:
   $ starling run tiny-chat "Once upon a time"
@@ -93,6 +103,7 @@ Examples:
         storeDir: options.store,
         ...compute,
         contextLength: contextLength(model, options.context),
+        kv: options.kv,
         log,
         onProgress: bar.onProgress,
         signal: deps.signal,
@@ -104,7 +115,7 @@ Examples:
         const generator = new Generator({ model: cluster.forward, codec: tools.codec, log });
         const result = await generate(generator, encodePrompt(tools.codec, rendered), options, deps);
         if (options.json) {
-          deps.stdout(`${JSON.stringify({ ...result, devices: cluster.devices, ...compute })}\n`);
+          deps.stdout(`${JSON.stringify({ ...result, devices: cluster.devices, ...compute, kv: options.kv })}\n`);
         } else {
           deps.stdout('\n');
         }

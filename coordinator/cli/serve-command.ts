@@ -9,11 +9,20 @@ import { TextService } from '../generation/text-service.ts';
 import { DEFAULT_HTTP_HOST, DEFAULT_HTTP_PORT, HttpServer } from '../http/server.ts';
 import { openModel } from '../model/open-model.ts';
 import { openTextTools } from '../text-model.ts';
-import { addComputeOptions, type ComputeOptions, endpoints, integer, resolveCompute, resolveModel } from './options.ts';
+import {
+  addComputeOptions,
+  type ComputeOptions,
+  endpoints,
+  integer,
+  type KvOptions,
+  kvOption,
+  resolveCompute,
+  resolveModel,
+} from './options.ts';
 import { progressBar } from './progress.ts';
 import { contextLength, type StartClusterOptions, startCluster } from './start-cluster.ts';
 
-interface ServeOptions extends ComputeOptions {
+interface ServeOptions extends ComputeOptions, KvOptions {
   readonly host: string;
   readonly port: number;
   readonly peer: Endpoint[];
@@ -51,6 +60,7 @@ export function serveCommand(deps: ServeCommandDeps): Command {
     .option('--no-discovery', 'use only this device and those named with --peer')
     .option('--wait <seconds>', 'how long to listen for devices on the LAN', integer(0, 600), 3)
     .option('--context <n>', "most tokens of a conversation (default: the model's, at most 4096)", integer(1, 2 ** 20))
+    .addOption(kvOption())
     .option('--alias <name>', "the model's name for clients (default: its file name)")
     .option(
       '--allow-host <name>',

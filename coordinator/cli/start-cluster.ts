@@ -4,6 +4,7 @@ import type { Identity } from '../../daemon/identity.ts';
 import type { Logger } from '../../daemon/log.ts';
 import { readRunFile } from '../../daemon/run-file.ts';
 import { TileStore } from '../../daemon/store/tile-store.ts';
+import type { KvFormat } from '../../kernels/formats.ts';
 import type { BackendName } from '../../kernels/kernels.ts';
 import { Cluster, type ClusterProgress } from '../cluster/cluster.ts';
 import { type Endpoint, findDevices } from '../cluster/find-devices.ts';
@@ -24,6 +25,7 @@ export interface StartClusterOptions {
   readonly backend: BackendName;
   readonly threads: number;
   readonly contextLength: number;
+  readonly kv: KvFormat;
   readonly log: Logger;
   readonly onProgress: (progress: ClusterProgress) => void;
   readonly signal: AbortSignal;

@@ -4,6 +4,7 @@ import { StarlingError, toStarlingError } from '../../daemon/errors.ts';
 import type { Logger } from '../../daemon/log.ts';
 import type { TileStore } from '../../daemon/store/tile-store.ts';
 import { createArena, openKernels } from '../../kernels/create-kernels.ts';
+import type { KvFormat } from '../../kernels/formats.ts';
 import type { BackendName } from '../../kernels/kernels.ts';
 import { ForwardPass, forwardScratchBytes } from '../forward-pass.ts';
 import type { OpenModel } from '../model/open-model.ts';
@@ -31,6 +32,8 @@ export interface ClusterOptions {
   readonly threads: number;
   /** Most positions of a sequence. */
   readonly contextLength: number;
+  /** How every device caches keys and values. */
+  readonly kv: KvFormat;
   readonly log: Logger;
   readonly onProgress?: (progress: ClusterProgress) => void;
   readonly signal?: AbortSignal;
@@ -86,7 +89,7 @@ export class Cluster {
 
 async function bringUp(options: ClusterOptions): Promise<{ forward: ForwardPass; engine: Engine }> {
   const { model, ranks, ownShare, store, backend, threads, signal } = options;
-  const spec = engineSpec(model.table, options.contextLength);
+  const spec = engineSpec(model.table, options.contextLength, options.kv);
   const shares = equalPlan(model.table.tiles, ranks.length + (ownShare ? 1 : 0), spec.heads / spec.kvHeads);
   const head = model.table.tiles.filter((tile) => tile.kind === 'head');
   const own = [...(ownShare ? shares[0]! : []), ...head];

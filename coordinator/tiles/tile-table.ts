@@ -1,12 +1,12 @@
 import { type EngineSpec, MAX_PHASE_TILES, pagesFor } from '../../daemon/engine/engine-spec.ts';
 import { type TileMatrix, type TileShape, tileLayout } from '../../daemon/engine/tile.ts';
-import { BLOCK, ROW_GROUP, roundUp, WEIGHT_FORMATS } from '../../kernels/formats.ts';
+import { BLOCK, type KvFormat, ROW_GROUP, roundUp, WEIGHT_FORMATS } from '../../kernels/formats.ts';
 import type { LayerWeights, ModelSpec, Weight } from '../model/spec.ts';
 
 /** Every tile of a model, and what a device must know to compute them. A function of the model file alone. */
 export interface TileTable {
   readonly tiles: readonly TileShape[];
-  readonly engine: Omit<EngineSpec, 'kvPages'>;
+  readonly engine: Omit<EngineSpec, 'kv' | 'kvPages'>;
 }
 
 /** Tiles are cut as large as this, */
@@ -38,9 +38,9 @@ export function tileTable(model: ModelSpec): TileTable {
   };
 }
 
-/** The engine's spec for sequences of at most `positions` positions. */
-export function engineSpec(table: TileTable, positions: number): EngineSpec {
-  return { ...table.engine, kvPages: pagesFor(positions) };
+/** The engine's spec for sequences of at most `positions` positions, cached in a format. */
+export function engineSpec(table: TileTable, positions: number, kv: KvFormat): EngineSpec {
+  return { ...table.engine, kv, kvPages: pagesFor(positions) };
 }
 
 /** Activations travel quantised unless a matrix that takes them is in a float format. */

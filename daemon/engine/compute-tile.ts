@@ -97,9 +97,10 @@ export class TileComputer {
   }
 
   #keyValue(tile: PlacedTile, rows: number): boolean {
-    const { headDim } = this.#layout.spec;
+    const { headDim, kv } = this.#layout.spec;
     const [k, v] = this.#buffers.inner;
     const cache = this.#layout.kv.get(kvKey(tile.shape.layer, tile.shape.first))!;
+    const pageBytes = kvPageBytes(kv, headDim);
     this.#fromInput(tile, 0, rows, k, this.#innerStride);
     this.#fromInput(tile, 1, rows, v, this.#innerStride);
     for (let row = 0; row < rows; row++) {
@@ -107,13 +108,13 @@ export class TileComputer {
       const page = this.#pages[this.#tables[row]! + pageOf(position)]!;
       const offset = row * this.#innerStride;
       this.#kernels.rope(k + offset, 1, headDim, this.#layout.rope + row * headDim * 4);
-      this.#kernels.kvStore(k + offset, v + offset, headDim, cache + page * kvPageBytes(headDim), slotOf(position));
+      this.#kernels.kvStore(kv, k + offset, v + offset, headDim, cache + page * pageBytes, slotOf(position));
     }
     return true;
   }
 
   #attention(tile: PlacedTile, rows: number, awaitKv: AwaitKv): boolean {
-    const { headDim, heads, kvHeads } = this.#layout.spec;
+    const { headDim, heads, kvHeads, kv } = this.#layout.spec;
     const { layer, first, count, matrices } = tile.shape;
     const [q, attended] = this.#buffers.inner;
     const group = heads / kvHeads;
@@ -128,15 +129,42 @@ export class TileComputer {
       const next = Math.min(first + count, (kvHead + 1) * group);
       const cache = this.#layout.kv.get(kvKey(layer, kvHead))!;
       awaitKv(layer, kvHead);
-      for (let row = 0; row < rows; row++) {
+      for (let row = 0; row < rows; ) {
+        const run = this.#runFrom(row, rows);
         const offset = row * this.#innerStride + (head - first) * headDim * 4;
         const table = this.#layout.pages + this.#tables[row]! * 4;
-        const positions = this.#positions[row]! + 1;
-        this.#kernels.attend(q + offset, next - head, headDim, this.#scale, cache, table, positions, attended + offset);
+        this.#kernels.attend(
+          kv,
+          q + offset,
+          this.#innerStride,
+          run,
+          next - head,
+          headDim,
+          this.#scale,
+          cache,
+          table,
+          this.#positions[row]! + 1,
+          attended + offset,
+          this.#innerStride,
+        );
+        row += run;
       }
       head = next;
     }
     return this.#toSums(tile, 1, rows, attended, PHASE.attention);
+  }
+
+  /** How many rows from `row` on are consecutive positions of one sequence: they attend together. */
+  #runFrom(row: number, rows: number): number {
+    let end = row + 1;
+    while (
+      end < rows &&
+      this.#tables[end] === this.#tables[row] &&
+      this.#positions[end]! - this.#positions[row]! === end - row
+    ) {
+      end++;
+    }
+    return end - row;
   }
 
   #feedForward(tile: PlacedTile, rows: number): boolean {

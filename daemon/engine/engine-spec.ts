@@ -1,5 +1,11 @@
 import { z } from 'zod';
-import { type ActivationFormat, KV_PAGE, WEIGHT_FORMATS, type WeightFormat } from '../../kernels/formats.ts';
+import {
+  type ActivationFormat,
+  KV_FORMAT_NAMES,
+  KV_PAGE,
+  WEIGHT_FORMATS,
+  type WeightFormat,
+} from '../../kernels/formats.ts';
 import { TILE_KINDS } from './tile.ts';
 
 /** The two phases of a layer, each one broadcast of activations and one sum; and the head, computed by the coordinator. */
@@ -50,6 +56,8 @@ export const engineSpecSchema = z.strictObject({
   headDim: int(8, 512).multipleOf(8),
   vocabSize: int(1, 2 ** 21),
   layers: z.array(layerSchema).min(1).max(1024),
+  /** How the cache holds keys and values: part of the result's bits, so it is the same on every device. */
+  kv: z.enum(KV_FORMAT_NAMES),
   /** Pages of KV_PAGE positions in each key/value head's cache. */
   kvPages: int(1, 2 ** 20),
 });

@@ -84,7 +84,7 @@ export function placeEngine(
     if (shape.kind === 'head') headTasks.push(placed);
     else tasks[shape.layer]![shape.kind === 'ffn' ? PHASE.ffn : PHASE.attention].push(placed);
     if (shape.kind === 'kv') {
-      kv.set(kvKey(shape.layer, shape.first), arena.alloc(spec.kvPages * kvPageBytes(spec.headDim)));
+      kv.set(kvKey(shape.layer, shape.first), arena.alloc(spec.kvPages * kvPageBytes(spec.kv, spec.headDim)));
     }
   }
   const innerWidth = roundUp(Math.max(32, ...tiles.map(innerWidthOf)), 32);

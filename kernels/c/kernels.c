@@ -1,6 +1,7 @@
 // Starling's arithmetic. One source for every target: compiled once for each instruction set of the native addon (each
 // build exports its table under STARLING_TABLE) and for WebAssembly (which exports the functions themselves).
 // Multiply then add, never fused: build with -ffp-contract=off and never with -ffast-math.
+#include "attention.h"
 #include "kernels.h"
 #include "matmul.h"
 #include "repack.h"
@@ -120,79 +121,28 @@ void swiglu(float *gate, const float *up, int n) {
 }
 
 KERNEL(kv_store)
-void kv_store(const float *k, const float *v, int head_dim, uint16_t *page, int slot) {
-  uint16_t *values = page + (ptrdiff_t)head_dim * KV_PAGE + (ptrdiff_t)slot * head_dim;
-  for (int d = 0; d < head_dim; d++) {
-    page[d * KV_PAGE + slot] = f16_of(k[d]);
-    values[d] = f16_of(v[d]);
-  }
+void kv_store(int format, const float *k, const float *v, int head_dim, uint8_t *page, int slot) {
+  if (format == KV_F16) store_f16(k, v, head_dim, (uint16_t *)page, slot);
+  else store_q8(k, v, head_dim, page, slot);
 }
-
-// One head over one page: e[p] and their maximum and sum; o[d] comes from attend_values.
-INLINE float attend_scores(const float *q, int head_dim, float scale, const uint16_t *keys, int n, float *e, float *l) {
-  const v8i lane = {0, 1, 2, 3, 4, 5, 6, 7};
-  const int groups = (n + 7) / 8;
-  v8f score[KV_PAGE / 8];
-  for (int g = 0; g < groups; g++) score[g] = splat8(0.0f);
-  for (int d = 0; d < head_dim; d++, keys += KV_PAGE) {
-    const v8f qs = splat8(q[d] * scale);
-    for (int g = 0; g < groups; g++) score[g] = score[g] + qs * load8_f16(keys + 8 * g);
-  }
-  v8f largest = splat8(-__builtin_inff());
-  for (int g = 0; g < groups; g++) {
-    const v8i valid = lane + 8 * g < splat8i(n);
-    largest = select8(valid & (v8i)(score[g] > largest), score[g], largest);
-  }
-  float m = largest[0];
-  for (int i = 1; i < 8; i++) m = largest[i] > m ? largest[i] : m;
-  v8f sum = splat8(0.0f);
-  for (int g = 0; g < groups; g++) {
-    const v8i valid = lane + 8 * g < splat8i(n);
-    const v8f value = select8(valid, exp8(score[g] - splat8(m)), splat8(0.0f));
-    store8(e + 8 * g, value);
-    sum = sum + value;
-  }
-  *l = tree8(sum);
-  return m;
-}
-
-INLINE v8f attend_values(const float *e, const uint16_t *values, int head_dim, int n) {
-  v8f sum = splat8(0.0f);
-  for (int p = 0; p < n; p++, values += head_dim) sum = sum + splat8(e[p]) * load8_f16(values);
-  return sum;
-}
-
-INLINE float exp1(float x) { return exp8(splat8(x))[0]; }
 
 KERNEL(attend)
-void attend(const float *q, int heads, int head_dim, float scale, const uint16_t *kv, const uint32_t *pages,
-            int positions, float *out) {
-  const ptrdiff_t page_values = (ptrdiff_t)head_dim * KV_PAGE * 2;
-  float e[KV_PAGE] __attribute__((aligned(32)));
-  for (int h = 0; h < heads; h++, q += head_dim, out += head_dim) {
-    float M = 0.0f, L = 0.0f;
-    for (int first = 0, i = 0; first < positions; first += KV_PAGE, i++) {
-      const uint16_t *keys = kv + (ptrdiff_t)pages[i] * page_values;
-      const uint16_t *values = keys + (ptrdiff_t)head_dim * KV_PAGE;
-      const int n = positions - first < KV_PAGE ? positions - first : KV_PAGE;
-      float l;
-      const float m = attend_scores(q, head_dim, scale, keys, n, e, &l);
-      if (i == 0) {
-        M = m;
-        L = l;
-        for (int d = 0; d < head_dim; d += 8) store8(out + d, attend_values(e, values + d, head_dim, n));
-        continue;
-      }
-      const float larger = m > M ? m : M;
-      const float a = exp1(M - larger), b = exp1(m - larger);
-      L = L * a + l * b;
-      M = larger;
-      for (int d = 0; d < head_dim; d += 8) {
-        store8(out + d, load8(out + d) * splat8(a) + attend_values(e, values + d, head_dim, n) * splat8(b));
-      }
+void attend(int format, const uint8_t *q, int q_stride, int rows, int heads, int head_dim, float scale, uint8_t *kv,
+            const uint32_t *pages, int positions, uint8_t *out, int out_stride) {
+  const int all = rows * heads;
+  for (int done = 0; done < all; done += QUERIES) {
+    const int count = smaller(QUERIES, all - done);
+    queries batch;
+    const float *query[QUERIES];
+    int seen[QUERIES];
+    batch.head_dim = head_dim;
+    for (int i = 0; i < count; i++) {
+      const int row = (done + i) / heads, head = (done + i) % heads;
+      query[i] = (const float *)(q + (ptrdiff_t)row * q_stride) + (ptrdiff_t)head * head_dim;
+      batch.out[i] = (float *)(out + (ptrdiff_t)row * out_stride) + (ptrdiff_t)head * head_dim;
+      seen[i] = positions + row;
     }
-    const v8f inverse = splat8(1.0f / L);
-    for (int d = 0; d < head_dim; d += 8) store8(out + d, load8(out + d) * inverse);
+    (format == KV_F16 ? attend_f16 : attend_q8)(&batch, query, seen, count, scale, kv, pages);
   }
 }
 

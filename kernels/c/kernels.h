@@ -31,9 +31,9 @@ enum { BLOCK = 32, ROW_GROUP = 8, KV_PAGE = 64 };
                     uint8_t *out, int out_stride))                                                                     \
   X(rope, void, (float *x, int heads, int head_dim, const float *table))                                               \
   X(swiglu, void, (float *gate, const float *up, int n))                                                               \
-  X(kv_store, void, (const float *k, const float *v, int head_dim, uint16_t *page, int slot))                          \
-  X(attend, void, (const float *q, int heads, int head_dim, float scale, const uint16_t *kv, const uint32_t *pages,    \
-                   int positions, float *out))                                                                         \
+  X(kv_store, void, (int format, const float *k, const float *v, int head_dim, uint8_t *page, int slot))               \
+  X(attend, void, (int format, const uint8_t *q, int q_stride, int rows, int heads, int head_dim, float scale,         \
+                   uint8_t *kv, const uint32_t *pages, int positions, uint8_t *out, int out_stride))                   \
   X(accumulate, int, (const float *v, int n, double *sums, double limit))                                              \
   X(add_sums, void, (double *dst, const double *src, int n))                                                           \
   X(residual, void, (float *x, const double *sums, int n))                                                             \

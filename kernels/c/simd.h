@@ -8,6 +8,8 @@
 #include <immintrin.h>
 #elif defined(__wasm_simd128__)
 #include <wasm_simd128.h>
+#elif defined(__ARM_NEON) && defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 #if defined(__wasm__)
@@ -34,6 +36,7 @@ typedef float v8f __attribute__((vector_size(32)));
 typedef int32_t v8i __attribute__((vector_size(32)));
 typedef uint32_t v8u __attribute__((vector_size(32)));
 typedef uint16_t v8h __attribute__((vector_size(16)));
+typedef int16_t v8s __attribute__((vector_size(16)));
 typedef int8_t v8c __attribute__((vector_size(8)));
 typedef float v4f __attribute__((vector_size(16)));
 typedef double v4d __attribute__((vector_size(32)));
@@ -67,15 +70,18 @@ INLINE int all8(v8i mask) {
 INLINE v8f load8_f16(const void *p) {
 #if defined(__F16C__)
   return (v8f)_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p));
+#elif defined(__ARM_NEON) && defined(__aarch64__)
+  const float16x8_t h = vreinterpretq_f16_u16(vld1q_u16((const uint16_t *)p));
+  const float32x4_t halves[2] = {vcvt_f32_f16(vget_low_f16(h)), vcvt_f32_f16(vget_high_f16(h))};
+  return load8(halves);
 #else
-  v8h h;
+  v8s h;
   memcpy(&h, p, 16);
-  const v8u wide = __builtin_convertvector(h, v8u);
-  const v8u sign = (wide & 0x8000u) << 16;
-  const v8u magnitude = (wide & 0x7fffu) << 13;
-  const v8u special = (v8u)(magnitude >= (0x7c00u << 13)) & 0x7f800000u;
-  const v8f value = (v8f)magnitude * splat8(0x1p112f);
-  return (v8f)((v8u)value | special | sign);
+  // Sign, exponent and mantissa at their places in an f32, whose bias is 112 larger; infinity and NaN have all exponent bits.
+  const v8i wide = __builtin_convertvector(h, v8i) << 13;
+  const v8f value = (v8f)(wide & splat8i((int32_t)0x8fffe000)) * splat8(0x1p112f);
+  const v8i exponent = splat8i(0x0f800000);
+  return (v8f)((v8i)value | ((v8i)((wide & exponent) == exponent) & splat8i(0x7f800000)));
 #endif
 }
 

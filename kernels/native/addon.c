@@ -69,7 +69,7 @@ typedef struct {
   uint8_t *base[];
 } arena;
 
-#define MOST_ARGUMENTS 9
+#define MOST_ARGUMENTS 12
 
 typedef struct {
   napi_env env;
@@ -170,20 +170,19 @@ METHOD(swiglu, 3, {
   k->swiglu(gate, up, N(2));
   return finish(&c);
 })
-METHOD(kvStore, 5, {
-  const float *key = P(0), *value = P(1);
-  uint16_t *page = P(3);
+METHOD(kvStore, 6, {
+  const float *key = P(1), *value = P(2);
+  uint8_t *page = P(4);
   RESOLVED;
-  k->kv_store(key, value, N(2), page, N(4));
+  k->kv_store(N(0), key, value, N(3), page, N(5));
   return finish(&c);
 })
-METHOD(attend, 8, {
-  const float *q = P(0);
-  const uint16_t *kv = P(4);
-  const uint32_t *pages = P(5);
-  float *out = P(7);
+METHOD(attend, 12, {
+  const uint8_t *q = P(1);
+  uint8_t *kv = P(7), *out = P(10);
+  const uint32_t *pages = P(8);
   RESOLVED;
-  k->attend(q, N(1), N(2), (float)c.value[3], kv, pages, N(6), out);
+  k->attend(N(0), q, N(2), N(3), N(4), N(5), (float)c.value[6], kv, pages, N(9), out, N(11));
   return finish(&c);
 })
 METHOD(accumulate, 4, {

@@ -52,6 +52,7 @@ test('a command line that cannot be understood exits with 2 and says why', async
     [['run', 'tiny-chat'], /missing required argument 'prompt'/],
     [['run', 'tiny-chat', 'x', '--frobnicate'], /unknown option '--frobnicate'/],
     [['run', 'tiny-chat', 'x', '--threads', '0'], /'0' is invalid. a whole number from 1 to 256/],
+    [['run', 'tiny-chat', 'x', '--kv', 'q4'], /Allowed choices are f16, q8/],
     [['run', 'tiny-chat', 'x', '--backend', 'gpu'], /Allowed choices are native, wasm, reference/],
     [['run', 'tiny-chat', 'x', '--temperature', 'hot'], /'hot' is invalid. a number from 0 to 100/],
     [['run', 'tiny-chat', 'x', '--top-p', '1.5'], /'1.5' is invalid/],

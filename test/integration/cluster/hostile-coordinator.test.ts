@@ -55,7 +55,7 @@ class Target {
   private constructor(daemon: DaemonHandle, model: OpenModel, key: ClusterKey, store: TileStore) {
     this.daemon = daemon;
     this.model = model;
-    this.spec = engineSpec(model.table, CONTEXT);
+    this.spec = engineSpec(model.table, CONTEXT, 'f16');
     this.tiles = ['kv', 'attention', 'ffn'].map(
       (kind) => model.table.tiles.find((tile) => tile.kind === kind && tile.layer === 0 && tile.index === 0)!,
     );
@@ -157,6 +157,7 @@ class Target {
       backend: bestBackend(),
       threads: 1,
       contextLength: CONTEXT,
+      kv: 'f16',
       log,
     });
     try {

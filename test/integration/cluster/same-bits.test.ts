@@ -61,6 +61,17 @@ const cases: readonly {
     shapes: [shape('reference', 1, 2), shape('native', 1, 2), shape('native', 3, 1), shape('wasm', 2, 1)],
   },
   {
+    name: 'drawn with its cache in q8, after a prompt of several steps',
+    model: 'tiny-chat',
+    prompt: LONG,
+    args: ['--kv', 'q8', '--temperature', '0.8', '--seed', '42'],
+    shapes: [
+      shape('reference', 1, 2),
+      ...[1, 2, 3].map((devices) => shape('native', devices, 1)),
+      ...[1, 2, 3].map((devices) => shape('wasm', devices, 1)),
+    ],
+  },
+  {
     name: 'greedy, F32 with dimensions that are no multiple of 32',
     model: sharedData('models/stories260K.gguf'),
     prompt: SHORT,
@@ -98,3 +109,15 @@ for (const { name, model, prompt, args, shapes } of cases) {
     }
   });
 }
+
+test('a cache in q8 is not one in f16', async (t) => {
+  const sandbox = new Sandbox(t);
+  const run = ['run', 'tiny-chat', SHORT, '--json', '--max-tokens', '4', '--threads', '1', '--kv'];
+  const [f16, q8] = [
+    await sandbox.runJson<Answer & { kv: string }>([...run, 'f16'], { home: sandbox.home('home') }),
+    await sandbox.runJson<Answer & { kv: string }>([...run, 'q8'], { home: sandbox.home('home') }),
+  ];
+  assert.deepEqual([f16.kv, q8.kv], ['f16', 'q8']);
+  assert.deepEqual(q8.tokens, f16.tokens);
+  assert.notEqual(q8.logits_sha256, f16.logits_sha256);
+});

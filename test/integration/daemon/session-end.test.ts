@@ -22,6 +22,7 @@ const engine: EngineSpec = {
   headDim: 32,
   vocabSize: 32,
   layers: [{ inputs: ['f32', 'f32'], tiles: [1, 1] }],
+  kv: 'f16',
   kvPages: 1,
 };
 const matrix = { format: 'F32', rows: 32, cols: 32 } as const;

@@ -1,46 +1,70 @@
-import { KV_PAGE, kvPageBytes } from '../../../kernels/formats.ts';
-import { testCompliance } from '../../fixtures/compliance.ts';
+import { KV_FORMAT_NAMES, KV_PAGE, kvPageBytes } from '../../../kernels/formats.ts';
+import { testCompliance, testPairs } from '../../fixtures/compliance.ts';
 import { attendCase, kvStoreCase } from '../../fixtures/compute-cases.ts';
 import { freshOutput, input } from '../../fixtures/kernel-bench.ts';
-import { STYLES } from '../../fixtures/kernel-values.ts';
+import { FINITE_STYLES, STYLES } from '../../fixtures/kernel-values.ts';
 import { Random } from '../../fixtures/random.ts';
 
 const POSITIONS = [1, 7, 8, 63, 64, 65, 130, 300];
-const HEAD_DIMS = [8, 32, 64, 80, 128];
+const HEAD_DIMS = [8, 32, 40, 64, 80, 128, 512];
 const HEADS = [1, 2, 4, 8];
 
-testCompliance('attend, every length with every head width', function* () {
-  let turn = 0;
-  for (const positions of POSITIONS) {
-    for (const headDim of HEAD_DIMS) {
-      // Each pair meets two of the four head counts.
-      for (const heads of [HEADS[turn % 4]!, HEADS[(turn + 1) % 4]!]) {
-        yield attendCase(new Random(turn), { heads, headDim, positions, style: 'normal', kvStyle: 'normal' });
-      }
-      turn++;
-    }
-  }
-});
-
-testCompliance('attend, extreme values', function* () {
-  let seed = 0;
-  for (const style of STYLES) {
-    for (const kvStyle of STYLES) {
-      for (const positions of [1, 9, 70]) {
-        yield attendCase(new Random(seed++), { heads: 3, headDim: 16, positions, style, kvStyle });
+for (const format of KV_FORMAT_NAMES) {
+  testCompliance(`attend over ${format}, every length with every head width`, function* () {
+    let turn = 0;
+    for (const positions of POSITIONS) {
+      for (const headDim of HEAD_DIMS) {
+        // Each pair meets two of the four head counts, once with one row and once with several.
+        for (const [heads, rows] of [
+          [HEADS[turn % 4]!, 1],
+          [HEADS[(turn + 1) % 4]!, headDim > 128 ? 2 : 3],
+        ] as const) {
+          const shape = { format, rows, heads, headDim, positions, style: 'normal', kvStyle: 'normal' } as const;
+          yield attendCase(new Random(turn), shape);
+        }
+        turn++;
       }
     }
-  }
-});
+  });
 
-testCompliance('kvStore, every head width and slot', function* () {
-  let seed = 0;
-  for (const style of STYLES) {
-    for (const headDim of HEAD_DIMS) {
-      for (const slot of [0, 1, 31, KV_PAGE - 1]) yield kvStoreCase(new Random(seed++), { headDim, slot, style });
+  testCompliance(`attend over ${format}, extreme values`, function* () {
+    let seed = 0;
+    for (const style of STYLES) {
+      for (const kvStyle of STYLES) {
+        for (const positions of [1, 9, 70]) {
+          yield attendCase(new Random(seed++), { format, rows: 2, heads: 3, headDim: 16, positions, style, kvStyle });
+        }
+      }
     }
-  }
-});
+  });
+
+  testPairs(`a row and head attends to ${format} the same alone as among others`, function* () {
+    let seed = 0;
+    for (const kvStyle of [...FINITE_STYLES, 'special'] as const) {
+      // Rows that begin a page, and a batch whose rows are in different pages.
+      for (const [positions, rows, heads] of [
+        [1, 12, 1],
+        [60, 9, 3],
+        [64, 2, 8],
+      ] as const) {
+        const shape = { format, rows, heads, headDim: 40, positions, style: 'normal', kvStyle } as const;
+        yield [attendCase(new Random(seed), shape), attendCase(new Random(seed), { ...shape, oneByOne: true })];
+        seed++;
+      }
+    }
+  });
+
+  testCompliance(`kvStore as ${format}, every head width and slot`, function* () {
+    let seed = 0;
+    for (const style of STYLES) {
+      for (const headDim of HEAD_DIMS) {
+        for (const slot of [0, 1, 31, KV_PAGE - 1]) {
+          yield kvStoreCase(new Random(seed++), { format, headDim, slot, style });
+        }
+      }
+    }
+  });
+}
 
 /** f32 values on, just below and just above every kind of boundary between two f16. */
 function halfBoundaries(): Float32Array {
@@ -63,10 +87,10 @@ testCompliance('kvStore at the boundaries between two f16', function* () {
     name: 'kvStore of boundaries',
     buffers: {
       k: input('f32', new Uint8Array(values.buffer)),
-      page: freshOutput('f16', kvPageBytes(values.length)),
+      page: freshOutput('f16', kvPageBytes('f16', values.length)),
     },
     run(kernels, at) {
-      kernels.kvStore(at('k'), at('k'), values.length, at('page'), 5);
+      kernels.kvStore('f16', at('k'), at('k'), values.length, at('page'), 5);
       return undefined;
     },
   };

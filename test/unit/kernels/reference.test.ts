@@ -2,7 +2,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { f32View, f64View, SegmentArena, u32View } from '../../../kernels/arena.ts';
-import { activationBytes, BLOCK, KV_PAGE, kvPageBytes, sourceBytes, WEIGHT_FORMATS } from '../../../kernels/formats.ts';
+import {
+  activationBytes,
+  BLOCK,
+  KV_FORMAT_NAMES,
+  KV_PAGE,
+  kvPageBytes,
+  sourceBytes,
+  WEIGHT_FORMATS,
+} from '../../../kernels/formats.ts';
 import type { Address } from '../../../kernels/kernels.ts';
 import { createReferenceKernels } from '../../../kernels/reference.ts';
 import { matmulCase } from '../../fixtures/compute-cases.ts';
@@ -185,29 +193,41 @@ test('rope turns each pair by its angle', () => {
   }
 });
 
-for (const positions of [1, 5, 64, 65, 200]) {
-  test(`attention over ${positions} positions is softmax(q·k)·v within 2e-6`, () => {
+const ATTENTION = KV_FORMAT_NAMES.flatMap((format) =>
+  [
+    { positions: 1, headDim: 32 },
+    { positions: 5, headDim: 8 },
+    { positions: 64, headDim: 32 },
+    { positions: 65, headDim: 80 },
+    { positions: 200, headDim: 40 },
+    { positions: 200, headDim: 8 },
+  ].map((shape) => ({ format, ...shape })),
+);
+
+for (const { format, positions, headDim } of ATTENTION) {
+  test(`attention over ${positions} positions in ${format}, ${headDim} wide, is softmax(q·k)·v`, () => {
     const { arena, kernels, floats, read } = setUp(2 ** 22);
-    const [heads, headDim] = [2, 32];
+    const heads = 2;
     const scale = 1 / Math.sqrt(headDim);
     const random = new Random(positions);
     const pages = Math.ceil(positions / KV_PAGE);
-    const kv = arena.alloc((pages + 1) * kvPageBytes(headDim));
+    const kv = arena.alloc((pages + 1) * kvPageBytes(format, headDim));
     const table = arena.alloc(pages * 4);
     // Pages in reverse, after one that is not used.
     u32View(arena, table, pages).set(Array.from({ length: pages }, (_, i) => pages - i));
-    // Multiples of 1/64 below 4 are exact in f16.
-    const coarse = (): number[] => draw(random, headDim).map((value) => Math.round(value * 64) / 64);
+    // Multiples of 1/64 up to 127/64, which occurs in each run of 32, are exact in f16 and in q8.
+    const coarse = (): number[] =>
+      Array.from({ length: headDim }, (_, d) => (d % 32 === 0 ? 127 : random.between(-127, 127)) / 64);
     const keys = Array.from({ length: positions }, coarse);
     const values = Array.from({ length: positions }, coarse);
     const [k, v] = [floats(keys.flat()), floats(values.flat())];
     for (let p = 0; p < positions; p++) {
-      const page = kv + (pages - Math.floor(p / KV_PAGE)) * kvPageBytes(headDim);
-      kernels.kvStore(k + p * headDim * 4, v + p * headDim * 4, headDim, page, p % KV_PAGE);
+      const page = kv + (pages - Math.floor(p / KV_PAGE)) * kvPageBytes(format, headDim);
+      kernels.kvStore(format, k + p * headDim * 4, v + p * headDim * 4, headDim, page, p % KV_PAGE);
     }
     const queries = draw(random, heads * headDim).map((value) => value * 3);
     const out = arena.alloc(heads * headDim * 4);
-    kernels.attend(floats(queries), heads, headDim, scale, kv, table, positions, out);
+    kernels.attend(format, floats(queries), 0, 1, heads, headDim, scale, kv, table, positions, out, 0);
     const attended = read(out, heads * headDim);
     for (let head = 0; head < heads; head++) {
       const q = queries.slice(head * headDim, (head + 1) * headDim).map(Math.fround);
@@ -217,8 +237,10 @@ for (const positions of [1, 5, 64, 65, 200]) {
       const total = shares.reduce((sum, share) => sum + share, 0);
       for (let d = 0; d < headDim; d++) {
         const expected = shares.reduce((sum, share, p) => sum + share * values[p]![d]!, 0) / total;
-        // Values are below 4; scores, below 100, carry an error of a few 1e-6 into their exponentials' relative error.
-        assertNear(attended[head * headDim + d]!, expected, 2e-6 * 4, `head ${head}, dimension ${d}`);
+        // Values are below 2; scores, below 100, carry an error of a few 1e-6 into their exponentials' relative error, and in q8 that
+        // of a query rounded to 16 bits.
+        const tolerance = format === 'f16' ? 2e-6 * 4 : 4e-4;
+        assertNear(attended[head * headDim + d]!, expected, tolerance, `head ${head}, dimension ${d}`);
       }
     }
   });

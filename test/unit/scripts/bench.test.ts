@@ -38,7 +38,15 @@ describe('bench-kernels', () => {
     assert.deepEqual(
       rows.map(({ op, format, rows: batch, threads }) => `${op} ${format} ${batch} ${threads}`),
       [
-        ...['matmul Q4_0 1', 'matmul Q4_0 3', 'repack Q4_0 null', 'attend null 1'],
+        ...[
+          'matmul Q4_0 1',
+          'matmul Q4_0 3',
+          'repack Q4_0 null',
+          'attend f16 1',
+          'attend f16 64',
+          'attend q8 1',
+          'attend q8 64',
+        ],
         ...OTHER_OPS.slice(1).map((op) => `${op} null 64`),
       ].flatMap((row) => [`${row} 1`, `${row} 2`]),
     );

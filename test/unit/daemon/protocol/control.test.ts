@@ -43,6 +43,7 @@ const messages: ControlMessage[] = [
       headDim: 8,
       vocabSize: 512,
       layers: [{ inputs: ['q8', 'f32'], tiles: [12, 3] }],
+      kv: 'f16',
       kvPages: 12,
     },
     tiles: [
@@ -92,6 +93,9 @@ test('a field too many, too few or out of bounds names itself', () => {
       message: /tiles\.0\.kind/,
     },
   );
+  const load = messages[2];
+  assert.ok(load?.t === 'load');
+  assert.throws(() => decodeValue({ ...load, engine: { ...load.engine, kv: 'q4' } }), { message: /engine\.kv/ });
   assert.throws(() => decodeValue({ ...messages[1], cores: 1.5 }), { message: /cores/ });
 });
 

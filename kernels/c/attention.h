@@ -1,0 +1,60 @@
+// Attention over the paged cache of one key/value head. The page layouts are in kernels/formats.ts, the numeric contract is that
+// of kvStore and attend in kernels/kernels.ts.
+#pragma once
+#include "attention-f16.h"
+#include "attention-q8.h"
+
+// Numbers of GGUF types, as for weights.
+enum { KV_F16 = 1, KV_Q8 = 8 };
+
+INLINE ptrdiff_t page_bytes(int format, int head_dim) {
+  if (format == KV_F16) return (ptrdiff_t)KV_PAGE * 4 * head_dim;
+  return (ptrdiff_t)KV_PAGE * 2 * (head_dim + key_blocks(head_dim) + 1);
+}
+
+// Up to QUERIES queries q[i]; query i sees positions[i] positions, at least 1 and in ascending order.
+INLINE void attend_batch(const int format, queries *b, const float *const *q, const int *positions, int count, float scale,
+                         uint8_t *kv, const uint32_t *pages) {
+  const int head_dim = b->head_dim;
+  union { scaled_queries f16; words_q8 q8; } x;
+  for (int i = 0; i < count; i++) {
+    if (format == KV_F16) {
+      for (int d = 0; d < head_dim; d += 8) store8(x.f16[i] + d, load8(q[i] + d) * splat8(scale));
+    } else {
+      x.q8.q_scale[i] = quantise_words(q[i], head_dim, x.q8.q[i]) * scale;
+    }
+  }
+  int start = 0;
+  for (int first = 0, page = 0; first < positions[count - 1]; first += KV_PAGE, page++) {
+    while (positions[start] <= first) start++;
+    b->first = first == 0;
+    for (int i = start; i < count; i++) b->valid[i] = smaller(KV_PAGE, positions[i] - first);
+    uint8_t *const at = kv + (ptrdiff_t)pages[page] * page_bytes(format, head_dim);
+    b->ahead = b->ahead_end = NULL;
+    if (first + KV_PAGE < positions[count - 1]) {
+      const ptrdiff_t bytes = page_bytes(format, head_dim), runs = (KV_PAGE + head_dim) / (8 * SPAN);
+      b->ahead = (const char *)kv + (ptrdiff_t)pages[page + 1] * bytes;
+      b->ahead_end = b->ahead + bytes;
+      b->ahead_step = bytes / runs;
+    }
+    for (int from = start; from < count; from += SIDE) {
+      const int side = smaller(SIDE, count - from), groups = (b->valid[from + side - 1] + 7) / 8;
+      if (format == KV_F16) page_f16(b, (const uint16_t *)at, x.f16, from, side, groups);
+      else page_q8(b, at, &x.q8, from, side, groups);
+    }
+  }
+  for (int i = 0; i < count; i++) {
+    const v8f inverse = splat8(1.0f / b->total[i]);
+    for (int d = 0; d < head_dim; d += 8) store8(b->out[i] + d, load8(b->out[i] + d) * inverse);
+  }
+}
+
+NOINLINE void attend_f16(queries *b, const float *const *q, const int *positions, int count, float scale, uint8_t *kv,
+                         const uint32_t *pages) {
+  attend_batch(KV_F16, b, q, positions, count, scale, kv, pages);
+}
+
+NOINLINE void attend_q8(queries *b, const float *const *q, const int *positions, int count, float scale, uint8_t *kv,
+                        const uint32_t *pages) {
+  attend_batch(KV_Q8, b, q, positions, count, scale, kv, pages);
+}
