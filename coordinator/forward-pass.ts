@@ -96,7 +96,7 @@ export class ForwardPass implements LanguageModel {
     }
     const last = this.#residual + (rows - 1) * this.#engine.spec.cols * 4;
     this.#normalise(last, this.#model.layers.length * 2, 1, 'q8', 'before the head');
-    return (await this.#engine.runHead(1)).subarray(0, this.vocabSize);
+    return (await this.#star.runHead(1)).subarray(0, this.vocabSize);
   }
 
   /** residual[row] = the token's embedding, zero beyond dim. */

@@ -1,4 +1,4 @@
-import { arch, availableParallelism, platform, totalmem } from 'node:os';
+import { arch, availableParallelism, platform } from 'node:os';
 import type { BackendName } from '../kernels/kernels.ts';
 import type { ClusterKey } from './cluster-key.ts';
 import { Discovery } from './discovery.ts';
@@ -6,6 +6,7 @@ import { checkLoad } from './engine/check-load.ts';
 import { StarlingError, toStarlingError } from './errors.ts';
 import type { Identity } from './identity.ts';
 import type { Logger } from './log.ts';
+import type { ProcessMemory } from './process-memory.ts';
 import { type Control, type ControlMessage, errorMessage, PROTOCOL_VERSION } from './protocol/control.ts';
 import type { ControlLink, DataLink } from './protocol/link.ts';
 import { LinkServer } from './protocol/link-server.ts';
@@ -18,12 +19,15 @@ export interface DaemonOptions {
   readonly store: TileStore;
   readonly backend: BackendName;
   readonly threads: number;
+  readonly memory: ProcessMemory;
   readonly host: string;
   /** 0 for any free port. */
   readonly port: number;
   readonly discoverable: boolean;
   readonly version: string;
   readonly log: Logger;
+  /** For tests: see EngineOptions. */
+  readonly readDelayMs?: number;
 }
 
 /** For a coordinator to introduce itself after connecting. */
@@ -35,6 +39,8 @@ export class Daemon {
   readonly #server: LinkServer;
   #discovery: Discovery | undefined;
   #session: Session | undefined;
+  /** Settles when the last session has let go of its memory. */
+  #ended: Promise<void> = Promise.resolve();
 
   constructor(options: DaemonOptions) {
     this.#options = options;
@@ -66,6 +72,7 @@ export class Daemon {
     await this.#discovery?.stop();
     await this.#server.stop();
     await this.#session?.close();
+    await this.#ended;
   }
 
   async #greet(link: ControlLink): Promise<void> {
@@ -116,9 +123,12 @@ export class Daemon {
       throw new StarlingError('device_busy', `this device already serves ${this.#session.modelName}; stop that first`);
     }
     checkLoad(load.engine, load.tiles);
-    const { store, backend, threads, log } = this.#options;
-    const begun = new Session({ load, control: link, store, backend, threads, log });
+    const { log } = this.#options;
+    const begun = new Session({ ...this.#options, load, control: link });
     this.#session = begun;
+    await this.#ended;
+    // The link may have closed meanwhile.
+    if (this.#session !== begun) return;
     log.info({ model: load.modelName, tiles: load.tiles.length }, 'was given a share of a model');
     await begun.begin();
   }
@@ -138,7 +148,7 @@ export class Daemon {
 
   #end(session: Session): void {
     if (this.#session === session) this.#session = undefined;
-    session.close().catch((error: unknown) => this.#options.log.error(toStarlingError(error).message));
+    this.#ended = session.close().catch((error: unknown) => this.#options.log.error(toStarlingError(error).message));
   }
 
   #refuse(link: ControlLink, error: StarlingError): void {
@@ -156,7 +166,7 @@ export class Daemon {
       platform: platform(),
       arch: arch(),
       cores: availableParallelism(),
-      memoryBytes: Math.min(process.constrainedMemory() || Infinity, totalmem()),
+      memoryBytes: this.#options.memory.budget(),
       backend,
       threads,
       busy: this.#session !== undefined,
@@ -173,6 +183,7 @@ export class Daemon {
       tiles: this.#session?.tiles ?? 0,
       storeBytes: models.reduce((sum, { bytes }) => sum + bytes, 0),
       rssBytes: process.memoryUsage.rss(),
+      memory: this.#session?.memory ?? null,
     };
   }
 }

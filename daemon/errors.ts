@@ -56,6 +56,7 @@ export const ERRORS = {
   protocol_unknown_frame: server(502),
   protocol_frame_too_long: server(502),
   out_of_memory: server(503),
+  memory_too_small: server(503),
   numeric_overflow: server(500),
 
   // the tile store
@@ -63,6 +64,9 @@ export const ERRORS = {
   tile_missing: server(500),
   store_failed: server(500),
   disk_full: server(507),
+  store_limit_exceeded: server(507),
+  model_in_use: server(500),
+  model_not_stored: { http: 404, type: 'not_found_error', exit: 2 },
 
   // a command
   invalid_argument: request(400),

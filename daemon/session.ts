@@ -1,16 +1,19 @@
 import { activationBytes } from '../kernels/formats.ts';
 import type { BackendName } from '../kernels/kernels.ts';
-import { Engine } from './engine/engine.ts';
+import { Engine, type EngineUsage } from './engine/engine.ts';
 import { inputFormat, MAX_ROWS, PHASE } from './engine/engine-spec.ts';
-import { tileLayout, tileName } from './engine/tile.ts';
+import { type TileShape, tileLayout, tileName } from './engine/tile.ts';
 import { type ErrorCode, StarlingError, toStarlingError } from './errors.ts';
 import type { Logger } from './log.ts';
+import type { ProcessMemory } from './process-memory.ts';
 import { type Control, errorMessage } from './protocol/control.ts';
 import { FRAME_TYPES, type Frame, type FrameHeader } from './protocol/frames.ts';
 import type { ControlLink, DataLink } from './protocol/link.ts';
 import { decodeStep } from './protocol/step-codec.ts';
 import { TILE_STATUS } from './protocol/tile-transfer.ts';
+import { encodeUsage } from './protocol/usage-codec.ts';
 import { IncomingTiles } from './store/incoming-tiles.ts';
+import { makeRoom } from './store/make-room.ts';
 import type { TileStore } from './store/tile-store.ts';
 
 /** Milliseconds between progress messages. */
@@ -22,7 +25,16 @@ export interface SessionOptions {
   readonly store: TileStore;
   readonly backend: BackendName;
   readonly threads: number;
+  readonly memory: ProcessMemory;
   readonly log: Logger;
+  /** For tests: see EngineOptions. */
+  readonly readDelayMs?: number;
+}
+
+/** Waits for a tile that is sent again while phases are computed. */
+interface Wanted {
+  readonly stored: () => void;
+  readonly failed: (error: StarlingError) => void;
 }
 
 /**
@@ -35,6 +47,12 @@ export class Session {
   readonly #options: SessionOptions;
   readonly #incoming: IncomingTiles;
   readonly #abort = new AbortController();
+  readonly #places: ReadonlyMap<string, number>;
+  readonly #wanted = new Map<number, Wanted>();
+  #endUse: Promise<() => Promise<void>> | undefined;
+  /** Tiles that were found damaged before the coordinator heard that the device is ready. */
+  #early: number[] = [];
+  #reported: EngineUsage = { computeMs: 0, diskMs: 0, bytesRead: 0 };
   #data: DataLink | undefined;
   #engine: Engine | undefined;
   #state: 'receiving' | 'loading' | 'ready' | 'closed' = 'receiving';
@@ -46,6 +64,7 @@ export class Session {
     this.id = options.load.session;
     this.modelName = options.load.modelName;
     this.#incoming = new IncomingTiles(options.store, options.load.modelId, options.load.tiles);
+    this.#places = new Map(options.load.tiles.map((tile, i) => [tileName(tile), i]));
   }
 
   /** The link that began it, and with which it ends. */
@@ -57,16 +76,24 @@ export class Session {
     return this.#options.load.tiles.length;
   }
 
-  get memoryBytes(): number {
-    return this.#engine?.arena.allocated ?? 0;
+  /** How the memory is divided; null unless phases are computed. */
+  get memory(): Control<'ready'>['memory'] | null {
+    if (this.#engine === undefined) return null;
+    const { pinned, streamed } = this.#engine.tiles;
+    return { ...this.#engine.memory, pinnedTiles: pinned, streamedTiles: streamed };
   }
 
-  /** Tells the coordinator which tiles this device does not have. */
+  /** Makes room for the tiles that this device does not have, and tells the coordinator which these are. */
   async begin(): Promise<void> {
-    const { load, store, control } = this.#options;
-    const have = await Promise.all(
-      load.tiles.map((tile) => store.has(load.modelId, tileName(tile), tileLayout(tile.matrices).bytes)),
-    );
+    const { load, store, control, log } = this.#options;
+    const bytesOf = (tile: TileShape): number => tileLayout(tile.matrices).bytes;
+    this.#endUse = store.use(load.modelId, load.modelName);
+    await this.#endUse;
+    const have = await Promise.all(load.tiles.map((tile) => store.has(load.modelId, tileName(tile), bytesOf(tile))));
+    const missing = load.tiles.filter((_, i) => !have[i]);
+    for (const removed of await makeRoom(store, load.modelId, missing.map(bytesOf))) {
+      log.info({ model: removed.name ?? removed.modelId, bytes: removed.bytes }, 'removed a model to make room');
+    }
     control.send({ t: 'missing', indices: have.flatMap((there, i) => (there ? [] : [i])) });
   }
 
@@ -85,8 +112,7 @@ export class Session {
   /** Reads the tiles into memory and starts the engine; a tile that proves damaged or missing is asked for again. */
   async start(): Promise<void> {
     if (this.#state !== 'receiving') throw new StarlingError('protocol_invalid_message', 'a session is started once');
-    const { load, store, control, backend, threads, log } = this.#options;
-    const places = new Map(load.tiles.map((tile, i) => [tileName(tile), i]));
+    const { load, store, control, backend, threads, memory, log, readDelayMs } = this.#options;
     const damaged: number[] = [];
     let told = 0;
     this.#state = 'loading';
@@ -96,6 +122,7 @@ export class Session {
       tiles: load.tiles,
       backend,
       threads,
+      memory: { budget: memory.budget(), base: await memory.base(), threadBytes: memory.threadBytes },
       signal: this.#abort.signal,
       load: async (tile, into) => {
         try {
@@ -104,33 +131,56 @@ export class Session {
           const error = toStarlingError(thrown);
           if (error.code !== 'tile_damaged' && error.code !== 'tile_missing') throw error;
           log.warn({ tile: tileName(tile) }, error.message);
-          damaged.push(places.get(tileName(tile))!);
+          damaged.push(this.#places.get(tileName(tile))!);
         }
       },
+      fileOf: (tile) => store.path(load.modelId, tileName(tile)),
+      repair: (tile, error) => this.#repair(tile, error),
       onLoaded: (done, total) => {
         if (performance.now() - told < PROGRESS_MS) return;
         told = performance.now();
         control.send({ t: 'progress', done, total });
       },
+      ...(readDelayMs === undefined ? {} : { readDelayMs }),
     });
     if (this.#abort.signal.aborted || damaged.length > 0) {
       await engine.stop();
       if (this.#abort.signal.aborted) return;
       this.#state = 'receiving';
-      control.send({ t: 'missing', indices: damaged });
+      // Readers that found more of them are gone with the engine.
+      this.#wanted.clear();
+      control.send({ t: 'missing', indices: [...new Set([...damaged, ...this.#early.splice(0)])] });
       return;
     }
     this.#engine = engine;
     this.#state = 'ready';
-    control.send({ t: 'ready', memoryBytes: engine.arena.allocated });
+    control.send({ t: 'ready', memory: this.memory! });
+    if (this.#early.length > 0) control.send({ t: 'missing', indices: this.#early.splice(0) });
   }
 
   async close(): Promise<void> {
     this.#state = 'closed';
     this.#abort.abort();
     this.#data?.close();
+    const gone = new StarlingError('cancelled', 'the session has ended');
+    for (const { failed } of this.#wanted.values()) failed(gone);
     await this.#engine?.stop();
     this.#engine = undefined;
+    const endUse = await this.#endUse?.catch(() => undefined);
+    await endUse?.();
+  }
+
+  /** Has the coordinator send a tile again that was found damaged or missing while phases are computed. */
+  async #repair(tile: TileShape, error: StarlingError): Promise<void> {
+    const { load, store, control, log } = this.#options;
+    log.warn({ tile: tileName(tile), code: error.code }, error.message);
+    await store.discard(load.modelId, tileName(tile));
+    const index = this.#places.get(tileName(tile))!;
+    await new Promise<void>((stored, failed) => {
+      this.#wanted.set(index, { stored, failed });
+      if (this.#state === 'ready') control.send({ t: 'missing', indices: [index] });
+      else this.#early.push(index);
+    });
   }
 
   /** Closes the control link, and with it this session, because of an error. */
@@ -160,11 +210,15 @@ export class Session {
   }
 
   #tile(header: FrameHeader, payload: Uint8Array): void {
-    if (this.#state !== 'receiving')
+    if (this.#state !== 'receiving' && !(this.#state === 'ready' && this.#wanted.has(header.index)))
       throw new StarlingError('protocol_invalid_message', 'a tile came while none is awaited');
     const written = this.#incoming.accept(header.index, header.offset, payload);
     written
       ?.then((status) => {
+        if (status === 'stored') {
+          this.#wanted.get(header.index)?.stored();
+          this.#wanted.delete(header.index);
+        }
         this.#data?.send({ type: FRAME_TYPES.TILE_ACK, index: header.index, format: TILE_STATUS[status] });
       })
       .catch((error: unknown) => this.#fail(toStarlingError(error)));
@@ -194,10 +248,23 @@ export class Session {
     this.#computing = true;
     try {
       await engine.run(layer, phase, rows);
-      this.#data?.send({ type: FRAME_TYPES.SUMS, step, layer, phase, rows }, engine.packedSums(rows));
+      const usage = encodeUsage(this.#usageSince(engine));
+      this.#data?.send({ type: FRAME_TYPES.SUMS, step, layer, phase, rows }, usage, engine.packedSums(rows));
     } finally {
       this.#computing = false;
     }
+  }
+
+  /** What the engine has done since this was last asked. */
+  #usageSince(engine: Engine): EngineUsage {
+    const now = engine.usage;
+    const before = this.#reported;
+    this.#reported = now;
+    return {
+      computeMs: now.computeMs - before.computeMs,
+      diskMs: now.diskMs - before.diskMs,
+      bytesRead: now.bytesRead - before.bytesRead,
+    };
   }
 
   /** The engine, when it may be given work. */

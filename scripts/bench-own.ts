@@ -12,6 +12,7 @@ import { ClusterKey } from '../daemon/cluster-key.ts';
 import { loadIdentity } from '../daemon/identity.ts';
 import { createLogger } from '../daemon/log.ts';
 import { homePaths } from '../daemon/paths.ts';
+import { defaultMemory, processMemory } from '../daemon/process-memory.ts';
 import type { BackendName } from '../kernels/kernels.ts';
 import type { DecodeTask, DecodeTimes } from './bench-child.ts';
 
@@ -24,6 +25,7 @@ export interface OwnTask extends DecodeTask {
 
 async function withCluster<T>(task: OwnTask, use: (cluster: Cluster) => Promise<T>): Promise<T> {
   const { backend, threads, storeDir } = task;
+  const memory = Math.floor(defaultMemory() / task.devices);
   const home = await mkdtemp(join(tmpdir(), 'starling-bench-home-'));
   const aborted = new AbortController();
   // The bench is gone: the daemons end with this process.
@@ -33,7 +35,7 @@ async function withCluster<T>(task: OwnTask, use: (cluster: Cluster) => Promise<
   try {
     const model = await openModel(task.model);
     try {
-      devices = await LocalDevices.start({ count: task.devices - 1, key, storeDir, backend, threads });
+      devices = await LocalDevices.start({ count: task.devices - 1, key, storeDir, backend, threads, memory });
       const cluster = await startCluster({
         model,
         identity: await loadIdentity(homePaths({ STARLING_HOME: home }).identityFile),
@@ -46,6 +48,7 @@ async function withCluster<T>(task: OwnTask, use: (cluster: Cluster) => Promise<
         backend,
         threads,
         kv: 'f16',
+        memory: processMemory(memory),
         contextLength: task.context,
         log: createLogger('warn', 'bench'),
         onProgress: () => {},

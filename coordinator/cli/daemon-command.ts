@@ -5,15 +5,25 @@ import { StarlingError } from '../../daemon/errors.ts';
 import { loadIdentity } from '../../daemon/identity.ts';
 import { createLogger } from '../../daemon/log.ts';
 import type { HomePaths } from '../../daemon/paths.ts';
+import { processMemory } from '../../daemon/process-memory.ts';
 import { readRunFile, removeRunFile, writeRunFile } from '../../daemon/run-file.ts';
 import { TileStore } from '../../daemon/store/tile-store.ts';
-import { addComputeOptions, type ComputeOptions, DEFAULT_DEVICE_PORT, integer, resolveCompute } from './options.ts';
+import {
+  addComputeOptions,
+  type ComputeOptions,
+  DEFAULT_DEVICE_PORT,
+  integer,
+  resolveCompute,
+  storeLimitOption,
+  storeOptions,
+} from './options.ts';
 
 interface DaemonOptions extends ComputeOptions {
   readonly host: string;
   readonly port: number;
   readonly name?: string;
   readonly store?: string;
+  readonly storeLimit?: number;
   readonly discovery: boolean;
 }
 
@@ -34,6 +44,7 @@ export function daemonCommand({ paths, version, stdout, signal, tellParent }: Da
     .option('--port <n>', 'port to listen at; 0 for any free one', integer(0, 65_535), DEFAULT_DEVICE_PORT)
     .option('--name <name>', 'how others see this device (default: its host name)')
     .option('--store <folder>', 'where to keep tiles', paths.storeDir)
+    .addOption(storeLimitOption())
     .option('--no-discovery', 'do not advertise on the LAN; others need --peer');
   addComputeOptions(command);
   command.addHelpText(
@@ -67,7 +78,8 @@ Examples:
       identity,
       key,
       ...compute,
-      store: new TileStore(options.store ?? paths.storeDir),
+      memory: processMemory(options.memory),
+      store: new TileStore(options.store ?? paths.storeDir, storeOptions(options)),
       host: options.host,
       port: options.port,
       discoverable: options.discovery,

@@ -3,7 +3,9 @@ import { ClusterKey } from '../../daemon/cluster-key.ts';
 import { loadIdentity } from '../../daemon/identity.ts';
 import { createLogger } from '../../daemon/log.ts';
 import type { HomePaths } from '../../daemon/paths.ts';
+import { processMemory } from '../../daemon/process-memory.ts';
 import { DEFAULT_HTTP_HOST, DEFAULT_HTTP_PORT } from '../http/server.ts';
+import { RENDER_PROCESS_BYTES } from '../model/template/render-process.ts';
 import { streamChat } from './chat-client.ts';
 import { LocalDevices } from './local-devices.ts';
 import {
@@ -14,6 +16,7 @@ import {
   type KvOptions,
   kvOption,
   resolveCompute,
+  resolveMemory,
   resolveModel,
 } from './options.ts';
 import { serveModel } from './serve-command.ts';
@@ -44,7 +47,8 @@ export function demoCommand(deps: DemoCommandDeps): Command {
     const { backend, threads } = await resolveCompute(options);
     const key = ClusterKey.generate();
     const storeDir = deps.paths.storeDir;
-    const share = { backend, threads: options.threads ?? Math.max(1, Math.floor(threads / options.devices)) };
+    const memory = resolveMemory(options, options.devices + 1);
+    const share = { backend, memory, threads: options.threads ?? Math.max(1, Math.floor(threads / options.devices)) };
     const devices = await LocalDevices.start({ count: options.devices, key, storeDir, ...share });
     try {
       await serveModel({
@@ -59,6 +63,7 @@ export function demoCommand(deps: DemoCommandDeps): Command {
         storeDir,
         ...share,
         kv: options.kv,
+        memory: processMemory(memory, RENDER_PROCESS_BYTES),
         host: DEFAULT_HTTP_HOST,
         port: options.port,
         allowHost: [],

@@ -114,8 +114,8 @@ function table(rows: readonly Row[]): string {
   }
   const cells = rows.map((row) => {
     if (!('status' in row)) return [row.name, row.address, row.state, row.why];
-    const { cores, threads, backend, memoryBytes, rssBytes, storeBytes, model, tiles } = row.status;
-    const doing = model === null ? '' : `${model} (${tiles} tiles)`;
+    const { cores, threads, backend, memoryBytes, rssBytes, storeBytes, model, tiles, memory: parts } = row.status;
+    const doing = model === null ? '' : `${model} (${tiles} tiles)${parts === null ? '' : `: ${describe(parts)}`}`;
     const memory = `${gib(rssBytes)} of ${gib(memoryBytes)} GiB in use, ${gib(storeBytes)} GiB stored`;
     return [
       row.name,
@@ -126,6 +126,17 @@ function table(rows: readonly Row[]): string {
   });
   const widths = [0, 1, 2].map((column) => Math.max(...cells.map((row) => row[column]!.length)));
   return cells.map((row) => `${row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join('  ')}\n`).join('');
+}
+
+/** The parts of a device's memory; what it reads for every token is the first to look at when it is slow. */
+function describe(parts: NonNullable<Control<'status'>['memory']>): string {
+  const { base, threads, caches, buffers, pinned, window, pinnedTiles, streamedTiles, budget } = parts;
+  const mb = (bytes: number): string => `${Math.round(bytes / 1e6)} MB`;
+  const streamed = streamedTiles === 0 ? '' : `, ${mb(window)} window for ${streamedTiles} tiles read for every token`;
+  return (
+    `${mb(pinned)} in ${pinnedTiles} tiles kept in memory${streamed}, ${mb(caches)} caches, ${mb(buffers)} buffers, ` +
+    `${mb(base + threads)} Node.js, of ${mb(budget)} allowed`
+  );
 }
 
 const gib = (bytes: number): string => (bytes / GIB).toFixed(1);

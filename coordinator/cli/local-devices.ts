@@ -16,6 +16,8 @@ export interface LocalDevicesOptions {
   readonly storeDir: string;
   readonly backend: BackendName;
   readonly threads: number;
+  /** Bytes of each. */
+  readonly memory: number;
 }
 
 const START_MS = 30_000;
@@ -61,10 +63,15 @@ export class LocalDevices {
   }
 }
 
-function spawnDaemon(home: string, device: number, { storeDir, backend, threads }: LocalDevicesOptions): ChildProcess {
+function spawnDaemon(
+  home: string,
+  device: number,
+  { storeDir, backend, threads, memory }: LocalDevicesOptions,
+): ChildProcess {
   const main = fileURLToPath(new URL('./main.js', import.meta.url));
   const args = ['daemon', '--host', '127.0.0.1', '--port', '0', '--no-discovery', '--store', storeDir];
   args.push('--name', `local-${device}`, '--backend', backend, '--threads', String(threads), '--log-level', 'warn');
+  args.push('--memory', String(memory));
   return fork(main, args, {
     env: { ...process.env, STARLING_HOME: home },
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],

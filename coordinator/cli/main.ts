@@ -11,6 +11,7 @@ import { devicesCommand } from './devices-command.ts';
 import { keyCommand } from './key-command.ts';
 import { runCommand } from './run-command.ts';
 import { serveCommand } from './serve-command.ts';
+import { storeCommand } from './store-command.ts';
 
 /** Commands that stop what they started when they are told to end. */
 const ORDERLY: ReadonlySet<string> = new Set(['demo', 'run', 'daemon', 'serve']);
@@ -47,6 +48,7 @@ async function main(argv: readonly string[]): Promise<number> {
   program.addCommand(serveCommand({ paths, stdout, signal }));
   program.addCommand(chatCommand({ stdin: process.stdin, stdout: process.stdout, stderr }));
   program.addCommand(devicesCommand({ paths, stdout }));
+  program.addCommand(storeCommand({ storeDir: paths.storeDir, stdout, stderr }));
   program.addCommand(keyCommand({ keyFile: paths.keyFile, stdin: process.stdin, stdout, stderr }));
   for (const command of [program, ...program.commands, ...program.commands.flatMap(({ commands }) => commands)]) {
     command.exitOverride().showHelpAfterError('(add --help for help)');

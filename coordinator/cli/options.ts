@@ -5,6 +5,8 @@ import { StarlingError } from '../../daemon/errors.ts';
 import { defaultThreads, physicalCores } from '../../daemon/hardware.ts';
 import { LOG_LEVELS, type LogLevel } from '../../daemon/log.ts';
 import { packageRoot } from '../../daemon/paths.ts';
+import { defaultMemory } from '../../daemon/process-memory.ts';
+import type { TileStoreOptions } from '../../daemon/store/tile-store.ts';
 import { BACKENDS, backendAvailable, bestBackend } from '../../kernels/create-kernels.ts';
 import { KV_FORMAT_NAMES, type KvFormat } from '../../kernels/formats.ts';
 import type { BackendName } from '../../kernels/kernels.ts';
@@ -46,9 +48,48 @@ export function endpoints(text: string, previous: Endpoint[] = []): Endpoint[] {
   return [...previous, { host, port }];
 }
 
+/** Bytes of a size such as "1600MB", "2GB", "1.5GiB" or plain bytes, within bounds. */
+export function size(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const match = /^(\d+(?:\.\d+)?)\s*(B|[kMGT]i?B)?$/.exec(text);
+    const bytes = Math.floor(Number(match?.[1]) * (UNITS[match?.[2] ?? 'B'] ?? Number.NaN));
+    if (!(bytes >= least && bytes <= most)) {
+      throw new InvalidArgumentError('a size such as 1600MB, 2GB or 1.5GiB is expected, and one that makes sense.');
+    }
+    return bytes;
+  };
+}
+
+const UNITS: Readonly<Record<string, number>> = {
+  B: 1,
+  kB: 1e3,
+  MB: 1e6,
+  GB: 1e9,
+  TB: 1e12,
+  kiB: 2 ** 10,
+  MiB: 2 ** 20,
+  GiB: 2 ** 30,
+  TiB: 2 ** 40,
+};
+
+/** Bytes of memory of a device: from what no process gets by with, to what no home computer has. */
+const memorySize = size(1e6, 1e14);
+
+/** `--store-limit`, of commands that keep tiles. */
+export const storeLimitOption = (): Option =>
+  new Option(
+    '--store-limit <size>',
+    'most disk space for tiles, such as 50GB: models used least recently are removed (default: none)',
+  ).argParser(size(1e6, 1e16));
+
+export const storeOptions = ({ storeLimit }: { readonly storeLimit?: number }): TileStoreOptions =>
+  storeLimit === undefined ? {} : { limitBytes: storeLimit };
+
 export interface ComputeOptions {
   readonly backend?: BackendName;
   readonly threads?: number;
+  /** Bytes. */
+  readonly memory?: number;
   readonly logLevel: LogLevel;
 }
 
@@ -60,6 +101,11 @@ export function addComputeOptions(command: Command, logLevel: LogLevel = 'info')
       '--threads <n>',
       'compute threads (default: physical cores, one less when there are more than four)',
       integer(1, 256),
+    )
+    .option(
+      '--memory <size>',
+      'most memory of each device, such as 2GB, all included (default: three quarters of what is free)',
+      memorySize,
     )
     .addOption(logLevelOption(logLevel));
 }
@@ -76,6 +122,10 @@ export const kvOption = (): Option =>
   )
     .choices(KV_FORMAT_NAMES)
     .default('f16');
+
+/** The memory of each of `devices` on this machine, in bytes. */
+export const resolveMemory = ({ memory }: ComputeOptions, devices = 1): number =>
+  memory ?? Math.floor(defaultMemory() / devices);
 
 export const logLevelOption = (level: LogLevel): Option =>
   new Option('--log-level <level>', 'what to log, to stderr')

@@ -7,10 +7,15 @@ import { StarlingError } from '../../daemon/errors.ts';
 import { loadIdentity } from '../../daemon/identity.ts';
 import { createLogger } from '../../daemon/log.ts';
 import type { HomePaths } from '../../daemon/paths.ts';
+import { processMemory } from '../../daemon/process-memory.ts';
+import { tokenReport } from '../cluster/account-report.ts';
+import { accountBetween } from '../cluster/accounting.ts';
+import type { Cluster } from '../cluster/cluster.ts';
 import { type GenerationRequest, Generator } from '../generation/generator.ts';
 import { GREEDY } from '../generation/sampler.ts';
 import { encodePrompt } from '../generation/text-codec.ts';
 import { openModel } from '../model/open-model.ts';
+import { RENDER_PROCESS_BYTES } from '../model/template/render-process.ts';
 import { openTextTools } from '../text-model.ts';
 import { LocalDevices } from './local-devices.ts';
 import {
@@ -21,6 +26,7 @@ import {
   type KvOptions,
   kvOption,
   resolveCompute,
+  resolveMemory,
   resolveModel,
 } from './options.ts';
 import { progressBar } from './progress.ts';
@@ -72,7 +78,8 @@ export function runCommand(deps: RunCommandDeps): Command {
     'after',
     `
 The object of --json: text, tokens, prompt_tokens, completion_tokens, finish_reason, logits_sha256 (over the f32 bytes of every
-step's logits), devices, backend, threads, kv, ttft_ms, tokens_per_second.
+step's logits), devices, backend, threads, kv, ttft_ms, tokens_per_second, and accounting: for each token after the first, what each
+device read, computed and waited for, and which of these took most of the time (compute, disk or network).
 
 Examples:
   $ starling run tiny-chat "Once upon a time"
@@ -82,6 +89,7 @@ Examples:
   return command.action(async (modelArgument: string, promptArgument: string, options: RunOptions) => {
     const log = createLogger(options.logLevel, 'run');
     const compute = await resolveCompute(options);
+    const memory = resolveMemory(options, options.localDevices);
     const path = await resolveModel(modelArgument);
     const prompt = promptArgument === '-' ? await readText(addAbortSignal(deps.signal, deps.stdin)) : promptArgument;
     const model = await openModel(path);
@@ -91,7 +99,13 @@ Examples:
     let devices: LocalDevices | undefined;
     try {
       if (tools.warning !== null) log.warn(tools.warning);
-      devices = await LocalDevices.start({ count: options.localDevices - 1, key, storeDir: options.store, ...compute });
+      devices = await LocalDevices.start({
+        count: options.localDevices - 1,
+        key,
+        storeDir: options.store,
+        memory,
+        ...compute,
+      });
       const cluster = await startCluster({
         model,
         identity: await loadIdentity(deps.paths.identityFile),
@@ -102,6 +116,7 @@ Examples:
         ownShare: true,
         storeDir: options.store,
         ...compute,
+        memory: processMemory(memory, options.chat ? RENDER_PROCESS_BYTES : 0),
         contextLength: contextLength(model, options.context),
         kv: options.kv,
         log,
@@ -113,7 +128,7 @@ Examples:
           ? await tools.template.render([{ role: 'user', content: prompt }], { addGenerationPrompt: true })
           : prompt;
         const generator = new Generator({ model: cluster.forward, codec: tools.codec, log });
-        const result = await generate(generator, encodePrompt(tools.codec, rendered), options, deps);
+        const result = await generate(cluster, generator, encodePrompt(tools.codec, rendered), options, deps);
         if (options.json) {
           deps.stdout(`${JSON.stringify({ ...result, devices: cluster.devices, ...compute, kv: options.kv })}\n`);
         } else {
@@ -132,6 +147,7 @@ Examples:
 
 /** Generates, printing the text as it comes unless it is wanted as JSON. */
 async function generate(
+  cluster: Cluster,
   generator: Generator,
   promptTokens: number[],
   options: RunOptions,
@@ -153,10 +169,14 @@ async function generate(
   const started = performance.now();
   const tokens: number[] = [];
   let firstAt = started;
+  let before = cluster.account();
   let text = '';
   for await (const event of generator.generate(request, signal)) {
     if (event.type === 'token') {
-      if (tokens.push(event.token) === 1) firstAt = performance.now();
+      if (tokens.push(event.token) === 1) {
+        firstAt = performance.now();
+        before = cluster.account();
+      }
     }
     text += event.text;
     if (!options.json) stdout(event.text);
@@ -169,6 +189,7 @@ async function generate(
         completion_tokens: tokens.length,
         finish_reason: event.finishReason,
         logits_sha256: hash.digest('hex'),
+        accounting: tokenReport(accountBetween(before, cluster.account()), cluster.deviceNames),
         ttft_ms: Math.round((firstAt - started) * 10) / 10,
         tokens_per_second: tokens.length > 1 ? Math.round(((tokens.length - 1) / seconds) * 100) / 100 : 0,
       };

@@ -4,10 +4,12 @@ import { loadOrCreateKey } from '../../daemon/cluster-key.ts';
 import { loadIdentity } from '../../daemon/identity.ts';
 import { createLogger } from '../../daemon/log.ts';
 import type { HomePaths } from '../../daemon/paths.ts';
+import { processMemory } from '../../daemon/process-memory.ts';
 import type { Endpoint } from '../cluster/find-devices.ts';
 import { TextService } from '../generation/text-service.ts';
 import { DEFAULT_HTTP_HOST, DEFAULT_HTTP_PORT, HttpServer } from '../http/server.ts';
 import { openModel } from '../model/open-model.ts';
+import { RENDER_PROCESS_BYTES } from '../model/template/render-process.ts';
 import { openTextTools } from '../text-model.ts';
 import {
   addComputeOptions,
@@ -18,6 +20,7 @@ import {
   kvOption,
   resolveCompute,
   resolveModel,
+  storeLimitOption,
 } from './options.ts';
 import { progressBar } from './progress.ts';
 import { contextLength, type StartClusterOptions, startCluster } from './start-cluster.ts';
@@ -30,6 +33,7 @@ interface ServeOptions extends ComputeOptions, KvOptions {
   readonly wait: number;
   readonly context?: number;
   readonly alias?: string;
+  readonly storeLimit?: number;
   readonly allowHost: string[];
   readonly allowOrigin: string[];
 }
@@ -61,6 +65,7 @@ export function serveCommand(deps: ServeCommandDeps): Command {
     .option('--wait <seconds>', 'how long to listen for devices on the LAN', integer(0, 600), 3)
     .option('--context <n>', "most tokens of a conversation (default: the model's, at most 4096)", integer(1, 2 ** 20))
     .addOption(kvOption())
+    .addOption(storeLimitOption())
     .option('--alias <name>', "the model's name for clients (default: its file name)")
     .option(
       '--allow-host <name>',
@@ -96,6 +101,7 @@ Examples:
     await serveModel({
       ...options,
       ...(await resolveCompute(options)),
+      memory: processMemory(options.memory, RENDER_PROCESS_BYTES),
       path,
       name: options.alias ?? modelName(modelArgument),
       identity,
@@ -162,6 +168,7 @@ export async function serveModel(options: ServeModelOptions): Promise<void> {
         allowedHosts: options.allowHost,
         allowedOrigins: options.allowOrigin,
         devices: () => cluster.health(),
+        usage: () => ({ account: cluster.account(), names: cluster.deviceNames }),
       });
       const { url } = await server.start();
       try {

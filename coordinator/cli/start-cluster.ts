@@ -2,6 +2,7 @@ import type { ClusterKey } from '../../daemon/cluster-key.ts';
 import { Discovery } from '../../daemon/discovery.ts';
 import type { Identity } from '../../daemon/identity.ts';
 import type { Logger } from '../../daemon/log.ts';
+import type { ProcessMemory } from '../../daemon/process-memory.ts';
 import { readRunFile } from '../../daemon/run-file.ts';
 import { TileStore } from '../../daemon/store/tile-store.ts';
 import type { KvFormat } from '../../kernels/formats.ts';
@@ -9,6 +10,7 @@ import type { BackendName } from '../../kernels/kernels.ts';
 import { Cluster, type ClusterProgress } from '../cluster/cluster.ts';
 import { type Endpoint, findDevices } from '../cluster/find-devices.ts';
 import type { OpenModel } from '../model/open-model.ts';
+import { storeOptions } from './options.ts';
 
 export interface StartClusterOptions {
   readonly model: OpenModel;
@@ -22,8 +24,12 @@ export interface StartClusterOptions {
   /** Whether this process computes a share when no daemon of this device does. */
   readonly ownShare: boolean;
   readonly storeDir: string;
+  /** Most bytes of all models in it. */
+  readonly storeLimit?: number;
   readonly backend: BackendName;
   readonly threads: number;
+  /** Of this process. */
+  readonly memory: ProcessMemory;
   readonly contextLength: number;
   readonly kv: KvFormat;
   readonly log: Logger;
@@ -53,7 +59,12 @@ export async function startCluster(options: StartClusterOptions): Promise<Cluste
     for (const { name, address, welcome } of ranks) {
       log.info({ device: name, address, cores: welcome.cores, backend: welcome.backend }, `using ${name}`);
     }
-    return await Cluster.start({ ...options, ranks, ownShare, store: new TileStore(options.storeDir) });
+    return await Cluster.start({
+      ...options,
+      ranks,
+      ownShare,
+      store: new TileStore(options.storeDir, storeOptions(options)),
+    });
   } finally {
     await discovery?.stop();
   }

@@ -1,7 +1,9 @@
 import { Engine } from '../../daemon/engine/engine.ts';
 import { type TileShape, tileLayout, tileName } from '../../daemon/engine/tile.ts';
-import { StarlingError, toStarlingError } from '../../daemon/errors.ts';
+import { type ErrorCode, StarlingError, toStarlingError } from '../../daemon/errors.ts';
 import type { Logger } from '../../daemon/log.ts';
+import type { ProcessMemory } from '../../daemon/process-memory.ts';
+import { makeRoom } from '../../daemon/store/make-room.ts';
 import type { TileStore } from '../../daemon/store/tile-store.ts';
 import { createArena, openKernels } from '../../kernels/create-kernels.ts';
 import type { KvFormat } from '../../kernels/formats.ts';
@@ -9,11 +11,15 @@ import type { BackendName } from '../../kernels/kernels.ts';
 import { ForwardPass, forwardScratchBytes } from '../forward-pass.ts';
 import type { OpenModel } from '../model/open-model.ts';
 import { distributeTiles, storeTarget, type TileTarget } from '../tiles/distribute.ts';
+import { RepairCutter } from '../tiles/repair-cutter.ts';
 import { TileCutter } from '../tiles/tile-cutter.ts';
 import { engineSpec } from '../tiles/tile-table.ts';
+import { tokenReport } from './account-report.ts';
+import type { Account } from './accounting.ts';
 import { equalPlan } from './plan.ts';
 import type { RemoteRank } from './remote-rank.ts';
 import { Star } from './star.ts';
+import { TileRepairs } from './tile-repairs.ts';
 
 export interface ClusterProgress {
   readonly stage: 'distributing' | 'loading';
@@ -30,6 +36,8 @@ export interface ClusterOptions {
   readonly store: TileStore;
   readonly backend: BackendName;
   readonly threads: number;
+  /** Of this process. */
+  readonly memory: ProcessMemory;
   /** Most positions of a sequence. */
   readonly contextLength: number;
   /** How every device caches keys and values. */
@@ -37,38 +45,68 @@ export interface ClusterOptions {
   readonly log: Logger;
   readonly onProgress?: (progress: ClusterProgress) => void;
   readonly signal?: AbortSignal;
+  /** For tests: see EngineOptions. */
+  readonly readDelayMs?: number;
 }
 
 /** How often a device may find tiles of its store damaged before it counts as broken. */
 const MOST_REPAIRS = 3;
+
+/** A device that cannot store its tiles is left out. */
+const STORE_IS_FULL: readonly ErrorCode[] = ['disk_full', 'store_limit_exceeded'];
 
 /** A model spread over devices and ready to compute. */
 export class Cluster {
   readonly forward: ForwardPass;
   readonly devices: number;
   readonly ranks: readonly RemoteRank[];
-  readonly #engine: Engine;
+  readonly #star: Star;
   readonly #ownShare: boolean;
+  readonly #endUse: () => Promise<void>;
 
-  private constructor(forward: ForwardPass, engine: Engine, options: ClusterOptions) {
+  private constructor(
+    forward: ForwardPass,
+    star: Star,
+    ranks: readonly RemoteRank[],
+    ownShare: boolean,
+    use: () => Promise<void>,
+  ) {
     this.forward = forward;
-    this.ranks = options.ranks;
-    this.devices = options.ranks.length + (options.ownShare ? 1 : 0);
-    this.#ownShare = options.ownShare;
-    this.#engine = engine;
+    this.ranks = ranks;
+    this.devices = ranks.length + (ownShare ? 1 : 0);
+    this.#ownShare = ownShare;
+    this.#star = star;
+    this.#endUse = use;
   }
 
   /**
    * Plans, cuts, distributes and loads. Tiles that a device has already are not sent; one that it finds damaged is sent again.
-   * The coordinator reads its own share into memory last, so that cutting needs memory for one tensor only.
+   * The coordinator reads its own share into memory last, so that cutting needs memory for one tensor only. A device that has
+   * no room for its tiles is left out, and the others share the model.
    * @throws StarlingError of any part; the ranks are then closed
    */
   static async start(options: ClusterOptions): Promise<Cluster> {
+    const { model, store, ownShare, log } = options;
+    const endUse = await store.use(model.id, model.spec.name);
     try {
-      const { forward, engine } = await bringUp(options);
-      return new Cluster(forward, engine, options);
+      for (let ranks = options.ranks; ; ) {
+        try {
+          const { forward, star } = await bringUp({ ...options, ranks });
+          return new Cluster(forward, star, ranks, ownShare, endUse);
+        } catch (error) {
+          const full = ranks.filter(({ lostBecause }) => lostBecause && STORE_IS_FULL.includes(lostBecause.code));
+          const rest = ranks.filter((rank) => !full.includes(rank));
+          if (full.length === 0 || (rest.length === 0 && !ownShare)) throw error;
+          for (const { name, lostBecause } of full) {
+            log.warn({ device: name, code: lostBecause?.code }, `${name} is left out: ${lostBecause?.message}`);
+          }
+          for (const rank of rest) rank.unload();
+          ranks = rest;
+        }
+      }
     } catch (error) {
       for (const rank of options.ranks) rank.close();
+      await endUse();
       throw error;
     }
   }
@@ -76,18 +114,36 @@ export class Cluster {
   /** Each device by name, and whether it is there. */
   health(): { readonly name: string; readonly state: 'ready' | 'lost' }[] {
     return [
-      ...(this.#ownShare ? [{ name: 'this device', state: 'ready' as const }] : []),
+      ...(this.#ownShare ? [{ name: OWN_NAME, state: 'ready' as const }] : []),
       ...this.ranks.map((rank) => ({ name: rank.name, state: rank.lost ? ('lost' as const) : ('ready' as const) })),
     ];
   }
 
+  /** What the devices took so far, in the order of `deviceNames`. */
+  account(): Account {
+    return this.#star.account();
+  }
+
+  /** This device, which computes the head whether or not it has a share of the layers, and the others. */
+  get deviceNames(): string[] {
+    return [OWN_NAME, ...this.ranks.map(({ name }) => name)];
+  }
+
+  /** Tiles of this device. */
+  get ownTiles(): Engine['tiles'] {
+    return this.#star.engine.tiles;
+  }
+
   async stop(): Promise<void> {
     for (const rank of this.ranks) rank.close();
-    await this.#engine.stop();
+    await this.#star.engine.stop();
+    await this.#endUse();
   }
 }
 
-async function bringUp(options: ClusterOptions): Promise<{ forward: ForwardPass; engine: Engine }> {
+const OWN_NAME = 'this device';
+
+async function bringUp(options: ClusterOptions): Promise<{ forward: ForwardPass; star: Star }> {
   const { model, ranks, ownShare, store, backend, threads, signal } = options;
   const spec = engineSpec(model.table, options.contextLength, options.kv);
   const shares = equalPlan(model.table.tiles, ranks.length + (ownShare ? 1 : 0), spec.heads / spec.kvHeads);
@@ -97,32 +153,55 @@ async function bringUp(options: ClusterOptions): Promise<{ forward: ForwardPass;
   const progress = (stage: ClusterProgress['stage']) => (done: number, total: number) =>
     options.onProgress?.({ stage, done, total });
 
+  const ownMissing = await lacking(store, model.id, own);
+  await makeOwnRoom(options, ownMissing);
   const missing = await Promise.all(
     remote.map(({ rank, share }) => rank.load({ id: model.id, name: model.spec.name }, spec, share)),
   );
   await deliver(
     options,
-    [
-      ...remote.map(({ rank }, i) => rankTarget(rank, missing[i]!)),
-      storeTarget(store, model.id, await lacking(store, model.id, own)),
-    ],
+    [...remote.map(({ rank }, i) => rankTarget(rank, missing[i]!)), storeTarget(store, model.id, ownMissing)],
     progress('distributing'),
   );
+  const repairs = new TileRepairs(new RepairCutter(model, backend), store, model.id, options.log);
+  for (const rank of ranks) rank.onMissing((tiles) => repairs.mendRank(rank, tiles));
   await startRanks(options, remote);
+  const base = (await options.memory.base()) + REPAIR_BYTES;
   const engine = await loadOwn(options, own, () =>
     Engine.create({
       spec,
       tiles: own,
       backend,
       threads,
+      memory: { budget: options.memory.budget(), base, threadBytes: options.memory.threadBytes },
       scratchBytes: forwardScratchBytes(spec),
       load: (tile, into) => store.read(model.id, tileName(tile), into),
+      fileOf: (tile) => store.path(model.id, tileName(tile)),
+      repair: (tile, error) => repairs.mendOwn(tile, error),
       onLoaded: progress('loading'),
+      ...(options.readDelayMs === undefined ? {} : { readDelayMs: options.readDelayMs }),
       ...(signal === undefined ? {} : { signal }),
     }),
   );
-  const forward = new ForwardPass(new Star(engine, ranks), model.spec, model, options.contextLength);
-  return { forward, engine };
+  const names = [OWN_NAME, ...ranks.map(({ name }) => name)];
+  const star = new Star(engine, ranks, (account, rows) => logStep(options.log, names, account, rows));
+  const forward = new ForwardPass(star, model.spec, model, options.contextLength);
+  return { forward, star };
+}
+
+/** What cutting a tile again takes: parts of a tensor, the tile, and copies on their way. */
+export const REPAIR_BYTES = 16 * 2 ** 20;
+
+async function makeOwnRoom({ model, store, log }: ClusterOptions, missing: readonly TileShape[]): Promise<void> {
+  const bytes = missing.map(({ matrices }) => tileLayout(matrices).bytes);
+  for (const removed of await makeRoom(store, model.id, bytes)) {
+    log.info({ model: removed.name ?? removed.modelId, bytes: removed.bytes }, 'removed a model to make room');
+  }
+}
+
+function logStep(log: Logger, names: readonly string[], account: Account, rows: number): void {
+  if (!log.isLevelEnabled('debug')) return;
+  log.debug({ rows, ms: Math.round(account.ms), ...tokenReport(account, names) }, 'step');
 }
 
 /** Cuts and sends what the targets lack; opens the model's scratch memory only when there is something to cut. */

@@ -4,14 +4,15 @@ import type { ClusterKey } from '../../daemon/cluster-key.ts';
 import type { EngineSpec } from '../../daemon/engine/engine-spec.ts';
 import { PHASE } from '../../daemon/engine/engine-spec.ts';
 import { type TileShape, tileName } from '../../daemon/engine/tile.ts';
-import { ERRORS, type ErrorCode, StarlingError } from '../../daemon/errors.ts';
+import { ERRORS, type ErrorCode, StarlingError, toStarlingError } from '../../daemon/errors.ts';
 import type { Identity } from '../../daemon/identity.ts';
 import { type Control, PROTOCOL_VERSION } from '../../daemon/protocol/control.ts';
 import { FRAME_TYPES, type Frame } from '../../daemon/protocol/frames.ts';
 import type { ControlLink, DataLink } from '../../daemon/protocol/link.ts';
 import { dialControl, dialData } from '../../daemon/protocol/link-client.ts';
 import { TILE_CHUNK, TILE_STATUS } from '../../daemon/protocol/tile-transfer.ts';
-import type { PhaseOfStep, Rank } from './rank.ts';
+import { decodeUsage, USAGE_BYTES } from '../../daemon/protocol/usage-codec.ts';
+import type { PhaseAnswer, PhaseOfStep, Rank } from './rank.ts';
 
 export interface DialRankOptions {
   readonly host: string;
@@ -30,7 +31,7 @@ const MOST_SENDS = 3;
 
 interface Waiting {
   readonly phase: PhaseOfStep;
-  readonly resolve: (packed: Uint8Array) => void;
+  readonly resolve: (answer: PhaseAnswer) => void;
   readonly reject: (error: StarlingError) => void;
 }
 
@@ -45,6 +46,8 @@ export class RemoteRank implements Rank {
   readonly #places = new Map<string, number>();
   readonly #acks = new Map<number, (status: number) => void>();
   readonly #lostListeners: ((error: StarlingError) => void)[] = [];
+  #tiles: readonly TileShape[] = [];
+  #onMissing: ((tiles: readonly TileShape[]) => void) | undefined;
   #data: DataLink | undefined;
   /** Settles when the tiles so far are on their way. */
   #sending: Promise<void> = Promise.resolve();
@@ -57,6 +60,7 @@ export class RemoteRank implements Rank {
     this.welcome = welcome;
     control.onClose((reason) => this.#lose(reason ?? new StarlingError('device_lost', `${this.name} was let go`)));
     control.onMessage((message) => {
+      if (message.t === 'missing') this.#onMissing?.(pick(this.#tiles, message.indices));
       if (message.t !== 'error') return;
       const code: ErrorCode = Object.hasOwn(ERRORS, message.code) ? (message.code as ErrorCode) : 'device_error';
       this.#lose(new StarlingError(code, `${this.name}: ${message.message}`));
@@ -93,6 +97,21 @@ export class RemoteRank implements Rank {
     return this.#lost !== undefined;
   }
 
+  /** Why the device is lost, once it is. */
+  get lostBecause(): StarlingError | undefined {
+    return this.#lost;
+  }
+
+  /** Hears of tiles that the device finds damaged or missing while it computes; they are to be pushed. */
+  onMissing(listener: (tiles: readonly TileShape[]) => void): void {
+    this.#onMissing = listener;
+  }
+
+  /** Gives the device up: what waits for it fails with this error. */
+  giveUp(error: StarlingError): void {
+    this.#lose(error);
+  }
+
   /** Hears once when the device is lost, and why. */
   onLost(listener: (error: StarlingError) => void): void {
     if (this.#lost !== undefined) listener(this.#lost);
@@ -110,18 +129,37 @@ export class RemoteRank implements Rank {
     tiles: readonly TileShape[],
   ): Promise<TileShape[]> {
     const session = randomBytes(12).toString('hex');
+    this.#tiles = tiles;
     for (const [place, tile] of tiles.entries()) this.#places.set(tileName(tile), place);
     for (const { layer, kind } of tiles) {
       if (kind !== 'kv') this.#phases.add(`${layer}/${kind === 'ffn' ? PHASE.ffn : PHASE.attention}`);
     }
     this.#control.send({ t: 'load', session, modelId: model.id, modelName: model.name, engine, tiles: [...tiles] });
-    const missing = await this.#control.next(['missing'], LOOKUP_MS, this.#dial.signal);
-    this.#data = await dialData({ ...this.#dial, timeoutMs: DIAL_MS, session });
-    this.#data.onClose((reason) =>
-      this.#lose(reason ?? new StarlingError('device_lost', `${this.name} closed its data link`)),
-    );
-    this.#data.onFrame((frame) => this.#frame(frame));
-    return pick(tiles, missing.indices);
+    try {
+      const missing = await this.#control.next(['missing'], LOOKUP_MS, this.#dial.signal);
+      const data = await dialData({ ...this.#dial, timeoutMs: DIAL_MS, session });
+      this.#data = data;
+      data.onClose((reason) => {
+        // Not the link of a session that was ended by `unload`.
+        if (this.#data === data)
+          this.#lose(reason ?? new StarlingError('device_lost', `${this.name} closed its data link`));
+      });
+      data.onFrame((frame) => this.#frame(frame));
+      return pick(tiles, missing.indices);
+    } catch (error) {
+      this.#lose(toStarlingError(error));
+      throw error;
+    }
+  }
+
+  /** Takes the plan back; the device can then be given another. No tile may be under way. */
+  unload(): void {
+    this.#control.send({ t: 'unload' });
+    const data = this.#data;
+    this.#data = undefined;
+    data?.close();
+    this.#places.clear();
+    this.#phases.clear();
   }
 
   /**
@@ -164,7 +202,7 @@ export class RemoteRank implements Rank {
     this.#data?.send({ type: FRAME_TYPES.STEP, step: number, rows }, step);
   }
 
-  compute(phase: PhaseOfStep, input: Uint8Array): Promise<Uint8Array> {
+  compute(phase: PhaseOfStep, input: Uint8Array): Promise<PhaseAnswer> {
     return new Promise((resolve, reject) => {
       if (this.#lost !== undefined) return reject(this.#lost);
       this.#waiting = { phase, resolve, reject };
@@ -213,8 +251,13 @@ export class RemoteRank implements Rank {
     // An answer to a step that was given up.
     if (header.step !== step || header.layer !== layer || header.phase !== phase) return;
     this.#waiting = undefined;
-    if (header.type === FRAME_TYPES.SUMS && header.rows === rows) waiting.resolve(payload);
-    else waiting.reject(this.#failure(header.type, payload));
+    if (header.type === FRAME_TYPES.SUMS && header.rows === rows) {
+      try {
+        waiting.resolve({ packed: payload.subarray(USAGE_BYTES), usage: decodeUsage(payload) });
+      } catch (error) {
+        waiting.reject(toStarlingError(error));
+      }
+    } else waiting.reject(this.#failure(header.type, payload));
   }
 
   #failure(type: number, payload: Uint8Array): StarlingError {

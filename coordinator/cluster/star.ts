@@ -1,8 +1,9 @@
-import type { Engine } from '../../daemon/engine/engine.ts';
+import type { Engine, EngineUsage } from '../../daemon/engine/engine.ts';
 import { inputFormat } from '../../daemon/engine/engine-spec.ts';
 import { rowsOf, type Step } from '../../daemon/engine/step.ts';
 import { StarlingError } from '../../daemon/errors.ts';
 import { encodeStep } from '../../daemon/protocol/step-codec.ts';
+import { type Account, Accounting, accountBetween, type PhaseUsage } from './accounting.ts';
 import type { Rank } from './rank.ts';
 
 /**
@@ -12,15 +13,30 @@ import type { Rank } from './rank.ts';
 export class Star {
   readonly engine: Engine;
   readonly #ranks: readonly Rank[];
+  readonly #accounting: Accounting;
+  readonly #onStep: (account: Account, rows: number) => void;
   #step = 0;
   #rows = 0;
+  #begun: { readonly at: number; readonly account: Account } | undefined;
+  #reported: EngineUsage;
 
-  constructor(engine: Engine, ranks: readonly Rank[]) {
+  /** @param onStep told what each step took, when it has ended */
+  constructor(engine: Engine, ranks: readonly Rank[], onStep: (account: Account, rows: number) => void = () => {}) {
     this.engine = engine;
     this.#ranks = ranks;
+    this.#accounting = new Accounting(1 + ranks.length);
+    this.#onStep = onStep;
+    this.#reported = engine.usage;
+  }
+
+  /** What the devices took so far: this one first, then the ranks. */
+  account(): Account {
+    return this.#accounting.snapshot();
   }
 
   beginStep(step: Step): void {
+    // A step before it that did not end was given up.
+    this.#begun = { at: performance.now(), account: this.account() };
     this.#step = (this.#step + 1) >>> 0;
     this.#rows = rowsOf(step);
     this.engine.beginStep(step);
@@ -38,7 +54,13 @@ export class Star {
     const rows = this.#rows;
     const ranks = this.#ranks.filter((rank) => rank.hasTiles(layer, phase));
     const input = engine.inputBytes(inputFormat(engine.spec, layer, phase), rows);
-    const answers = ranks.map((rank) => rank.compute({ step: this.#step, layer, phase, rows }, input));
+    const begun = performance.now();
+    const usages: PhaseUsage[] = [];
+    const answers = ranks.map(async (rank) => {
+      const { packed, usage } = await rank.compute({ step: this.#step, layer, phase, rows }, input);
+      usages.push({ ...usage, device: 1 + this.#ranks.indexOf(rank), wallMs: performance.now() - begun });
+      return packed;
+    });
     const [own, ...others] = await Promise.allSettled([engine.run(layer, phase, rows), ...answers]);
     if (own.status === 'rejected') throw own.reason;
     for (const [i, answer] of others.entries()) {
@@ -47,5 +69,35 @@ export class Star {
         throw new StarlingError('protocol_invalid_message', `${ranks[i]!.name} answered with sums that are malformed`);
       }
     }
+    this.#accounting.addPhase([...usages, this.#ownUsage()]);
+  }
+
+  /**
+   * Computes the head, which ends the step; see Engine.runHead.
+   * @throws StarlingError when a tile cannot be had
+   */
+  async runHead(rows: number): Promise<Float32Array> {
+    const logits = await this.engine.runHead(rows);
+    this.#accounting.addPhase([this.#ownUsage()]);
+    this.#endStep();
+    return logits;
+  }
+
+  /** What this device's engine has done since this was last asked. */
+  #ownUsage(): PhaseUsage {
+    const before = this.#reported;
+    const now = this.engine.usage;
+    this.#reported = now;
+    const computeMs = now.computeMs - before.computeMs;
+    const diskMs = now.diskMs - before.diskMs;
+    return { device: 0, computeMs, diskMs, bytesRead: now.bytesRead - before.bytesRead, wallMs: computeMs + diskMs };
+  }
+
+  #endStep(): void {
+    const begun = this.#begun;
+    if (begun === undefined) return;
+    this.#begun = undefined;
+    this.#accounting.addStep(performance.now() - begun.at);
+    this.#onStep(accountBetween(begun.account, this.account()), this.#rows);
   }
 }

@@ -1,4 +1,5 @@
 import type { Logger } from '../../daemon/log.ts';
+import type { Account } from '../cluster/accounting.ts';
 import type { TextService } from '../generation/text-service.ts';
 
 /** One device of the cluster as GET /health shows it. */
@@ -8,11 +9,19 @@ export interface DeviceHealth {
   readonly [detail: string]: unknown;
 }
 
+/** What the devices of the cluster took so far. */
+export interface ClusterUsage {
+  readonly account: Account;
+  /** Of the devices of the account. */
+  readonly names: readonly string[];
+}
+
 /** What the routes work with. */
 export interface ApiContext {
   readonly service: TextService;
   readonly log: Logger;
   readonly devices: () => readonly DeviceHealth[];
+  readonly usage: () => ClusterUsage | null;
   readonly keepAliveMs: number;
   readonly stalledClientMs: number;
   /** Seconds since 1970. */

@@ -5,11 +5,12 @@ import { StarlingError } from '../../daemon/errors.ts';
 import type { Logger } from '../../daemon/log.ts';
 import type { TextService } from '../generation/text-service.ts';
 import { type AccessPolicy, guardAccess, isOriginAllowed, LOOPBACK_ONLY } from './access.ts';
-import type { ApiContext, DeviceHealth } from './api-context.ts';
+import type { ApiContext, ClusterUsage, DeviceHealth } from './api-context.ts';
 import { chatCompletions } from './chat-completions.ts';
 import { completions } from './completions.ts';
 import { errorResponse } from './error-response.ts';
 import { health } from './health.ts';
+import { metrics } from './metrics.ts';
 import { getModel, listModels } from './models.ts';
 
 export interface ApiOptions {
@@ -17,6 +18,8 @@ export interface ApiOptions {
   readonly log: Logger;
   /** The devices shown by GET /health; none by default. */
   readonly devices?: () => readonly DeviceHealth[];
+  /** What GET /metrics shows of them; nothing by default. */
+  readonly usage?: () => ClusterUsage;
   /** By default, only this computer and its own pages. */
   readonly access?: AccessPolicy;
   /** Silence after which a stream carries a comment; 10 s by default, below the idle limits of common proxies. */
@@ -41,6 +44,7 @@ export function createApi(options: ApiOptions): Hono {
     service,
     log,
     devices: options.devices ?? (() => []),
+    usage: options.usage ?? (() => null),
     keepAliveMs: options.keepAliveMs ?? KEEP_ALIVE_MS,
     stalledClientMs: options.stalledClientMs ?? STALLED_CLIENT_MS,
     unixTime: () => Math.floor(Date.now() / 1000),
@@ -77,5 +81,6 @@ export function createApi(options: ApiOptions): Hono {
   route('GET', '/v1/models', listModels(api));
   route('GET', '/v1/models/:id{.+}', getModel(api));
   route('GET', '/health', health(api));
+  route('GET', '/metrics', metrics(api));
   return app;
 }

@@ -47,9 +47,15 @@ export function cutsOf(model: ModelSpec, tile: TileShape): Cut[] {
   }
 }
 
+/** How a tensor that is cut by columns is read: held whole for all its tiles, or read through anew for each, in bands of rows. */
+export type ColumnReading = 'whole' | 'banded';
+
+/** Bytes of a band. */
+const BAND_BYTES = 2 ** 20;
+
 /**
  * Makes tiles from a model file. Rows are read as they are needed; a tensor that is cut by columns is held whole, one at a time,
- * and only while its tiles are cut one after the other.
+ * and only while its tiles are cut one after the other. Banded, it is never held: slow for many tiles, and little memory for one.
  */
 export class TileCutter {
   readonly #gguf: GgufFile;
@@ -57,6 +63,7 @@ export class TileCutter {
   readonly #arena: Arena;
   readonly #kernels: Kernels;
   readonly #buffers: Readonly<Record<'rows' | 'tensor' | 'tile', Address>>;
+  readonly #reading: ColumnReading;
   #held: Weight | undefined;
 
   /** @param arena scratch memory of the cutter alone, grown to the largest tensor and tile among `tiles` */
@@ -66,7 +73,9 @@ export class TileCutter {
     arena: Arena,
     openKernels: (arena: Arena) => Kernels,
     tiles: readonly TileShape[],
+    reading: ColumnReading = 'whole',
   ) {
+    this.#reading = reading;
     this.#gguf = gguf;
     this.#model = model;
     this.#arena = arena;
@@ -112,6 +121,7 @@ export class TileCutter {
       await this.#gguf.read(tensor, firstRow * stride, rows * stride, this.#arena.bytes(address, rows * stride));
       return { address, stride };
     }
+    if (this.#reading === 'banded') return this.#columns({ tensor, firstRow, rows, firstCol, cols });
     const address = this.#buffers.tensor;
     if (this.#held !== tensor) {
       this.#held = undefined;
@@ -121,13 +131,36 @@ export class TileCutter {
     return { address: address + sourceBytes(tensor.type, firstCol), stride };
   }
 
+  /** Reads columns of all rows, and leaves out the others. */
+  async #columns({ tensor, rows, firstCol, cols }: Cut): Promise<{ address: Address; stride: number }> {
+    const rowBytes = sourceBytes(tensor.type, tensor.dims[0]!);
+    const from = sourceBytes(tensor.type, firstCol);
+    const stride = sourceBytes(tensor.type, cols);
+    const address = this.#buffers.rows;
+    const out = this.#arena.bytes(address, rows * stride);
+    const most = Math.max(1, Math.floor(BAND_BYTES / rowBytes));
+    for (let first = 0; first < rows; first += most) {
+      const count = Math.min(most, rows - first);
+      const band = this.#arena.bytes(this.#buffers.tensor, count * rowBytes);
+      await this.#gguf.read(tensor, first * rowBytes, count * rowBytes, band);
+      for (let row = 0; row < count; row++) {
+        const at = row * rowBytes + from;
+        out.set(band.subarray(at, at + stride), (first + row) * stride);
+      }
+    }
+    return { address, stride };
+  }
+
   #reserve(tiles: readonly TileShape[]): Record<'rows' | 'tensor' | 'tile', Address> {
     const most = { rows: 0, tensor: 0, tile: 0 };
     for (const tile of tiles) {
       most.tile = Math.max(most.tile, tileLayout(tile.matrices).bytes);
       for (const { tensor, rows, cols } of cutsOf(this.#model, tile)) {
         const whole = cols === tensor.dims[0];
-        if (whole) most.rows = Math.max(most.rows, rows * sourceBytes(tensor.type, cols));
+        if (whole || this.#reading === 'banded') most.rows = Math.max(most.rows, rows * sourceBytes(tensor.type, cols));
+        if (whole) continue;
+        if (this.#reading === 'banded')
+          most.tensor = Math.max(most.tensor, BAND_BYTES, sourceBytes(tensor.type, tensor.dims[0]!));
         else most.tensor = Math.max(most.tensor, tensor.byteLength);
       }
     }

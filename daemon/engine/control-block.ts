@@ -18,13 +18,15 @@ export const WORD = {
   failure: 8,
   /** Set once: workers leave. */
   stop: 9,
+  /** Microseconds that the threads together have waited for tiles in the current job. */
+  waited: 7,
   /** Number of the last wide job, which the main thread leaves to the workers; the last worker waits on it. */
   wideJob: 10,
   /** From here, one word a thread: number of the last job whose sums that thread holds. Then one word a key/value tile: the last job that computed it. */
   threads: 16,
 } as const;
 
-export const FAILURE = { none: 0, numeric: 1, exception: 2 } as const;
+export const FAILURE = { none: 0, numeric: 1, exception: 2, tile: 3 } as const;
 
 /**
  * Loads of a word before a waiting thread sleeps: some tens of microseconds, about what lies between two phases on one device.

@@ -4,23 +4,51 @@ import { type ActivationFormat, activationBytes, roundUp } from '../../kernels/f
 import type { Address, BackendName, Kernels } from '../../kernels/kernels.ts';
 import { StarlingError } from '../errors.ts';
 import { type EngineSpec, inputFormat, MAX_ROWS, PHASE, type Phase } from './engine-spec.ts';
-import { type EngineLayout, packedBytes, placeEngine, tasksOf } from './layout.ts';
+import { type EngineLayout, executionOrder, packedBytes, placeEngine, tasksOf } from './layout.ts';
+import { type MemoryParts, planMemory } from './memory-plan.ts';
+import { directStart } from './read-tile-file.ts';
+import { READERS, ReaderPool } from './reader-pool.ts';
 import { rowsOf, type Step } from './step.ts';
 import { ThreadPool } from './thread-pool.ts';
 import { type TileShape, tileLayout } from './tile.ts';
+import { PAGE, type WindowPlan } from './window-plan.ts';
+import { createWindowShared, WindowWords } from './window-words.ts';
 
 export interface EngineOptions {
   readonly spec: EngineSpec;
   readonly tiles: readonly TileShape[];
   readonly backend: BackendName;
   readonly threads: number;
+  /** Bytes that the whole process may have resident, what it has resident without this engine, and what a thread adds. */
+  readonly memory: { readonly budget: number; readonly base: number; readonly threadBytes: number };
   /** Fills `into` with a tile's bytes. */
   readonly load: (tile: TileShape, into: Uint8Array) => Promise<void>;
+  /** The file of a tile: its content and then its SHA-256. */
+  readonly fileOf: (tile: TileShape) => string;
+  /** Brings a tile back that was found damaged or missing while it was streamed; resolves when its file is there again. */
+  readonly repair: (tile: TileShape, error: StarlingError) => Promise<void>;
   readonly onLoaded?: (bytes: number, total: number) => void;
   /** Memory for the caller's own use with `kernels`. */
   readonly scratchBytes?: number;
   readonly signal?: AbortSignal;
+  /** For tests: most milliseconds by which each read of a streamed tile is held up, at random. */
+  readonly readDelayMs?: number;
 }
+
+/** What an engine has done so far. */
+export interface EngineUsage {
+  /** Computing, on average over the threads. */
+  readonly computeMs: number;
+  /** Waiting for tiles from disk, on average over the threads. */
+  readonly diskMs: number;
+  readonly bytesRead: number;
+}
+
+/** What a WebAssembly memory holds besides the stacks and globals of its threads. */
+const WASM_BYTES = 2 ** 32 - 32 * 2 ** 20;
+
+/** Segments are as large as what is placed, up to this: what is left over of one may lie in a huge page, and so be resident. */
+const MOST_SEGMENT = 2 ** 30;
 
 /**
  * Computes tiles × rows on this device: weights, KV caches and buffers in one arena, worked on by a pool of threads.
@@ -32,41 +60,86 @@ export class Engine {
   readonly arena: Arena;
   readonly layout: EngineLayout;
   readonly scratch: Address;
+  /** How the budget is divided. */
+  readonly memory: MemoryParts;
   readonly #pool: ThreadPool;
+  readonly #readers: ReaderPool | null;
+  readonly #window: WindowWords | null;
+  #computeMs = 0;
+  #diskMs = 0;
 
-  private constructor(arena: Arena, kernels: Kernels, layout: EngineLayout, pool: ThreadPool, scratch: Address) {
-    this.spec = layout.spec;
-    this.arena = arena;
-    this.kernels = kernels;
-    this.layout = layout;
-    this.#pool = pool;
-    this.scratch = scratch;
+  private constructor(parts: EngineParts) {
+    this.spec = parts.layout.spec;
+    this.arena = parts.arena;
+    this.kernels = parts.kernels;
+    this.layout = parts.layout;
+    this.scratch = parts.scratch;
+    this.memory = parts.memory;
+    this.#pool = parts.pool;
+    this.#readers = parts.readers;
+    this.#window = parts.layout.window === null ? null : new WindowWords(parts.layout.window);
   }
 
   /**
-   * Places and loads all tiles and starts the threads.
-   * @throws StarlingError out_of_memory when the arena cannot hold them; whatever `load` throws
+   * Divides the memory, loads the tiles that stay in it, and starts the threads, which begin to read the others.
+   * @throws StarlingError memory_too_small, out_of_memory when the arena cannot hold it all; whatever `load` throws
    */
   static async create(options: EngineOptions): Promise<Engine> {
-    const { spec, tiles, backend, threads, load, onLoaded, signal } = options;
-    const arena = createArena(backend);
-    const layout = placeOrExplain(arena, spec, tiles, threads);
-    const placed = [...layout.tasks.flat(2), ...layout.headTasks];
-    const total = placed.reduce((sum, tile) => sum + tileLayout(tile.shape.matrices).bytes, 0);
+    const { spec, backend, threads, load, onLoaded, signal, scratchBytes = 0 } = options;
+    const tiles = executionOrder(options.tiles);
+    const arenaBytes = backend === 'wasm' ? WASM_BYTES : Number.POSITIVE_INFINITY;
+    const { plan, parts: memory } = planMemory({ ...options.memory, spec, tiles, threads, scratchBytes, arenaBytes });
+    const placed = memory.pinned + memory.window + memory.caches + memory.buffers;
+    const arena = createArena(backend, Math.min(placed + PAGE, MOST_SEGMENT));
+    const streamed = tiles.filter((_, i) => plan.stream[i] !== null);
+    const files = streamed.map(options.fileOf);
+    const { layout, scratch, ring, direct } = orExplain(() => {
+      const { ring, direct } = placeRing(arena, plan, files);
+      const shared = plan.streamed === 0 ? null : createWindowShared(plan.streamed, plan.slots, READERS);
+      const layout = placeEngine(spec, tiles, threads, arena, { plan, ring, shared });
+      return { layout, scratch: arena.alloc(scratchBytes), ring, direct };
+    });
+    const pinned = [...layout.tasks.flat(2), ...layout.headTasks].filter(({ stream }) => stream === null);
+    const total = pinned.reduce((sum, tile) => sum + tileLayout(tile.shape.matrices).bytes, 0);
     let loaded = 0;
-    for (const { shape, address } of placed) {
+    for (const { shape, address } of pinned) {
       signal?.throwIfAborted();
       const { bytes } = tileLayout(shape.matrices);
       await load(shape, arena.bytes(address, bytes));
       loaded += bytes;
       onLoaded?.(loaded, total);
     }
-    const scratch = arena.alloc(options.scratchBytes ?? 0);
     const handle = arena.handle();
     const kernels = openKernels(handle);
-    const pool = new ThreadPool(layout, kernels, handle);
+    const readers =
+      layout.window === null
+        ? null
+        : new ReaderPool({
+            handle: arena.handle(),
+            shared: layout.window,
+            window: new WindowWords(layout.window),
+            tiles: streamed.map(({ matrices }, place) => ({ file: files[place]!, bytes: tileLayout(matrices).bytes })),
+            ring,
+            slotBytes: plan.slotBytes,
+            direct,
+            delayMs: options.readDelayMs ?? 0,
+            repair: (place, error) => options.repair(streamed[place]!, error),
+          });
+    const pool = new ThreadPool(layout, kernels, handle, () => readers?.failure);
     await pool.start(arena);
-    return new Engine(arena, kernels, layout, pool, scratch);
+    await readers?.start((reason) => pool.fail(reason));
+    return new Engine({ arena, kernels, layout, pool, readers, scratch, memory });
+  }
+
+  get usage(): EngineUsage {
+    return { computeMs: this.#computeMs, diskMs: this.#diskMs, bytesRead: this.#window?.bytesRead ?? 0 };
+  }
+
+  /** Tiles that are always in memory, and tiles that are read for every token. */
+  get tiles(): { readonly pinned: number; readonly streamed: number } {
+    const all = [...this.layout.tasks.flat(2), ...this.layout.headTasks];
+    const streamed = all.filter(({ stream }) => stream !== null).length;
+    return { pinned: all.length - streamed, streamed };
   }
 
   /** Sets the rows that the following phases compute. */
@@ -108,17 +181,19 @@ export class Engine {
 
   /**
    * Computes this device's tiles of a phase from the input rows; `sums` then holds their exact sums (zero when there are none).
-   * @throws StarlingError numeric_overflow
+   * @throws StarlingError numeric_overflow; tile_damaged, tile_missing or store_failed when a tile cannot be had
    */
   async run(layer: number, phase: 0 | 1, rows: number): Promise<void> {
+    const begun = performance.now();
     if (inputFormat(this.spec, layer, phase) === 'f32') this.quantizeInput(rows);
-    await this.#pool.run(layer, phase, rows);
+    const waited = await this.#pool.run(layer, phase, rows);
     const count = rows * this.spec.cols;
     const [first, ...others] = this.hasTasks(layer, phase) ? this.#pool.threadsWithSums() : [];
     const sums = f64View(this.arena, this.layout.sums, count);
     if (first === undefined) sums.fill(0);
     else sums.set(f64View(this.arena, this.layout.threads[first]!.sums, count));
     for (const thread of others) this.kernels.addSums(this.layout.sums, this.layout.threads[thread]!.sums, count);
+    this.#count(begun, waited);
   }
 
   /** Fills the q8 input rows from the f32 ones. @throws StarlingError numeric_overflow */
@@ -150,23 +225,48 @@ export class Engine {
   /** Logits of `rows` rows from the head's input rows (both formats filled): a view [rows][roundUp(vocabSize, 8)], valid until the next call. */
   async runHead(rows: number): Promise<Float32Array> {
     if (this.layout.logits === null) throw new RangeError('this engine has no head tiles');
-    await this.#pool.run(0, PHASE.head, rows);
+    const begun = performance.now();
+    this.#count(begun, await this.#pool.run(0, PHASE.head, rows));
     return f32View(this.arena, this.layout.logits, rows * roundUp(this.spec.vocabSize, 8));
   }
 
-  stop(): Promise<void> {
-    return this.#pool.stop();
+  async stop(): Promise<void> {
+    await Promise.all([this.#readers?.stop(), this.#pool.stop()]);
+  }
+
+  #count(begun: number, waitedMs: number): void {
+    this.#diskMs += waitedMs;
+    this.#computeMs += performance.now() - begun - waitedMs;
   }
 }
 
-function placeOrExplain(arena: Arena, spec: EngineSpec, tiles: readonly TileShape[], threads: number): EngineLayout {
+interface EngineParts {
+  readonly arena: Arena;
+  readonly kernels: Kernels;
+  readonly layout: EngineLayout;
+  readonly pool: ThreadPool;
+  readonly readers: ReaderPool | null;
+  readonly scratch: Address;
+  readonly memory: MemoryParts;
+}
+
+/** Gives the ring its place, at pages where that lets reads bypass the system's cache. */
+function placeRing(arena: Arena, plan: WindowPlan, files: readonly string[]): { ring: Address; direct: boolean } {
+  if (plan.streamed === 0) return { ring: 0, direct: false };
+  const address = arena.alloc(plan.windowBytes);
+  const start = directStart(files, arena.bytes(address, 2 * PAGE));
+  return { ring: address + (start ?? 0), direct: start !== null };
+}
+
+/** @throws StarlingError out_of_memory where `place` asks for more than the arena can give */
+function orExplain<T>(place: () => T): T {
   try {
-    return placeEngine(spec, tiles, threads, arena);
+    return place();
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
     throw new StarlingError(
       'out_of_memory',
-      `the tiles and caches of this share do not fit in memory (${error.message}): use a smaller model, a shorter context, or more devices`,
+      `the tiles and caches of this share do not fit in memory (${error.message}): use a smaller --memory, a shorter context, or more devices`,
       { cause: error },
     );
   }

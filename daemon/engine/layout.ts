@@ -3,12 +3,16 @@ import { activationBytes, BLOCK, KV_PAGE, kvPageBytes, roundUp } from '../../ker
 import type { Address } from '../../kernels/kernels.ts';
 import { type EngineSpec, MAX_ROWS, PHASE, type Phase } from './engine-spec.ts';
 import { type TileShape, tileLayout } from './tile.ts';
+import type { WindowPlan } from './window-plan.ts';
+import type { WindowShared } from './window-words.ts';
 
 /** A tile with the addresses of its matrices. */
 export interface PlacedTile {
   readonly shape: TileShape;
   readonly address: Address;
   readonly matrices: readonly Address[];
+  /** Place among the streamed tiles, which share the slots of the window; null for a tile that is always in memory. */
+  readonly stream: number | null;
 }
 
 /** Buffers of one thread, each for MAX_ROWS rows. */
@@ -48,6 +52,8 @@ export interface EngineLayout {
   readonly threads: readonly ThreadBuffers[];
   /** Widest inner width over all tiles; row strides of the inner buffers. */
   readonly innerWidth: number;
+  /** What the threads share about the ring of slots; null when every tile is in memory. */
+  readonly window: WindowShared | null;
 }
 
 /** Most bytes of `cols` packed sums: a width byte and 32 sums of 8 bytes a block. */
@@ -62,38 +68,85 @@ export function tasksOf(layout: EngineLayout, layer: number, phase: Phase): read
   return phase === PHASE.head ? layout.headTasks : layout.tasks[layer]![phase];
 }
 
+/** Tiles in the order in which they are computed: key/value tiles before attention tiles, the head last. */
+export function executionOrder(tiles: readonly TileShape[]): TileShape[] {
+  const order = { kv: 0, attention: 1, ffn: 2, head: 3 };
+  const layerOf = ({ kind, layer }: TileShape): number => (kind === 'head' ? Infinity : layer);
+  return [...tiles].sort((a, b) =>
+    layerOf(a) === layerOf(b) ? order[a.kind] - order[b.kind] || a.index - b.index : layerOf(a) - layerOf(b),
+  );
+}
+
 /** The width between a tile's two products: heads · headDim, or feed-forward columns; padded. */
 const innerWidthOf = ({ kind, matrices }: TileShape): number => (kind === 'head' ? 0 : matrices[0]!.rows);
 
-/** Gives every tile, cache and buffer its place. @param threads workers */
+/** Where tiles are: pinned ones each in a place of its own, streamed ones in the slots of a ring. */
+export interface Placement {
+  readonly plan: WindowPlan;
+  /** The first slot. */
+  readonly ring: Address;
+  readonly shared: WindowShared | null;
+}
+
+/**
+ * Gives every tile, cache and buffer its place.
+ * @param ordered tiles in execution order, as the plan has them
+ * @param threads workers
+ */
 export function placeEngine(
   spec: EngineSpec,
-  tiles: readonly TileShape[],
+  ordered: readonly TileShape[],
   threads: number,
   arena: Pick<Arena, 'alloc'>,
+  { plan, ring, shared }: Placement,
 ): EngineLayout {
-  const order = { kv: 0, attention: 1, ffn: 2, head: 3 };
-  const sorted = [...tiles].sort((a, b) => a.layer - b.layer || order[a.kind] - order[b.kind] || a.index - b.index);
   const tasks = spec.layers.map((): [PlacedTile[], PlacedTile[]] => [[], []]);
   const headTasks: PlacedTile[] = [];
-  const kv = new Map<string, Address>();
-  for (const shape of sorted) {
+  for (const [i, shape] of ordered.entries()) {
     const { offsets, bytes } = tileLayout(shape.matrices);
-    const address = arena.alloc(bytes);
-    const placed = { shape, address, matrices: offsets.map((offset) => address + offset) };
+    const stream = plan.stream[i]!;
+    const address = stream === null ? arena.alloc(bytes) : ring + (stream % plan.slots) * plan.slotBytes;
+    const placed = { shape, address, matrices: offsets.map((offset) => address + offset), stream };
     if (shape.kind === 'head') headTasks.push(placed);
     else tasks[shape.layer]![shape.kind === 'ffn' ? PHASE.ffn : PHASE.attention].push(placed);
-    if (shape.kind === 'kv') {
-      kv.set(kvKey(shape.layer, shape.first), arena.alloc(spec.kvPages * kvPageBytes(spec.kv, spec.headDim)));
-    }
   }
-  const innerWidth = roundUp(Math.max(32, ...tiles.map(innerWidthOf)), 32);
-  const rows = (bytes: number): Address => arena.alloc(MAX_ROWS * bytes);
   return {
     spec,
     tasks,
     headTasks,
-    kv,
+    kv: placeCaches(spec, ordered, arena),
+    ...placeBuffers(spec, ordered, threads, arena),
+    window: shared,
+  };
+}
+
+/** Gives the cache of each key/value head its place. */
+export function placeCaches(
+  spec: EngineSpec,
+  tiles: readonly TileShape[],
+  arena: Pick<Arena, 'alloc'>,
+): ReadonlyMap<string, Address> {
+  return new Map(
+    tiles
+      .filter(({ kind }) => kind === 'kv')
+      .map(({ layer, first }) => [kvKey(layer, first), arena.alloc(spec.kvPages * kvPageBytes(spec.kv, spec.headDim))]),
+  );
+}
+
+/** Gives what is neither tile nor cache its place. */
+export function placeBuffers(
+  spec: EngineSpec,
+  tiles: readonly TileShape[],
+  threads: number,
+  arena: Pick<Arena, 'alloc'>,
+): Omit<EngineLayout, 'spec' | 'tasks' | 'headTasks' | 'kv' | 'window'> {
+  const innerWidth = roundUp(
+    tiles.reduce((most, tile) => Math.max(most, innerWidthOf(tile)), 32),
+    32,
+  );
+  const hasHead = tiles.some(({ kind }) => kind === 'head');
+  const rows = (bytes: number): Address => arena.alloc(MAX_ROWS * bytes);
+  return {
     positions: rows(4),
     tables: rows(4),
     pages: arena.alloc(pageTableCapacity(spec) * 4),
@@ -102,7 +155,7 @@ export function placeEngine(
     inputQ8: rows(activationBytes('q8', spec.cols)),
     sums: rows(spec.cols * 8),
     packed: rows(packedBytes(spec.cols)),
-    logits: headTasks.length === 0 ? null : rows(roundUp(spec.vocabSize, 8) * 4),
+    logits: hasHead ? rows(roundUp(spec.vocabSize, 8) * 4) : null,
     threads: Array.from({ length: threads + 1 }, () => ({
       inner: [rows(innerWidth * 4), rows(innerWidth * 4)] as const,
       innerQ8: rows(activationBytes('q8', innerWidth)),

@@ -3,7 +3,8 @@ import type { Kernels } from '../../kernels/kernels.ts';
 import { TileComputer } from './compute-tile.ts';
 import { claimTask, FAILURE, WORD, waitWhile } from './control-block.ts';
 import { PHASE, type Phase } from './engine-spec.ts';
-import { type EngineLayout, kvKey, tasksOf } from './layout.ts';
+import { type EngineLayout, kvKey, type PlacedTile, tasksOf } from './layout.ts';
+import { WindowWords } from './window-words.ts';
 
 /** One thread's part in a job: takes tasks until none is left. */
 export class TaskRunner {
@@ -12,6 +13,7 @@ export class TaskRunner {
   readonly #computer: TileComputer;
   readonly #sumsWord: number;
   readonly #kvWords: ReadonlyMap<string, number>;
+  readonly #window: WindowWords | null;
 
   /** @param thread which of the layout's buffers are this thread's */
   constructor(kernels: Kernels, handle: ArenaHandle, layout: EngineLayout, words: Int32Array, thread: number) {
@@ -20,6 +22,7 @@ export class TaskRunner {
     this.#computer = new TileComputer(kernels, handle, layout, layout.threads[thread]!);
     this.#sumsWord = WORD.threads + thread;
     const first = WORD.threads + layout.threads.length;
+    this.#window = layout.window === null ? null : new WindowWords(layout.window);
     this.#kvWords = new Map([...layout.kv.keys()].map((key, i) => [key, first + i]));
   }
 
@@ -42,11 +45,13 @@ export class TaskRunner {
         started = true;
       }
       try {
-        if (!this.#computer.compute(tile, rows, awaitKv)) Atomics.store(words, WORD.failure, FAILURE.numeric);
+        if (!this.#arrived(tile)) Atomics.store(words, WORD.failure, FAILURE.tile);
+        else if (!this.#computer.compute(tile, rows, awaitKv)) Atomics.store(words, WORD.failure, FAILURE.numeric);
       } catch (error) {
         Atomics.store(words, WORD.failure, FAILURE.exception);
         onException(error);
       }
+      if (tile.stream !== null) this.#window?.release(tile.stream);
       if (tile.shape.kind === 'kv') {
         const word = this.#kvWords.get(kvKey(tile.shape.layer, tile.shape.first))!;
         Atomics.store(words, word, job);
@@ -57,5 +62,13 @@ export class TaskRunner {
         Atomics.notify(words, WORD.finished);
       }
     }
+  }
+
+  /** Waits for a tile that is streamed. @returns false when it cannot be had */
+  #arrived({ stream }: PlacedTile): boolean {
+    if (stream === null || this.#window === null) return true;
+    const waited = this.#window.awaitTile(stream);
+    if (waited > 0) Atomics.add(this.#words, WORD.waited, Math.round(waited * 1000));
+    return !this.#window.failed;
   }
 }

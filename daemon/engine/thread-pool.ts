@@ -4,8 +4,9 @@ import type { Kernels } from '../../kernels/kernels.ts';
 import { StarlingError } from '../errors.ts';
 import { claimWord, FAILURE, spinWhile, WORD } from './control-block.ts';
 import { PHASE, type Phase } from './engine-spec.ts';
-import { type EngineLayout, tasksOf } from './layout.ts';
+import { type EngineLayout, type PlacedTile, tasksOf } from './layout.ts';
 import { TaskRunner } from './task-runner.ts';
+import { WindowWords } from './window-words.ts';
 import type { WorkerData } from './worker.ts';
 
 const PHASE_NAMES = { [PHASE.attention]: 'attention', [PHASE.ffn]: 'feed-forward', [PHASE.head]: 'head' };
@@ -17,6 +18,9 @@ const PHASE_NAMES = { [PHASE.attention]: 'attention', [PHASE.ffn]: 'feed-forward
  */
 const NARROW_ROWS = 8;
 
+/** Heap of a thread, in MB: threads make little garbage, and a young generation of the usual size would fill with it. */
+export const THREAD_LIMITS = { maxYoungGenerationSizeMb: 2 } as const;
+
 /** Compute threads over one engine's arena. One job at a time; its tasks are taken by whichever thread is free. */
 export class ThreadPool {
   readonly #layout: EngineLayout;
@@ -27,10 +31,22 @@ export class ThreadPool {
   #died: StarlingError | undefined;
   readonly #keepAlive: NodeJS.Timeout;
   readonly #runner: TaskRunner;
+  readonly #window: WindowWords | null;
+  readonly #tileFailure: () => StarlingError | undefined;
 
-  /** @param kernels the calling thread's, over the same arena; `layout.threads` has buffers for it after those of the workers */
-  constructor(layout: EngineLayout, kernels: Kernels, handle: ArenaHandle) {
+  /**
+   * @param kernels the calling thread's, over the same arena; `layout.threads` has buffers for it after those of the workers
+   * @param tileFailure why a streamed tile could not be had, once one could not
+   */
+  constructor(
+    layout: EngineLayout,
+    kernels: Kernels,
+    handle: ArenaHandle,
+    tileFailure: () => StarlingError | undefined = () => undefined,
+  ) {
     this.#layout = layout;
+    this.#window = layout.window === null ? null : new WindowWords(layout.window);
+    this.#tileFailure = tileFailure;
     const words = WORD.threads + layout.threads.length + layout.kv.size;
     this.#words = new Int32Array(new SharedArrayBuffer(words * 4));
     this.#runner = new TaskRunner(kernels, handle, layout, this.#words, layout.threads.length - 1);
@@ -49,7 +65,11 @@ export class ThreadPool {
         thread,
         jobWord,
       };
-      const worker = new Worker(new URL('./worker.js', import.meta.url), { workerData, name: `starling-${thread}` });
+      const worker = new Worker(new URL('./worker.js', import.meta.url), {
+        workerData,
+        name: `starling-${thread}`,
+        resourceLimits: THREAD_LIMITS,
+      });
       this.#workers.push(worker);
       worker.on('message', (message: string) => {
         this.#exception = message;
@@ -65,24 +85,28 @@ export class ThreadPool {
 
   /**
    * Computes all tasks of a layer's phase for `rows` rows.
-   * @throws StarlingError numeric_overflow naming layer and phase; internal when a thread fails
+   * @returns milliseconds that the threads, on average, waited for tiles
+   * @throws StarlingError numeric_overflow naming layer and phase; internal when a thread fails; why a tile cannot be had
    */
-  async run(layer: number, phase: Phase, rows: number): Promise<void> {
-    const tasks = tasksOf(this.#layout, layer, phase).length;
-    if (tasks === 0) return;
+  async run(layer: number, phase: Phase, rows: number): Promise<number> {
+    const tasks = tasksOf(this.#layout, layer, phase);
+    if (tasks.length === 0) return 0;
     if (this.#died !== undefined) throw this.#died;
     const words = this.#words;
     const job = (this.#job + 1) | 0;
     this.#job = job;
+    const streams = this.#beginPhase(tasks);
     Atomics.store(words, WORD.layer, layer);
     Atomics.store(words, WORD.phase, phase);
     Atomics.store(words, WORD.rows, rows);
     Atomics.store(words, WORD.done, 0);
+    Atomics.store(words, WORD.waited, 0);
     Atomics.store(words, WORD.failure, FAILURE.none);
     Atomics.store(words, WORD.claim, claimWord(job, 0));
     Atomics.store(words, WORD.job, job);
     Atomics.notify(words, WORD.job);
-    if (rows > NARROW_ROWS) {
+    // The calling thread must not wait for a disk: it has links to keep alive.
+    if (rows > NARROW_ROWS || streams) {
       Atomics.store(words, WORD.wideJob, job);
       Atomics.notify(words, WORD.wideJob);
     } else {
@@ -102,6 +126,15 @@ export class ThreadPool {
     if (failure === FAILURE.exception) {
       throw new StarlingError('internal', `a compute thread failed ${where}: ${this.#exception ?? 'see the log'}`);
     }
+    if (failure === FAILURE.tile) {
+      throw this.#tileFailure() ?? new StarlingError('internal', `a tile ${where} did not arrive`);
+    }
+    return Atomics.load(words, WORD.waited) / 1000 / this.#workers.length;
+  }
+
+  /** Tells that nothing will finish any more, for a reason outside these threads. */
+  fail(reason: string): void {
+    this.#die(reason);
   }
 
   /** Threads that hold sums of the last job. */
@@ -120,6 +153,16 @@ export class ThreadPool {
     this.#die('the engine was stopped');
     clearInterval(this.#keepAlive);
     await Promise.all(this.#workers.map((worker) => worker.terminate()));
+  }
+
+  /** Tells the readers which tiles come next. @returns whether any of these are streamed */
+  #beginPhase(tasks: readonly PlacedTile[]): boolean {
+    if (this.#window === null) return false;
+    const streamed = tasks.filter(({ stream }) => stream !== null);
+    const first = streamed[0]?.stream ?? null;
+    if (first === null) return false;
+    this.#window.beginPhase(first, streamed.length);
+    return true;
   }
 
   async #finished(job: number): Promise<void> {

@@ -41,6 +41,19 @@ const deviceFacts = {
   serving: z.string().max(256).nullable(),
 };
 
+/** How a device's memory is divided, in bytes, and how many tiles stay in memory or are read for every token. */
+const memory = z.strictObject({
+  budget: count,
+  base: count,
+  threads: count,
+  caches: count,
+  buffers: count,
+  pinned: count,
+  window: count,
+  pinnedTiles: count,
+  streamedTiles: count,
+});
+
 /** Every control message: its name, and its fields besides `t`. A field that is not listed is an error. */
 const FIELDS = {
   hello: { protocol, id, name, purpose: z.enum(['serve', 'status']) },
@@ -52,12 +65,12 @@ const FIELDS = {
     engine: engineSpecSchema,
     tiles: z.array(tileShapeSchema).max(MAX_TILES),
   },
-  /** Places in `load.tiles` of the tiles that the device does not have. */
+  /** Places in `load.tiles` of tiles that the device does not have, or found damaged. */
   missing: { indices: z.array(u32).max(MAX_TILES) },
   start: {},
   /** Bytes of tiles read into memory. */
   progress: { done: count, total: count },
-  ready: { memoryBytes: count },
+  ready: { memory },
   unload: {},
   status_request: {},
   status: {
@@ -67,6 +80,8 @@ const FIELDS = {
     /** Bytes of all tiles on disk, and of the process in memory. */
     storeBytes: count,
     rssBytes: count,
+    /** Null unless it is ready to compute. */
+    memory: memory.nullable(),
   },
   error: { code: z.string().regex(/^[a-z_]{1,64}$/), message: z.string().max(4096), fatal: z.boolean() },
   ping: { n: u32 },

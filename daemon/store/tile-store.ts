@@ -1,15 +1,16 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, readdir, rename, rm, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { syncFolder } from '../atomic-file.ts';
 import { StarlingError } from '../errors.ts';
 import { systemCode } from '../system-error.ts';
+import { isAlive, isStaleMark, type ModelFolderFacts, markInUse, modelFolderFacts } from './model-folder.ts';
 import { SharedSync } from './shared-sync.ts';
 
 /** Bytes after a tile's content: its SHA-256. */
 export const TRAILER_BYTES = 32;
 
-export interface StoredModel {
+export interface StoredModel extends ModelFolderFacts {
   readonly modelId: string;
   readonly tiles: number;
   /** Of the files, trailers included. */
@@ -19,6 +20,8 @@ export interface StoredModel {
 export interface TileStoreOptions {
   /** How a new file is opened; a test hands in a full disk. */
   readonly create?: (file: string) => Promise<FileHandle>;
+  /** Most bytes of all models together. */
+  readonly limitBytes?: number;
 }
 
 const MODEL_ID = /^[0-9a-f]{32}$/;
@@ -30,14 +33,18 @@ const ABSENT = ['ENOENT', 'ENOTDIR'];
 
 /** Tiles on disk: a folder a model, a file a tile, which is the content and then its SHA-256. */
 export class TileStore {
-  readonly #dir: string;
+  /** Where the tiles are. */
+  readonly folder: string;
+  /** Most bytes of all models together. */
+  readonly limitBytes: number;
   readonly #create: (file: string) => Promise<FileHandle>;
   readonly #writing = new Set<string>();
   /** By folder. */
   readonly #syncs = new Map<string, SharedSync>();
 
   constructor(dir: string, options: TileStoreOptions = {}) {
-    this.#dir = dir;
+    this.folder = dir;
+    this.limitBytes = options.limitBytes ?? Number.POSITIVE_INFINITY;
     this.#create = options.create ?? ((file) => open(file, 'wx', 0o644));
   }
 
@@ -123,30 +130,62 @@ export class TileStore {
       throw storeError(thrown, 'read', file);
     }
     if (damage === null) return;
-    await rm(file, { force: true }).catch(() => {});
+    await this.discard(modelId, name);
     throw new StarlingError(
       'tile_damaged',
       `${file} is damaged (${damage}) and was removed; the tile is fetched again`,
     );
   }
 
+  /** Removes a tile, which then counts as missing. */
+  async discard(modelId: string, name: string): Promise<void> {
+    await rm(this.path(modelId, name), { force: true }).catch(() => {});
+  }
+
+  /**
+   * Announces that this process computes with a model: it is then not removed to make room, and counts as used now.
+   * @param modelName what people call it
+   * @returns ends the use
+   * @throws StarlingError disk_full, store_failed
+   */
+  async use(modelId: string, modelName: string): Promise<() => Promise<void>> {
+    const folder = this.#folder(modelId);
+    try {
+      return await markInUse(folder, modelName);
+    } catch (thrown) {
+      throw storeError(thrown, 'write to', folder);
+    }
+  }
+
+  /** The tiles of a model: name and size of each file. @throws StarlingError store_failed */
+  async tiles(modelId: string): Promise<{ readonly name: string; readonly fileBytes: number }[]> {
+    const tiles: { name: string; fileBytes: number }[] = [];
+    for (const entry of await this.#names(modelId)) {
+      if (!entry.endsWith(SUFFIX)) continue;
+      // a tile may go while they are counted
+      const found = await stat(join(this.#folder(modelId), entry)).catch(() => null);
+      if (found !== null) tiles.push({ name: entry.slice(0, -SUFFIX.length), fileBytes: found.size });
+    }
+    return tiles;
+  }
+
   /** The models of which there are tiles, in the order of their ids. @throws StarlingError store_failed */
   async list(): Promise<StoredModel[]> {
     const models: StoredModel[] = [];
     for (const modelId of await this.#models()) {
-      let tiles = 0;
-      let bytes = 0;
-      for (const name of await this.#names(modelId)) {
-        if (!name.endsWith(SUFFIX)) continue;
-        // a tile may go while they are counted
-        const found = await stat(join(this.#folder(modelId), name)).catch(() => null);
-        if (found === null) continue;
-        tiles++;
-        bytes += found.size;
-      }
-      models.push({ modelId, tiles, bytes });
+      const tiles = await this.tiles(modelId);
+      const bytes = tiles.reduce((sum, { fileBytes }) => sum + fileBytes, 0);
+      const facts = await modelFolderFacts(this.#folder(modelId)).catch(() => null);
+      if (facts !== null) models.push({ modelId, ...facts, tiles: tiles.length, bytes });
     }
     return models;
+  }
+
+  /** Bytes that may still be written, where the system tells. */
+  async freeBytes(): Promise<number> {
+    // The folder may not be there yet.
+    const found = await statfs(this.folder).catch(() => null);
+    return found === null ? Number.POSITIVE_INFINITY : found.bavail * found.bsize;
   }
 
   /** Removes all tiles of a model; one that is not there is no error. @throws StarlingError store_failed */
@@ -160,9 +199,9 @@ export class TileStore {
   }
 
   /**
-   * Removes what a crash left half-written; to be called at start. Files that this or another living process is writing
+   * Removes what a crash left half-written, and marks of use; to be called at start. Files that this or another living process is writing
    * stay.
-   * @returns how many were removed
+   * @returns how many half-written files were removed
    * @throws StarlingError store_failed
    */
   async cleanTemporary(): Promise<number> {
@@ -170,6 +209,7 @@ export class TileStore {
     for (const modelId of await this.#models()) {
       for (const name of await this.#names(modelId)) {
         const file = join(this.#folder(modelId), name);
+        if (isStaleMark(name)) await rm(file, { force: true }).catch(() => {});
         const pid = Number(TEMPORARY.exec(name)?.[1]);
         if (Number.isNaN(pid) || this.#writing.has(file) || (pid !== process.pid && isAlive(pid))) continue;
         try {
@@ -207,11 +247,11 @@ export class TileStore {
         `${JSON.stringify(modelId.slice(0, 100))} is no id of a model`,
       );
     }
-    return join(this.#dir, modelId);
+    return join(this.folder, modelId);
   }
 
   async #models(): Promise<string[]> {
-    return (await this.#entries(this.#dir)).filter((name) => MODEL_ID.test(name)).sort();
+    return (await this.#entries(this.folder)).filter((name) => MODEL_ID.test(name)).sort();
   }
 
   #names(modelId: string): Promise<string[]> {
@@ -254,15 +294,6 @@ async function readAll(handle: FileHandle, into: Uint8Array, position: number): 
     done += bytesRead;
   }
   return true;
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (thrown) {
-    return systemCode(thrown) === 'EPERM';
-  }
 }
 
 function storeError(thrown: unknown, doing: string, path: string): StarlingError {

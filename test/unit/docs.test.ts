@@ -22,6 +22,7 @@ import {
 import { FRAME_TYPES, HEADER_BYTES, MAX_FRAME } from '../../daemon/protocol/frames.ts';
 import { LOST_AFTER_MS, PING_MS } from '../../daemon/protocol/link.ts';
 import { HASH_BYTES, TILE_CHUNK, TILE_WINDOW } from '../../daemon/protocol/tile-transfer.ts';
+import { USAGE_BYTES } from '../../daemon/protocol/usage-codec.ts';
 import { MAX_TILE } from '../../daemon/store/incoming-tile.ts';
 import { TRAILER_BYTES } from '../../daemon/store/tile-store.ts';
 import { WEIGHT_FORMATS } from '../../kernels/formats.ts';
@@ -154,7 +155,7 @@ const CONTROL_FIELDS: { readonly [T in ControlType]: { readonly [F in Exclude<ke
   missing: { indices: true },
   start: {},
   progress: { done: true, total: true },
-  ready: { memoryBytes: true },
+  ready: { memory: true },
   unload: {},
   status_request: {},
   status: {
@@ -173,6 +174,7 @@ const CONTROL_FIELDS: { readonly [T in ControlType]: { readonly [F in Exclude<ke
     tiles: true,
     storeBytes: true,
     rssBytes: true,
+    memory: true,
   },
   error: { code: true, message: true, fatal: true },
   ping: { n: true },
@@ -210,6 +212,7 @@ describe('PROTOCOL.md', () => {
       MAX_TILE,
       TILE_CHUNK,
       TILE_WINDOW,
+      USAGE_BYTES,
       HASH_BYTES,
       TRAILER_BYTES,
       TILE_VERSION,

@@ -5,6 +5,8 @@ import { type RenderReply, type RenderRequest, type RenderSetup, renderReply } f
 
 /** Heap of the render process, MiB: a conversation of 4 million characters needs about 60. */
 const HEAP_MB = 256;
+/** What the process has resident with ordinary conversations; measured. */
+export const RENDER_PROCESS_BYTES = 64e6;
 /** A first start on a busy Raspberry Pi takes about two seconds. */
 const START_LIMIT_MS = 20_000;
 

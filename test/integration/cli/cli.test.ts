@@ -240,7 +240,7 @@ test('devices lists the free, the busy, the foreign and the silent', async (t) =
   assert.ok(rows[1]!.status!.tiles > 10);
   const { stdout } = await sandbox.run(['devices', '--no-discovery', ...peers], { home });
   assert.equal(stdout.trim().split('\n').length, 4);
-  assert.match(stdout, /^busy +\S+ +serving .* tiles\)$/m);
+  assert.match(stdout, /^busy +\S+ +serving .* tiles\): \d+ MB in \d+ tiles kept in memory, .* MB allowed$/m);
   await served.process.stop();
 });
 

@@ -7,6 +7,7 @@ import type { LanguageModel } from '../../../coordinator/language-model.ts';
 import { openModel } from '../../../coordinator/model/open-model.ts';
 import { openTextTools } from '../../../coordinator/text-model.ts';
 import { createLogger } from '../../../daemon/log.ts';
+import { processMemory } from '../../../daemon/process-memory.ts';
 import { TileStore } from '../../../daemon/store/tile-store.ts';
 import { bestBackend } from '../../../kernels/create-kernels.ts';
 import { KV_FORMAT_NAMES, type KvFormat } from '../../../kernels/formats.ts';
@@ -78,6 +79,7 @@ async function startHere(t: TestContext, model: Awaited<ReturnType<typeof openMo
     store: new TileStore(temporaryFolder(t)),
     backend: bestBackend(),
     threads: 2,
+    memory: processMemory(4e9),
     contextLength: 256,
     kv,
     log: createLogger('silent', 'test'),

@@ -14,6 +14,7 @@ import type { Step } from '../../../daemon/engine/step.ts';
 import { type TileShape, tileLayout } from '../../../daemon/engine/tile.ts';
 import { createLogger } from '../../../daemon/log.ts';
 import { packageRoot } from '../../../daemon/paths.ts';
+import { processMemory } from '../../../daemon/process-memory.ts';
 import { encodeControl, type OutgoingControl, PROTOCOL_VERSION } from '../../../daemon/protocol/control.ts';
 import {
   encodeFrame,
@@ -156,6 +157,7 @@ class Target {
       store: this.#store,
       backend: bestBackend(),
       threads: 1,
+      memory: processMemory(4e9),
       contextLength: CONTEXT,
       kv: 'f16',
       log,
@@ -447,7 +449,7 @@ test('a hostile coordinator with the right key', async (t) => {
     link.send(target.load({ engine: { ...spec, kvPages: 2 ** 20 }, tiles: caches }));
     await link.next(['missing'], ANSWER_MS);
     link.send({ t: 'start' });
-    assert.equal(await errorOf(link), 'out_of_memory');
+    assert.equal(await errorOf(link), 'memory_too_small');
     await target.assertServes('a load beyond memory');
   });
 
@@ -455,7 +457,7 @@ test('a hostile coordinator with the right key', async (t) => {
     const before: readonly (readonly [string, OutgoingControl[]])[] = [
       ['start before load', [{ t: 'start' }]],
       ['a second hello', [{ t: 'hello', protocol: PROTOCOL_VERSION, ...identity, purpose: 'serve' }]],
-      ['what only a device says', [{ t: 'ready', memoryBytes: 1 }]],
+      ['what only a device says', [{ t: 'progress', done: 1, total: 1 }]],
       ['start twice', [target.load(), { t: 'start' }, { t: 'start' }]],
       ['start after unload', [target.load(), { t: 'unload' }, { t: 'start' }]],
     ];

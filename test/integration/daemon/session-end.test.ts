@@ -6,6 +6,7 @@ import type { EngineSpec } from '../../../daemon/engine/engine-spec.ts';
 import type { TileShape } from '../../../daemon/engine/tile.ts';
 import { StarlingError } from '../../../daemon/errors.ts';
 import { createLogger } from '../../../daemon/log.ts';
+import { processMemory } from '../../../daemon/process-memory.ts';
 import { type Control, PROTOCOL_VERSION } from '../../../daemon/protocol/control.ts';
 import type { ControlLink } from '../../../daemon/protocol/link.ts';
 import { dialControl } from '../../../daemon/protocol/link-client.ts';
@@ -55,6 +56,7 @@ async function startDaemon(context: TestContext): Promise<{ port: number; key: C
     store,
     backend: 'reference',
     threads: 1,
+    memory: processMemory(4e9),
     host: '127.0.0.1',
     port: 0,
     discoverable: false,

@@ -27,6 +27,18 @@ const facts = {
   serving: null,
 };
 
+const memory = {
+  budget: 9,
+  base: 1,
+  threads: 1,
+  caches: 1,
+  buffers: 1,
+  pinned: 2,
+  window: 3,
+  pinnedTiles: 4,
+  streamedTiles: 5,
+};
+
 const messages: ControlMessage[] = [
   { t: 'hello', protocol: 1, id: facts.id, name: 'desk', purpose: 'serve' },
   { t: 'welcome', protocol: 1, ...facts },
@@ -53,10 +65,11 @@ const messages: ControlMessage[] = [
   { t: 'missing', indices: [0, 7, 4_000_000_000] },
   { t: 'start' },
   { t: 'progress', done: 1, total: 2 ** 40 },
-  { t: 'ready', memoryBytes: 123 },
+  { t: 'ready', memory },
   { t: 'unload' },
   { t: 'status_request' },
-  { t: 'status', ...facts, serving: 'tiny', model: 'tiny', tiles: 9, storeBytes: 5, rssBytes: 7 },
+  { t: 'status', ...facts, serving: 'tiny', model: 'tiny', tiles: 9, storeBytes: 5, rssBytes: 7, memory },
+  { t: 'status', ...facts, model: null, tiles: 0, storeBytes: 5, rssBytes: 7, memory: null },
   { t: 'error', code: 'out_of_memory', message: 'no', fatal: true },
   { t: 'ping', n: 0 },
   { t: 'pong', n: 0xffff_ffff },

@@ -1,0 +1,97 @@
+import type { Handler } from 'hono';
+import { Counter, Gauge, Registry } from 'prom-client';
+import { constraintTimes } from '../cluster/accounting.ts';
+import type { ApiContext } from './api-context.ts';
+
+/**
+ * GET /metrics: what the cluster has done so far, for Prometheus. Labels are names of devices and of constraints, so there are
+ * a few series a device.
+ */
+export function metrics({ service, devices, usage }: ApiContext): Handler {
+  const registry = new Registry();
+  const registers = [registry];
+
+  new Gauge({
+    name: 'starling_requests',
+    help: 'Requests being computed and waiting.',
+    labelNames: ['state'],
+    registers,
+    collect() {
+      this.set({ state: 'running' }, service.load.running);
+      this.set({ state: 'waiting' }, service.load.waiting);
+    },
+  });
+  new Gauge({
+    name: 'starling_device_ready',
+    help: '1 for a device that computes, 0 for one that is lost.',
+    labelNames: ['device'],
+    registers,
+    collect() {
+      for (const { name, state } of devices()) this.set({ device: name }, state === 'ready' ? 1 : 0);
+    },
+  });
+  new Gauge({
+    name: 'starling_resident_memory_bytes',
+    help: 'Resident memory of the coordinator.',
+    registers,
+    collect() {
+      this.set(process.memoryUsage.rss());
+    },
+  });
+  new Counter({
+    name: 'starling_steps_total',
+    help: 'Passes over the model; one serves a token of every request that is computed, or up to 64 tokens of a prompt.',
+    registers,
+    collect() {
+      this.reset();
+      this.inc(usage()?.account.steps ?? 0);
+    },
+  });
+  new Counter({
+    name: 'starling_step_seconds_total',
+    help: 'Time of all steps.',
+    registers,
+    collect() {
+      this.reset();
+      this.inc((usage()?.account.ms ?? 0) / 1000);
+    },
+  });
+  new Counter({
+    name: 'starling_bound_seconds_total',
+    help: 'Time by what it was spent on by the device that the others waited for: the largest is what binds.',
+    labelNames: ['constraint'],
+    registers,
+    collect() {
+      this.reset();
+      const critical: Readonly<Record<string, number>> = usage()?.account.critical ?? {};
+      for (const [constraint, ms] of Object.entries(critical)) this.inc({ constraint }, ms / 1000);
+    },
+  });
+  new Counter({
+    name: 'starling_device_seconds_total',
+    help: 'Time that a device computed, waited for its disk, or was waited for beyond that (network).',
+    labelNames: ['device', 'constraint'],
+    registers,
+    collect() {
+      this.reset();
+      for (const [i, account] of (usage()?.account.devices ?? []).entries()) {
+        const device = usage()?.names[i] ?? '';
+        for (const [constraint, ms] of Object.entries(constraintTimes(account)))
+          this.inc({ device, constraint }, ms / 1000);
+      }
+    },
+  });
+  new Counter({
+    name: 'starling_device_read_bytes_total',
+    help: 'Bytes of tiles that a device read from its disk while computing.',
+    labelNames: ['device'],
+    registers,
+    collect() {
+      this.reset();
+      for (const [i, { bytesRead }] of (usage()?.account.devices ?? []).entries())
+        this.inc({ device: usage()?.names[i] ?? '' }, bytesRead);
+    },
+  });
+
+  return async (c) => c.body(await registry.metrics(), 200, { 'Content-Type': registry.contentType });
+}

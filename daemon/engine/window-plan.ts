@@ -1,0 +1,109 @@
+import { roundUp } from '../../kernels/formats.ts';
+import { StarlingError } from '../errors.ts';
+
+/** Which tiles of a device stay in memory, and which pass through a ring of slots, in the order in which they are computed. */
+export interface WindowPlan {
+  /** Of each tile in execution order: its place among the streamed tiles, or null where it is pinned. */
+  readonly stream: readonly (number | null)[];
+  /** Tiles that are read for every token: a multiple of `slots`, so that each always comes to the same slot. */
+  readonly streamed: number;
+  readonly slots: number;
+  readonly slotBytes: number;
+  /** Bytes of memory for pinned tiles, and for the ring. */
+  readonly pinnedBytes: number;
+  readonly windowBytes: number;
+  /** Bytes of content that are read for a token. */
+  readonly streamedBytes: number;
+}
+
+/** Direct reads take whole pages, at pages. */
+export const PAGE = 4096;
+/** A slot also takes what follows the content in a tile's file: its SHA-256. */
+const TRAILER = 32;
+/** One tile is computed while another arrives. */
+const LEAST_SLOTS = 2;
+/**
+ * What the ring may hold ahead covers the time in which a device computes and waits for others without using up tiles; more
+ * would only take memory from pinned tiles.
+ */
+const MOST_SLOTS = 16;
+/** Share of the memory for tiles that the ring may take beyond its least size. */
+const WINDOW_SHARE = 1 / 4;
+
+/** Bytes of memory that an allocation of `bytes` makes resident: large ones begin at pages. */
+export const residentBytes = (bytes: number): number => roundUp(bytes, bytes >= PAGE ? PAGE : 64);
+
+/** Bytes of a slot for tiles of at most `bytes`. */
+export const slotBytesFor = (bytes: number): number => roundUp(bytes + TRAILER, PAGE);
+
+/**
+ * Pins as many tiles as fit, evenly spread over the execution order, so that reading goes on at an even pace.
+ * @param tileBytes content of each tile in execution order
+ * @param budget bytes of memory for tiles
+ * @throws StarlingError memory_too_small when not even the smallest window fits; see leastTileMemory
+ */
+export function planWindow(tileBytes: readonly number[], budget: number): WindowPlan {
+  const all = withStreamed(tileBytes, 0, 0);
+  if (all.pinnedBytes <= budget) return all;
+  const largest = slotBytesFor(Math.max(...tileBytes));
+  const most = Math.min(MOST_SLOTS, Math.max(LEAST_SLOTS, Math.floor((budget * WINDOW_SHARE) / largest)));
+  let best: WindowPlan | undefined;
+  // A ring that is a few slots shorter can let more tiles be pinned, as the streamed ones have to be a multiple.
+  for (let slots = most; slots >= Math.max(LEAST_SLOTS, most - 3); slots--) {
+    const plan = leastStreamed(tileBytes, budget, slots);
+    if (plan !== null && (best === undefined || plan.streamedBytes < best.streamedBytes)) best = plan;
+  }
+  if (best === undefined) {
+    throw new StarlingError(
+      'memory_too_small',
+      `${budget} bytes for tiles; the smallest window takes ${leastTileMemory(tileBytes)}`,
+    );
+  }
+  return best;
+}
+
+/** The least bytes of memory for tiles with which planWindow succeeds. */
+export function leastTileMemory(tileBytes: readonly number[]): number {
+  const all = withStreamed(tileBytes, 0, 0).pinnedBytes;
+  const smallest = smallestWindow(tileBytes, LEAST_SLOTS);
+  return smallest === null ? all : Math.min(all, smallest.pinnedBytes + smallest.windowBytes);
+}
+
+function smallestWindow(tileBytes: readonly number[], slots: number): WindowPlan | null {
+  const streamed = Math.floor(tileBytes.length / slots) * slots;
+  return streamed === 0 ? null : withStreamed(tileBytes, streamed, slots);
+}
+
+/** The plan with this many slots that streams least, or null when none fits. */
+function leastStreamed(tileBytes: readonly number[], budget: number, slots: number): WindowPlan | null {
+  const largest = Math.max(...tileBytes);
+  const total = tileBytes.reduce((sum, bytes) => sum + residentBytes(bytes), 0);
+  // No tile saves more than the largest takes.
+  const enough = Math.max(1, Math.floor((total - budget) / residentBytes(largest)));
+  for (let streamed = roundUp(enough, slots); streamed <= tileBytes.length; streamed += slots) {
+    const plan = withStreamed(tileBytes, streamed, slots);
+    if (plan.pinnedBytes + plan.windowBytes <= budget) return plan;
+  }
+  return null;
+}
+
+function withStreamed(tileBytes: readonly number[], streamed: number, slots: number): WindowPlan {
+  const tiles = tileBytes.length;
+  let place = 0;
+  let pinnedBytes = 0;
+  let streamedBytes = 0;
+  let largest = 0;
+  const stream = tileBytes.map((bytes, i) => {
+    if (Math.floor(((i + 1) * streamed) / tiles) === Math.floor((i * streamed) / tiles)) {
+      pinnedBytes += residentBytes(bytes);
+      return null;
+    }
+    streamedBytes += bytes;
+    largest = Math.max(largest, bytes);
+    return place++;
+  });
+  const slotBytes = streamed === 0 ? 0 : slotBytesFor(largest);
+  // A page more, to begin at one.
+  const windowBytes = streamed === 0 ? 0 : slots * slotBytes + PAGE;
+  return { stream, streamed, slots, slotBytes, pinnedBytes, windowBytes, streamedBytes };
+}

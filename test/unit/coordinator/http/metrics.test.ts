@@ -1,0 +1,56 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Accounting } from '../../../../coordinator/cluster/accounting.ts';
+import { createApi } from '../../../../coordinator/http/api.ts';
+import { createLogger } from '../../../../daemon/log.ts';
+
+const service = { load: { waiting: 3, running: 1 } };
+const log = createLogger('silent', 'test');
+
+async function scrape(api: ReturnType<typeof createApi>): Promise<string[]> {
+  const response = await api.request('http://127.0.0.1/metrics', { headers: { host: '127.0.0.1' } });
+  assert.equal(response.status, 200);
+  assert.match(response.headers.get('content-type') ?? '', /^text\/plain; version=0\.0\.4/);
+  return (await response.text()).split('\n').filter((line) => line !== '' && !line.startsWith('#'));
+}
+
+test('metrics tell what each device did, and grow with it', async () => {
+  const accounting = new Accounting(2);
+  const api = createApi({
+    service: service as never,
+    log,
+    devices: () => [
+      { name: 'this device', state: 'ready' },
+      { name: 'kitchen "pi"', state: 'lost' },
+    ],
+    usage: () => ({ account: accounting.snapshot(), names: ['this device', 'kitchen "pi"'] }),
+  });
+  accounting.addPhase([
+    { device: 0, computeMs: 500, diskMs: 0, wallMs: 500, bytesRead: 0 },
+    { device: 1, computeMs: 250, diskMs: 1000, wallMs: 1500, bytesRead: 4096 },
+  ]);
+  accounting.addStep(2000);
+  for (const expected of [
+    'starling_requests{state="running"} 1',
+    'starling_requests{state="waiting"} 3',
+    'starling_device_ready{device="this device"} 1',
+    'starling_device_ready{device="kitchen \\"pi\\""} 0',
+    'starling_steps_total 1',
+    'starling_step_seconds_total 2',
+    'starling_bound_seconds_total{constraint="disk"} 1',
+    'starling_bound_seconds_total{constraint="network"} 0.25',
+    'starling_device_seconds_total{device="this device",constraint="compute"} 0.5',
+    'starling_device_seconds_total{device="kitchen \\"pi\\"",constraint="disk"} 1',
+    'starling_device_read_bytes_total{device="kitchen \\"pi\\""} 4096',
+  ]) {
+    assert.ok((await scrape(api)).includes(expected), `${expected} is not among\n${(await scrape(api)).join('\n')}`);
+  }
+  accounting.addStep(1000);
+  assert.ok((await scrape(api)).includes('starling_step_seconds_total 3'));
+});
+
+test('without a cluster there is little to tell', async () => {
+  const lines = await scrape(createApi({ service: service as never, log }));
+  assert.ok(lines.includes('starling_steps_total 0'));
+  assert.ok(!lines.some((line) => line.startsWith('starling_device_')));
+});
