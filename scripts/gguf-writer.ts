@@ -28,6 +28,8 @@ export interface GgufTensor {
    * block of the tensor's type, and `into` is 4-byte aligned.
    */
   fill(into: Uint8Array, offset: number): void;
+  /** Leaves a hole in the file instead, which reads as zeros and takes no space. */
+  readonly hole?: boolean;
 }
 
 export interface WriteGgufOptions {
@@ -120,6 +122,7 @@ async function writeFile(
     }
     await out.pad(alignment);
     await out.flush();
+    await file.truncate(out.position);
   } finally {
     await file.close();
   }
@@ -143,6 +146,10 @@ class Output {
     this.#position += bytes.length;
   }
 
+  get position(): number {
+    return this.#position;
+  }
+
   async pad(alignment: number): Promise<void> {
     const padding = roundUp(this.#position, alignment) - this.#position;
     if (padding > 0) await this.write(new Uint8Array(padding));
@@ -150,6 +157,10 @@ class Output {
 
   async fill(tensor: GgufTensor): Promise<void> {
     const total = tensorBytes(tensor);
+    if (tensor.hole === true) {
+      this.#position += total;
+      return;
+    }
     const { blockBytes } = typeOf(tensor);
     const chunk = Math.floor(BUFFER_BYTES / blockBytes) * blockBytes;
     for (let offset = 0; offset < total; offset += chunk) {

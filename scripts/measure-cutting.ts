@@ -1,11 +1,12 @@
 // Measures the coordinator's memory and speed while it cuts a model and gives the tiles to two devices:
 // npm run -s measure:cutting -- --bytes 2GB --quant Q8_0
 import { realpathSync } from 'node:fs';
-import { mkdtemp, open, readFile, rm, stat } from 'node:fs/promises';
+import { mkdtemp, open, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
+import { size } from '../coordinator/cli/options.ts';
 import { openGguf } from '../coordinator/model/gguf/reader.ts';
 import { ClusterKey, importKey } from '../daemon/cluster-key.ts';
 import { homePaths } from '../daemon/paths.ts';
@@ -13,6 +14,7 @@ import { sourceBytes, WEIGHT_FORMATS, type WeightFormat } from '../kernels/forma
 import { MODEL_SHAPES, type ModelShape } from './model-shapes.ts';
 import { StarlingProcess } from './starling-process.ts';
 import { writeSyntheticModel } from './synthetic-model.ts';
+import { watchMemory } from './watch-memory.ts';
 
 export interface MeasureCuttingOptions {
   /** About the size of the model file. */
@@ -41,8 +43,6 @@ const ALLOWANCE_MB = 250;
 const MB = 1e6;
 const START_MS = 30_000;
 const SERVE_MS = 900_000;
-/** Between looks at the coordinator's memory. */
-const SAMPLE_MS = 50;
 
 /**
  * Serves a synthetic model with two daemons, one of which has the coordinator's home and so computes this device's share:
@@ -128,44 +128,12 @@ async function largestTensor(model: string): Promise<number> {
   }
 }
 
-/**
- * Looks at a process's resident memory until stopped.
- * @returns the most bytes so far: the larger of the kernel's own mark (VmHWM) and what was seen (VmRSS)
- */
-function watchMemory(pid: number): { peak: () => Promise<number>; stop: () => void } {
-  let most = 0;
-  const look = async (): Promise<void> => {
-    // The process may have ended.
-    const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
-    for (const [, kib] of status.matchAll(/^Vm(?:HWM|RSS):\s+(\d+) kB$/gm)) most = Math.max(most, Number(kib) * 1024);
-  };
-  const timer = setInterval(() => void look(), SAMPLE_MS);
-  return {
-    peak: async () => {
-      await look();
-      return most;
-    },
-    stop: () => clearInterval(timer),
-  };
-}
-
 const rounded = (value: number): number => Math.round(value * 10) / 10;
-
-/** "300MB" or "2GB" (powers of ten), or plain bytes. */
-function size(text: string): number {
-  const match = /^(\d+(?:\.\d+)?)\s*(MB|GB)?$/i.exec(text);
-  const unit = { MB: 1e6, GB: 1e9 }[match?.[2]?.toUpperCase() ?? ''] ?? 1;
-  const bytes = Number(match?.[1]) * unit;
-  if (!(bytes >= 1e7 && bytes <= 1e12)) {
-    throw new InvalidArgumentError('a size from 10MB to 1000GB is expected, for example 300MB or 2GB');
-  }
-  return bytes;
-}
 
 async function main(args: readonly string[]): Promise<void> {
   const command = new Command('measure-cutting')
     .description("Measure the coordinator's memory and speed while a model is cut for two devices.")
-    .option('--bytes <size>', 'about the size of the model', size, 2e9)
+    .option('--bytes <size>', 'about the size of the model', size(1e7, 1e12), 2e9)
     .addOption(new Option('--quant <type>', 'of its matrices').choices(Object.keys(WEIGHT_FORMATS)).default('Q8_0'))
     .option('--folder <path>', "where to work; takes twice the model's size (default: the system's temporary folder)")
     .option('--json', 'print one JSON object')

@@ -21,6 +21,8 @@ export interface SyntheticModelOptions {
   readonly layers?: number;
   /** Files of a split model; default 1. */
   readonly parts?: number;
+  /** Leaves the matrices that are cut into tiles out of the file: holes that take no space. For tiles written straight to stores. */
+  readonly hollow?: boolean;
 }
 
 /** Writes a llama model with random weights; the same options give the same bytes. */
@@ -36,7 +38,7 @@ function describe(options: SyntheticModelOptions): { metadata: GgufMetadata; ten
   const name = typeof options.shape === 'string' ? options.shape : 'custom';
   return {
     metadata: { ...shapeMetadata(`synthetic-${name}`, shape), ...syntheticVocabulary(shape.vocabSize) },
-    tensors: shapeTensors(shape, options.quant, options.seed ?? 1),
+    tensors: shapeTensors(shape, options.quant, options.seed ?? 1, options.hollow ?? false),
   };
 }
 
@@ -59,7 +61,7 @@ function shapeMetadata(name: string, shape: ModelShape): GgufMetadata {
   };
 }
 
-function shapeTensors(shape: ModelShape, quant: Quant, seed: number): GgufTensor[] {
+function shapeTensors(shape: ModelShape, quant: Quant, seed: number, hollow: boolean): GgufTensor[] {
   const tensors: GgufTensor[] = [];
   const nextSeed = () => mix(seed) ^ mix(tensors.length + 0x5eed);
   // Unit rows times 1/sqrt(columns) keep activations of size one through every matrix.
@@ -71,6 +73,7 @@ function shapeTensors(shape: ModelShape, quant: Quant, seed: number): GgufTensor
       type,
       dims: [cols, rows],
       fill: randomWeights(type, nextSeed(), 1 / Math.sqrt(cols)),
+      hole: hollow && role !== 'token_embd',
     });
   };
   const norm = (name: string) =>

@@ -58,6 +58,11 @@ export class LocalDevices {
     }
   }
 
+  /** Of the daemons, in the order of `endpoints`. */
+  get pids(): number[] {
+    return this.#processes.flatMap(({ pid }) => (pid === undefined ? [] : [pid]));
+  }
+
   stop(): Promise<void> {
     return end(this.#processes, this.#home);
   }
