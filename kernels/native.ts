@@ -18,6 +18,7 @@ interface Addon extends Omit<Kernels, 'backend' | 'matmul' | 'repack' | 'kvStore
 interface NativeModule {
   open(segments: readonly Uint8Array[], target?: string): Addon;
   useHugePages(segment: Uint8Array): void;
+  uncached(descriptor: number): void;
   /** Instruction sets that this machine has kernels for, best first. */
   readonly targets: readonly string[];
 }
@@ -49,6 +50,15 @@ export function nativeTargets(): readonly string[] {
 /** Asks the system for huge pages behind a segment that nobody has touched yet; changes nothing where there are none. */
 export function useHugePages(segment: SharedArrayBuffer): void {
   loadNative()?.useHugePages(new Uint8Array(segment));
+}
+
+/**
+ * Keeps what is read of an open file out of the system's cache; to be called before and after reading. Does nothing where the
+ * addon was not built.
+ */
+export function keepUncached(descriptor: number): void {
+  // An addon built for another machine or C library does not load: the same as none.
+  if (nativeTargets().length > 0) loadNative()?.uncached(descriptor);
 }
 
 /** @param target one of nativeTargets, for tests; the best otherwise. @throws Error when there is no addon */

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { closeSync, constants, existsSync, openSync, readSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
+import { keepUncached } from '../../kernels/native.ts';
 import { StarlingError } from '../errors.ts';
 import { systemCode } from '../system-error.ts';
 import { PAGE } from './window-plan.ts';
@@ -75,11 +76,14 @@ function readInto(file: string, slot: Uint8Array, direct: boolean): number {
   let descriptor: number | undefined;
   try {
     descriptor = openSync(file, constants.O_RDONLY | (direct ? constants.O_DIRECT : 0));
+    if (!direct) keepUncached(descriptor);
     for (let done = 0; ; ) {
       const got = readSync(descriptor, slot, done, slot.length - done, done);
       done += got;
       // A direct read goes on at whole pages; one that ends elsewhere has met the end of the file.
-      if (got === 0 || done === slot.length || (direct && done % PAGE !== 0)) return done;
+      if (got > 0 && done < slot.length && !(direct && done % PAGE !== 0)) continue;
+      if (!direct) keepUncached(descriptor);
+      return done;
     }
   } catch (thrown) {
     const code = systemCode(thrown) ?? String(thrown);

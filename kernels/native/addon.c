@@ -6,6 +6,9 @@
 #if defined(__linux__)
 #include <sys/mman.h>
 #endif
+#if defined(__linux__) || defined(__APPLE__)
+#include <fcntl.h>
+#endif
 
 #include "../c/kernels.h"
 
@@ -311,6 +314,25 @@ static napi_value use_huge_pages(napi_env env, napi_callback_info info) {
   return NULL;
 }
 
+// uncached(descriptor: number): keeps what is read of a file out of the system's cache. macOS takes it as a wish for the reads to
+// come, Linux drops what has been read so far: so ask before and after.
+static napi_value uncached(napi_env env, napi_callback_info info) {
+  napi_value argument[1];
+  size_t count = 1;
+  int32_t descriptor = -1;
+  napi_get_cb_info(env, info, &count, argument, NULL, NULL);
+  if (count < 1 || napi_get_value_int32(env, argument[0], &descriptor) != napi_ok) {
+    napi_throw_type_error(env, "KERNEL_ARGUMENT", "uncached takes a file descriptor");
+    return NULL;
+  }
+#if defined(__APPLE__)
+  fcntl(descriptor, F_NOCACHE, 1);
+#elif defined(__linux__)
+  posix_fadvise(descriptor, 0, 0, POSIX_FADV_DONTNEED);
+#endif
+  return NULL;
+}
+
 NAPI_MODULE_INIT() {
   napi_value function, targets;
   uint32_t supported = 0;
@@ -318,6 +340,8 @@ NAPI_MODULE_INIT() {
   napi_set_named_property(env, exports, "open", function);
   napi_create_function(env, "useHugePages", NAPI_AUTO_LENGTH, use_huge_pages, NULL, &function);
   napi_set_named_property(env, exports, "useHugePages", function);
+  napi_create_function(env, "uncached", NAPI_AUTO_LENGTH, uncached, NULL, &function);
+  napi_set_named_property(env, exports, "uncached", function);
   napi_create_array(env, &targets);
   for (size_t i = 0; i < TARGET_COUNT; i++) {
     if (!TARGETS[i].supported()) continue;

@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { rmSync, writeFileSync } from 'node:fs';
+import { closeSync, fsyncSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { crc32 } from 'node:zlib';
 import { directStart, readTileFile } from '../../../../daemon/engine/read-tile-file.ts';
 import { PAGE, slotBytesFor } from '../../../../daemon/engine/window-plan.ts';
 import { type ErrorCode, StarlingError } from '../../../../daemon/errors.ts';
+import { nativeTargets } from '../../../../kernels/native.ts';
 import { temporaryFolder } from '../../../fixtures/temporary-folder.ts';
 
 const code = (wanted: ErrorCode) => (error: unknown) => error instanceof StarlingError && error.code === wanted;
@@ -67,6 +69,23 @@ for (const direct of [false, true]) {
     assert.equal(read(checksum), checksum);
   });
 }
+
+test('what is read through the cache does not stay there', (t) => {
+  const { file, slot } = prepare(t, 1_000_000, false);
+  const cached = (): number | null => {
+    const { status, stdout } = spawnSync('fincore', ['--bytes', '--noheadings', '--output', 'RES', file]);
+    return status === 0 ? Number(stdout.toString()) : null;
+  };
+  // Dirty pages stay until they are written.
+  const descriptor = openSync(file, 'r+');
+  fsyncSync(descriptor);
+  closeSync(descriptor);
+  const before = cached();
+  if (before === null || nativeTargets().length === 0) return t.skip('needs fincore and the native kernels');
+  if (before === 0) return t.skip('this file system has no cache');
+  readTileFile(file, slot, 1_000_000, null, false);
+  assert.equal(cached(), 0);
+});
 
 test('where no file can be read directly, there is no place to begin', (t) => {
   const memory = new Uint8Array(2 * PAGE);
