@@ -183,6 +183,9 @@ async function bringUp(options: ClusterOptions): Promise<{ forward: ForwardPass;
       ...(signal === undefined ? {} : { signal }),
     }),
   );
+  const { pinned: pinnedTiles, streamed: streamedTiles } = engine.tiles;
+  logMemory(options.log, OWN_NAME, { ...engine.memory, pinnedTiles, streamedTiles });
+  for (const { name, memory } of ranks) logMemory(options.log, name, memory);
   const names = [OWN_NAME, ...ranks.map(({ name }) => name)];
   const star = new Star(engine, ranks, (account, rows) => logStep(options.log, names, account, rows));
   const forward = new ForwardPass(star, model.spec, model, options.contextLength);
@@ -197,6 +200,12 @@ async function makeOwnRoom({ model, store, log }: ClusterOptions, missing: reado
   for (const removed of await makeRoom(store, model.id, bytes)) {
     log.info({ model: removed.name ?? removed.modelId, bytes: removed.bytes }, 'removed a model to make room');
   }
+}
+
+function logMemory(log: Logger, device: string, memory: RemoteRank['memory']): void {
+  const streamed = memory?.streamedTiles ?? 0;
+  const how = streamed === 0 ? 'keeps its tiles in memory' : `reads ${streamed} tiles from disk for every token`;
+  log.info({ device, memory }, `${device} ${how}`);
 }
 
 function logStep(log: Logger, names: readonly string[], account: Account, rows: number): void {

@@ -48,6 +48,7 @@ export class RemoteRank implements Rank {
   readonly #lostListeners: ((error: StarlingError) => void)[] = [];
   #tiles: readonly TileShape[] = [];
   #onMissing: ((tiles: readonly TileShape[]) => void) | undefined;
+  #memory: Control<'ready'>['memory'] | undefined;
   #data: DataLink | undefined;
   /** Settles when the tiles so far are on their way. */
   #sending: Promise<void> = Promise.resolve();
@@ -91,6 +92,11 @@ export class RemoteRank implements Rank {
 
   get address(): string {
     return this.#control.remote;
+  }
+
+  /** How the device has divided its memory; undefined before it is ready. */
+  get memory(): Control<'ready'>['memory'] | undefined {
+    return this.#memory;
   }
 
   get lost(): boolean {
@@ -188,7 +194,10 @@ export class RemoteRank implements Rank {
     this.#control.send({ t: 'start' });
     for (;;) {
       const message = await this.#control.next(['ready', 'missing', 'progress'], LOOKUP_MS, this.#dial.signal);
-      if (message.t === 'ready') return [];
+      if (message.t === 'ready') {
+        this.#memory = message.memory;
+        return [];
+      }
       if (message.t === 'missing') return pick(tiles, message.indices);
       onProgress(message.done, message.total);
     }
