@@ -4,6 +4,7 @@ import { readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { TokenReport } from '../../../coordinator/cluster/account-report.ts';
 import { ClusterKey } from '../../../daemon/cluster-key.ts';
 import { homePaths, packageRoot } from '../../../daemon/paths.ts';
 import { writeGguf } from '../../../scripts/gguf-writer.ts';
@@ -25,6 +26,10 @@ test('every command explains itself', async (t) => {
     'serve',
     'chat',
     'devices',
+    'store',
+    'store ls',
+    'store verify',
+    'store rm',
     'key',
     'key new',
     'key show',
@@ -60,6 +65,8 @@ test('a command line that cannot be understood exits with 2 and says why', async
     [['serve', 'tiny-chat', '--port', '70000'], /'70000' is invalid/],
     [['serve', 'tiny-chat', '--peer', 'a b'], /host:port is expected/],
     [['demo', '--devices', '0'], /'0' is invalid/],
+    [['daemon', '--memory', 'plenty'], /'plenty' is invalid.*1600MB/],
+    [['store', 'rm'], /name one model, or give --all \[invalid_argument\]/],
     [['chat', '--url', 'somewhere'], /somewhere is no URL.*\[invalid_argument\]/],
     [['run', 'no-such-model.gguf', 'x'], /no-such-model\.gguf does not exist.*\[model_file_not_found\]/],
     [['serve', home], / is a folder.*\[model_file_not_found\]/],
@@ -141,6 +148,25 @@ test('run takes its prompt from the command line or standard input, as it is or 
   const long = await sandbox.run(['run', 'tiny-chat', 'dog '.repeat(100), '--context', '32', ...SHORT], { home });
   assert.equal(long.code, 2);
   assert.match(long.stderr, /holds 32.*\[context_length_exceeded\]/);
+});
+
+test('a run accounts for each device, and refuses a memory in which nothing fits', async (t) => {
+  const sandbox = new Sandbox(t);
+  const home = sandbox.home('home');
+  const run = ['run', 'tiny-chat', 'Once', '--json', '--threads', '1', '--max-tokens', '6', '--local-devices', '2'];
+  const { accounting } = await sandbox.runJson<{ accounting: TokenReport }>(run, { home });
+  assert.deepEqual(
+    accounting.devices.map(({ name, bytes_read_per_token }) => [name, bytes_read_per_token]),
+    [
+      ['this device', 0],
+      ['local-1', 0],
+    ],
+  );
+  assert.ok(accounting.devices.every(({ compute_ms_per_token }) => compute_ms_per_token > 0));
+  assert.match(accounting.binding, /^(compute|network)$/);
+  const { code, stderr } = await sandbox.run([...run, '--memory', '20MB'], { home });
+  assert.match(stderr, /the least that would do is --memory \d+MB .*\[memory_too_small\]/);
+  assert.equal(code, 1);
 });
 
 test('Ctrl-C ends a command that waits for its input', async (t) => {

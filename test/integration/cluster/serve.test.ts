@@ -36,6 +36,12 @@ test('two daemons and this device serve OpenAI’s client', async (t) => {
   const client = clientOf(served.url);
   assert.deepEqual([served.model, served.devices], [MODEL, 3]);
 
+  await t.test('metrics name the devices', async () => {
+    const { status, text } = await rawRequest(`${served.url}/metrics`);
+    assert.equal(status, 200);
+    assert.match(text, /^starling_device_seconds_total\{device="this device",constraint="compute"\} /m);
+  });
+
   await t.test('health names the devices', async () => {
     const { devices, ...health } = await healthOf(served.url);
     assert.deepEqual(health, { status: 'ok', model: MODEL, queue: { waiting: 0, running: 0 } });
