@@ -1,5 +1,5 @@
 import type { Engine, EngineUsage } from '../../daemon/engine/engine.ts';
-import { inputFormat } from '../../daemon/engine/engine-spec.ts';
+import { inputFormat, PHASE } from '../../daemon/engine/engine-spec.ts';
 import { rowsOf, type Step } from '../../daemon/engine/step.ts';
 import { StarlingError } from '../../daemon/errors.ts';
 import { encodeStep } from '../../daemon/protocol/step-codec.ts';
@@ -17,7 +17,8 @@ export class Star {
   readonly #onStep: (account: Account, rows: number) => void;
   #step = 0;
   #rows = 0;
-  #begun: { readonly at: number; readonly account: Account } | undefined;
+  /** The step that is computed; `endedAt` once all its layers are, and again once its head is. */
+  #current: { readonly begunAt: number; readonly before: Account; endedAt?: number } | undefined;
   #reported: EngineUsage;
 
   /** @param onStep told what each step took, when it has ended */
@@ -35,8 +36,8 @@ export class Star {
   }
 
   beginStep(step: Step): void {
-    // A step before it that did not end was given up.
-    this.#begun = { at: performance.now(), account: this.account() };
+    this.#endStep();
+    this.#current = { begunAt: performance.now(), before: this.account() };
     this.#step = (this.#step + 1) >>> 0;
     this.#rows = rowsOf(step);
     this.engine.beginStep(step);
@@ -70,15 +71,18 @@ export class Star {
       }
     }
     this.#accounting.addPhase([...usages, this.#ownUsage()]);
+    const last = layer === engine.spec.layers.length - 1 && phase === PHASE.ffn;
+    if (last && this.#current !== undefined) this.#current.endedAt = performance.now();
   }
 
   /**
-   * Computes the head, which ends the step; see Engine.runHead.
+   * Computes the head, which ends a step that has one; see Engine.runHead.
    * @throws StarlingError when a tile cannot be had
    */
   async runHead(rows: number): Promise<Float32Array> {
     const logits = await this.engine.runHead(rows);
     this.#accounting.addPhase([this.#ownUsage()]);
+    if (this.#current !== undefined) this.#current.endedAt = performance.now();
     this.#endStep();
     return logits;
   }
@@ -93,11 +97,12 @@ export class Star {
     return { device: 0, computeMs, diskMs, bytesRead: now.bytesRead - before.bytesRead, wallMs: computeMs + diskMs };
   }
 
+  /** Counts the step, unless it was given up before all its layers were computed. */
   #endStep(): void {
-    const begun = this.#begun;
-    if (begun === undefined) return;
-    this.#begun = undefined;
-    this.#accounting.addStep(performance.now() - begun.at);
-    this.#onStep(accountBetween(begun.account, this.account()), this.#rows);
+    const step = this.#current;
+    this.#current = undefined;
+    if (step?.endedAt === undefined) return;
+    this.#accounting.addStep(step.endedAt - step.begunAt);
+    this.#onStep(accountBetween(step.before, this.account()), this.#rows);
   }
 }

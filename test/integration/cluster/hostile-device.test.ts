@@ -1,0 +1,96 @@
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import { RemoteRank } from '../../../coordinator/cluster/remote-rank.ts';
+import { ClusterKey } from '../../../daemon/cluster-key.ts';
+import type { EngineSpec } from '../../../daemon/engine/engine-spec.ts';
+import type { TileShape } from '../../../daemon/engine/tile.ts';
+import { createLogger } from '../../../daemon/log.ts';
+import { PROTOCOL_VERSION } from '../../../daemon/protocol/control.ts';
+import { FRAME_TYPES } from '../../../daemon/protocol/frames.ts';
+import type { ControlLink, DataLink } from '../../../daemon/protocol/link.ts';
+import { LinkServer } from '../../../daemon/protocol/link-server.ts';
+
+const spec: EngineSpec = {
+  dim: 32,
+  cols: 32,
+  heads: 1,
+  kvHeads: 1,
+  headDim: 32,
+  vocabSize: 32,
+  layers: [{ inputs: ['f32', 'f32'], tiles: [1, 1] }],
+  kv: 'f16',
+  kvPages: 1,
+};
+const matrix = { format: 'F32', rows: 32, cols: 32 } as const;
+const tiles: TileShape[] = [
+  { kind: 'ffn', layer: 0, index: 0, first: 0, count: 32, matrices: [matrix, matrix, matrix] },
+];
+const parts = { budget: 9, base: 1, threads: 1, caches: 1, buffers: 1, pinned: 2, window: 3 };
+const phase = { step: 1, layer: 0, phase: 1, rows: 1 } as const;
+
+/** A device that holds the key and follows the protocol up to `ready`; what it says then is the test's. */
+async function readyDevice(t: TestContext): Promise<{ rank: RemoteRank; control: ControlLink; data: DataLink }> {
+  const key = ClusterKey.generate();
+  const log = createLogger('silent', 'test');
+  let control: ControlLink | undefined;
+  let data: DataLink | undefined;
+  const server = new LinkServer({
+    key,
+    log,
+    onControl: (link) => {
+      control = link;
+      link.onMessage((message) => {
+        const facts = { version: '0', id: 'd'.repeat(16), name: 'device', platform: 'p', arch: 'a', cores: 1 };
+        const more = { memoryBytes: 9, backend: 'native', threads: 1, busy: false, serving: null };
+        if (message.t === 'hello') link.send({ t: 'welcome', protocol: PROTOCOL_VERSION, ...facts, ...more });
+        if (message.t === 'load') link.send({ t: 'missing', indices: [] });
+        if (message.t === 'start') link.send({ t: 'ready', memory: { ...parts, pinnedTiles: 1, streamedTiles: 0 } });
+      });
+    },
+    onData: (link) => {
+      data = link;
+    },
+  });
+  const port = await server.start(0, '127.0.0.1');
+  t.after(() => server.stop());
+  const identity = { id: 'c'.repeat(16), name: 'coordinator' };
+  const rank = await RemoteRank.dial({ host: '127.0.0.1', port, key, identity });
+  t.after(() => rank.close());
+  assert.deepEqual(await rank.load({ id: '0'.repeat(32), name: 'model' }, spec, tiles), []);
+  assert.deepEqual(await rank.start(tiles, () => {}), []);
+  return { rank, control: control!, data: data! };
+}
+
+test('usage that is cut short or absurd ends the request, not the coordinator', async (t) => {
+  const { rank, data } = await readyDevice(t);
+  const answers = [Buffer.alloc(0), Buffer.alloc(15), Buffer.alloc(16, 255)];
+  data.onFrame(({ header }) => {
+    const { step, layer, phase, rows } = header;
+    data.send({ type: FRAME_TYPES.SUMS, step, layer, phase, rows }, answers.shift() ?? Buffer.alloc(16 + 33));
+  });
+  for (let i = 0; i < 3; i++) {
+    await assert.rejects(rank.compute(phase, Buffer.alloc(128)), { code: 'protocol_invalid_message' });
+  }
+  const { packed, usage } = await rank.compute(phase, Buffer.alloc(128));
+  assert.equal(packed.length, 33);
+  assert.deepEqual(usage, { computeMs: 0, diskMs: 0, bytesRead: 0 });
+});
+
+test('a tile that is not its, asked for while it computes, ends the device', async (t) => {
+  const { rank, control } = await readyDevice(t);
+  const asked: string[] = [];
+  rank.onMissing((wanted) => void asked.push(...wanted.map(({ kind }) => kind)));
+  const lost = new Promise((resolve) => rank.onLost(resolve));
+  control.send({ t: 'missing', indices: [0] });
+  control.send({ t: 'missing', indices: [0, 1] });
+  assert.equal(((await lost) as { code: string }).code, 'protocol_invalid_message');
+  assert.deepEqual(asked, ['ffn']);
+});
+
+test('a device that is given up tells whoever waits for it', async (t) => {
+  const { rank } = await readyDevice(t);
+  const waiting = rank.compute(phase, Buffer.alloc(128));
+  rank.giveUp(Object.assign(new Error('no tile'), { code: 'tile_damaged' }) as never);
+  await assert.rejects(waiting, { code: 'tile_damaged' });
+  assert.equal(rank.lost, true);
+});
