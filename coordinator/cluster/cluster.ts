@@ -155,7 +155,7 @@ async function bringUp(options: ClusterOptions): Promise<{ forward: ForwardPass;
 
   const ownMissing = await lacking(store, model.id, own);
   await makeOwnRoom(options, ownMissing);
-  const missing = await Promise.all(
+  const missing = await allOf(
     remote.map(({ rank, share }) => rank.load({ id: model.id, name: model.spec.name }, spec, share)),
   );
   await deliver(
@@ -166,14 +166,18 @@ async function bringUp(options: ClusterOptions): Promise<{ forward: ForwardPass;
   const repairs = new TileRepairs(new RepairCutter(model, backend), store, model.id, options.log);
   for (const rank of ranks) rank.onMissing((tiles) => repairs.mendRank(rank, tiles));
   await startRanks(options, remote);
-  const base = (await options.memory.base()) + REPAIR_BYTES;
-  const engine = await loadOwn(options, own, () =>
+  const engine = await loadOwn(options, own, async () =>
     Engine.create({
       spec,
       tiles: own,
       backend,
       threads,
-      memory: { budget: options.memory.budget(), base, threadBytes: options.memory.threadBytes },
+      // Anew for each attempt: that collects the memory of the last one.
+      memory: {
+        budget: options.memory.budget(),
+        base: (await options.memory.base()) + REPAIR_BYTES,
+        threadBytes: options.memory.threadBytes,
+      },
       scratchBytes: forwardScratchBytes(spec),
       load: (tile, into) => store.read(model.id, tileName(tile), into),
       fileOf: (tile) => store.path(model.id, tileName(tile)),
@@ -190,6 +194,15 @@ async function bringUp(options: ClusterOptions): Promise<{ forward: ForwardPass;
   const star = new Star(engine, ranks, (account, rows) => logStep(options.log, names, account, rows));
   const forward = new ForwardPass(star, model.spec, model, options.contextLength);
   return { forward, star };
+}
+
+/** All values, or the first failure, when everything has settled: what is still under way would meet what comes next. */
+async function allOf<T>(promises: readonly Promise<T>[]): Promise<T[]> {
+  const settled = await Promise.allSettled(promises);
+  return settled.map((each) => {
+    if (each.status === 'rejected') throw each.reason;
+    return each.value;
+  });
 }
 
 /** What cutting a tile again takes: parts of a tensor, the tile, and copies on their way. */

@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import { z } from 'zod';
 import type { ClusterKey } from '../../daemon/cluster-key.ts';
 import type { EngineSpec } from '../../daemon/engine/engine-spec.ts';
 import { PHASE } from '../../daemon/engine/engine-spec.ts';
@@ -13,6 +12,7 @@ import { dialControl, dialData } from '../../daemon/protocol/link-client.ts';
 import { TILE_CHUNK, TILE_STATUS } from '../../daemon/protocol/tile-transfer.ts';
 import { decodeUsage, USAGE_BYTES } from '../../daemon/protocol/usage-codec.ts';
 import type { PhaseAnswer, PhaseOfStep, Rank } from './rank.ts';
+import { rankFailure } from './rank-failure.ts';
 
 export interface DialRankOptions {
   readonly host: string;
@@ -34,8 +34,6 @@ interface Waiting {
   readonly resolve: (answer: PhaseAnswer) => void;
   readonly reject: (error: StarlingError) => void;
 }
-
-const failure = z.object({ code: z.string(), message: z.string().max(4096) });
 
 /** A device reached over the network: its links, the tiles it is given, and its part in the star. */
 export class RemoteRank implements Rank {
@@ -266,20 +264,7 @@ export class RemoteRank implements Rank {
       } catch (error) {
         waiting.reject(toStarlingError(error));
       }
-    } else waiting.reject(this.#failure(header.type, payload));
-  }
-
-  #failure(type: number, payload: Uint8Array): StarlingError {
-    if (type !== FRAME_TYPES.FAILED) {
-      return new StarlingError('protocol_invalid_message', `${this.name} answered with a frame of type ${type}`);
-    }
-    const parsed = failure.safeParse(parseJson(payload));
-    if (!parsed.success) return new StarlingError('device_error', `${this.name} failed and did not say why`);
-    const { code, message } = parsed.data;
-    return new StarlingError(
-      Object.hasOwn(ERRORS, code) ? (code as ErrorCode) : 'device_error',
-      `${this.name}: ${message}`,
-    );
+    } else waiting.reject(rankFailure(this.name, header.type, payload));
   }
 
   #lose(error: StarlingError): void {
@@ -306,12 +291,4 @@ function pick(tiles: readonly TileShape[], indices: readonly number[]): TileShap
       throw new StarlingError('protocol_invalid_message', `the device asks for tile ${index}, which is not its`);
     return tile;
   });
-}
-
-function parseJson(payload: Uint8Array): unknown {
-  try {
-    return JSON.parse(Buffer.from(payload).toString('utf8'));
-  } catch {
-    return undefined;
-  }
 }

@@ -3,11 +3,10 @@ import { closeSync, constants, existsSync, openSync, readSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
 import { keepUncached } from '../../kernels/native.ts';
 import { StarlingError } from '../errors.ts';
+import { TRAILER_BYTES } from '../store/tile-file.ts';
 import { systemCode } from '../system-error.ts';
 import { PAGE } from './window-plan.ts';
 
-/** Bytes of SHA-256 after the content. */
-const TRAILER = 32;
 /** Every start that memory aligned for kernels can have within a page. */
 const STEP = 16;
 
@@ -60,7 +59,7 @@ export function readTileFile(
 ): number {
   const length = readInto(file, slot, direct);
   const damaged = (what: string): StarlingError => new StarlingError('tile_damaged', `${file} is damaged (${what})`);
-  if (length !== bytes + TRAILER) throw damaged(`${length} bytes instead of ${bytes + TRAILER}`);
+  if (length !== bytes + TRAILER_BYTES) throw damaged(`${length} bytes instead of ${bytes + TRAILER_BYTES}`);
   const content = slot.subarray(0, bytes);
   if (checksum === null) {
     const hash = createHash('sha256').update(content).digest();

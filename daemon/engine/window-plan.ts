@@ -1,5 +1,6 @@
 import { roundUp } from '../../kernels/formats.ts';
 import { StarlingError } from '../errors.ts';
+import { TRAILER_BYTES } from '../store/tile-file.ts';
 
 /** Which tiles of a device stay in memory, and which pass through a ring of slots, in the order in which they are computed. */
 export interface WindowPlan {
@@ -18,8 +19,6 @@ export interface WindowPlan {
 
 /** Direct reads take whole pages, at pages. */
 export const PAGE = 4096;
-/** A slot also takes what follows the content in a tile's file: its SHA-256. */
-const TRAILER = 32;
 /** One tile is computed while another arrives. */
 const LEAST_SLOTS = 2;
 /**
@@ -33,8 +32,8 @@ const WINDOW_SHARE = 1 / 4;
 /** Bytes of memory that an allocation of `bytes` makes resident: large ones begin at pages. */
 export const residentBytes = (bytes: number): number => roundUp(bytes, bytes >= PAGE ? PAGE : 64);
 
-/** Bytes of a slot for tiles of at most `bytes`. */
-export const slotBytesFor = (bytes: number): number => roundUp(bytes + TRAILER, PAGE);
+/** Bytes of a slot for tiles of at most `bytes`: it also takes what follows the content in a tile's file. */
+export const slotBytesFor = (bytes: number): number => roundUp(bytes + TRAILER_BYTES, PAGE);
 
 /**
  * Pins as many tiles as fit, evenly spread over the execution order, so that reading goes on at an even pace.

@@ -1,6 +1,7 @@
 import { StarlingError } from '../errors.ts';
 import { modelsToEvict } from './eviction.ts';
-import { type StoredModel, type TileStore, TRAILER_BYTES } from './tile-store.ts';
+import { TRAILER_BYTES } from './tile-file.ts';
+import type { StoredModel, TileStore } from './tile-store.ts';
 
 /** Space on the disk that is left to others. */
 const SPARE_BYTES = 64 * 2 ** 20;

@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { type FileHandle, mkdir, open, readdir, rename, rm, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { syncFolder } from '../atomic-file.ts';
@@ -6,9 +6,7 @@ import { StarlingError } from '../errors.ts';
 import { systemCode } from '../system-error.ts';
 import { isAlive, isStaleMark, type ModelFolderFacts, markInUse, modelFolderFacts } from './model-folder.ts';
 import { SharedSync } from './shared-sync.ts';
-
-/** Bytes after a tile's content: its SHA-256. */
-export const TRAILER_BYTES = 32;
+import { hashOf, readVerified, storeError, TRAILER_BYTES, writeAll } from './tile-file.ts';
 
 export interface StoredModel extends ModelFolderFacts {
   readonly modelId: string;
@@ -266,47 +264,4 @@ export class TileStore {
       throw storeError(thrown, 'list', folder);
     }
   }
-}
-
-const hashOf = (content: Uint8Array): Buffer => createHash('sha256').update(content).digest();
-
-async function writeAll(handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
-  for (let done = 0; done < bytes.length; ) {
-    const { bytesWritten } = await handle.write(bytes, done, bytes.length - done, position + done);
-    done += bytesWritten;
-  }
-}
-
-/** @returns what is wrong with the file, or null */
-async function readVerified(handle: FileHandle, into: Uint8Array): Promise<string | null> {
-  const { size } = await handle.stat();
-  const wanted = into.length + TRAILER_BYTES;
-  if (size !== wanted) return `${size} bytes instead of ${wanted}`;
-  const trailer = Buffer.alloc(TRAILER_BYTES);
-  if (!(await readAll(handle, into, 0)) || !(await readAll(handle, trailer, into.length))) return 'it ended early';
-  return hashOf(into).equals(trailer) ? null : 'its content does not match its hash';
-}
-
-async function readAll(handle: FileHandle, into: Uint8Array, position: number): Promise<boolean> {
-  for (let done = 0; done < into.length; ) {
-    const { bytesRead } = await handle.read(into, done, into.length - done, position + done);
-    if (bytesRead === 0) return false;
-    done += bytesRead;
-  }
-  return true;
-}
-
-function storeError(thrown: unknown, doing: string, path: string): StarlingError {
-  const code = systemCode(thrown) ?? (thrown instanceof Error ? thrown.message : String(thrown));
-  if (['ENOSPC', 'EDQUOT'].includes(code)) {
-    const advice = 'free some space, or remove models that are not needed';
-    return new StarlingError('disk_full', `no space left to ${doing} ${path}; ${advice}`, { cause: thrown });
-  }
-  return new StarlingError(
-    'store_failed',
-    `cannot ${doing} ${path} (${code}); check the disk and the folder's rights`,
-    {
-      cause: thrown,
-    },
-  );
 }

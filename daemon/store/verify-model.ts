@@ -1,6 +1,7 @@
 import { StarlingError } from '../errors.ts';
 import { MAX_TILE } from './incoming-tile.ts';
-import { type TileStore, TRAILER_BYTES } from './tile-store.ts';
+import { TRAILER_BYTES } from './tile-file.ts';
+import type { TileStore } from './tile-store.ts';
 
 /**
  * Reads and verifies all tiles of a model; damaged ones are removed, so that they are fetched again.

@@ -24,7 +24,7 @@ import { LOST_AFTER_MS, PING_MS } from '../../daemon/protocol/link.ts';
 import { HASH_BYTES, TILE_CHUNK, TILE_WINDOW } from '../../daemon/protocol/tile-transfer.ts';
 import { USAGE_BYTES } from '../../daemon/protocol/usage-codec.ts';
 import { MAX_TILE } from '../../daemon/store/incoming-tile.ts';
-import { TRAILER_BYTES } from '../../daemon/store/tile-store.ts';
+import { TRAILER_BYTES } from '../../daemon/store/tile-file.ts';
 import { WEIGHT_FORMATS } from '../../kernels/formats.ts';
 
 const root = packageRoot();

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { type ErrorCode, StarlingError } from '../../../daemon/errors.ts';
 import { createLogger } from '../../../daemon/log.ts';
+import type { TileStoreOptions } from '../../../daemon/store/tile-store.ts';
 import { BACKENDS, backendAvailable } from '../../../kernels/create-kernels.ts';
 import { recordedLog } from '../../fixtures/log-recorder.ts';
 import { WindowCluster } from '../../fixtures/window-cluster.ts';
@@ -123,35 +124,44 @@ test('a tile that cannot be had is an error, and nobody waits for ever', async (
   }, code('disk_full'));
 });
 
-test('a device without room for its tiles is left out, and the others share the model', async (t) => {
-  const recorded = recordedLog();
-  const window = await WindowCluster.start(t, {
-    daemons: 3,
-    memory: 1,
-    log: recorded.log,
-    storeOptions: (daemon) => {
+const noRoom: readonly (readonly [what: string, options: () => TileStoreOptions])[] = [
+  ['whose --store-limit is too small', () => ({ limitBytes: 1e5 })],
+  [
+    'whose disk is full from the tenth tile on',
+    () => {
       let files = 0;
       return {
         create: async (file) => {
-          // Full from the tenth tile on.
-          if (daemon === 1 && ++files > 10) throw Object.assign(new Error('no space'), { code: 'ENOSPC' });
+          if (++files > 10) throw Object.assign(new Error('no space'), { code: 'ENOSPC' });
           return open(file, 'wx');
         },
       };
     },
+  ],
+];
+
+for (const [what, options] of noRoom) {
+  test(`a device ${what} is left out, and the others share the model`, async (t) => {
+    const recorded = recordedLog();
+    const window = await WindowCluster.start(t, {
+      daemons: 3,
+      memory: 1,
+      log: recorded.log,
+      storeOptions: (daemon) => (daemon === 1 ? options() : {}),
+    });
+    assert.deepEqual(window.cluster.deviceNames, ['this device', 'device-0', 'device-2']);
+    const logits = await window.logits();
+    whole ??= logits;
+    assert.equal(logits, whole);
+    assert.match(recorded.lines.join(''), /device-1 is left out/);
+    const left = readdirSync(window.stores[1]!, { recursive: true, encoding: 'utf8' });
+    assert.deepEqual(
+      left.filter((name) => name.endsWith('.tmp')),
+      [],
+      'something half-written was left',
+    );
   });
-  assert.deepEqual(window.cluster.deviceNames, ['this device', 'device-0', 'device-2']);
-  const logits = await window.logits();
-  whole ??= logits;
-  assert.equal(logits, whole);
-  assert.match(recorded.lines.join(''), /device-1 is left out/);
-  const left = readdirSync(window.stores[1]!, { recursive: true, encoding: 'utf8' });
-  assert.deepEqual(
-    left.filter((name) => name.endsWith('.tmp')),
-    [],
-    'something half-written was left',
-  );
-});
+}
 
 test('a budget that is too small says the least that would do', async (t) => {
   await assert.rejects(
