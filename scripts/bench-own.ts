@@ -15,6 +15,7 @@ import { homePaths } from '../daemon/paths.ts';
 import { defaultMemory, processMemory } from '../daemon/process-memory.ts';
 import type { BackendName } from '../kernels/kernels.ts';
 import type { DecodeTask, DecodeTimes } from './bench-child.ts';
+import { LoneSequence } from './lone-sequence.ts';
 
 export interface OwnTask extends DecodeTask {
   readonly devices: number;
@@ -70,12 +71,11 @@ async function withCluster<T>(task: OwnTask, use: (cluster: Cluster) => Promise<
 
 async function measure(model: LanguageModel, { prompt, next }: DecodeTask): Promise<DecodeTimes> {
   // Weights and buffers are touched once before the clock runs.
-  const first = model.openSequence();
+  const first = new LoneSequence(model);
   await first.append(prompt);
   await first.append(prompt.slice(0, 1));
-  first.release();
 
-  const sequence = model.openSequence();
+  const sequence = new LoneSequence(model);
   const timed = async (tokens: readonly number[]): Promise<number> => {
     const start = performance.now();
     likeliest(await sequence.append(tokens));
@@ -84,7 +84,6 @@ async function measure(model: LanguageModel, { prompt, next }: DecodeTask): Prom
   const prefill_ms = await timed(prompt);
   const token_ms: number[] = [];
   for (const token of next) token_ms.push(await timed([token]));
-  sequence.release();
   return { prefill_ms, token_ms };
 }
 
