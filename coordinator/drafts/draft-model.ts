@@ -13,8 +13,8 @@ interface Follower {
   written: number[];
 }
 
-/** Milliseconds that a guess is taken to need before one was measured. */
-const FIRST_MS = 5;
+/** Single rows computed to see how long one takes; the first few are slower, while code is compiled and weights are fetched. */
+const TRIALS = 9;
 const RATE = 0.2;
 
 /**
@@ -25,12 +25,27 @@ export class DraftModel {
   readonly #model: LanguageModel;
   readonly #kv: KvCache;
   readonly #followers = new Map<Job, Follower>();
-  #tokenMs = FIRST_MS;
+  #tokenMs: number;
 
-  /** @param model of the same vocabulary, used by nobody else */
-  constructor(model: LanguageModel) {
+  /**
+   * @param model of the same vocabulary, used by nobody else
+   * @param tokenMs what a token is taken to need before one was measured
+   */
+  constructor(model: LanguageModel, tokenMs: number) {
     this.#model = model;
+    this.#tokenMs = tokenMs;
     this.#kv = new KvCache(model.kvPages);
+  }
+
+  /** Computes a few rows to see how long one takes. */
+  static async start(model: LanguageModel): Promise<DraftModel> {
+    const times: number[] = [];
+    for (let trial = 0; trial < TRIALS; trial++) {
+      const started = performance.now();
+      await model.step([{ tokens: [0], position: 0, pages: [0], logits: 1 }]);
+      times.push(performance.now() - started);
+    }
+    return new DraftModel(model, Math.min(...times));
   }
 
   /** Milliseconds that one more token takes, whatever the number of texts. */

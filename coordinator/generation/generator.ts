@@ -65,6 +65,8 @@ export interface GeneratorOptions {
 }
 
 export const DEFAULT_QUEUE_LIMIT = 64;
+/** Texts that requests may wait for, on average: a request may ask for several hundred. */
+const TEXTS_OF_REQUEST = 8;
 
 /** Texts that were asked for together: they end together when one fails or the client leaves. */
 interface Request {
@@ -177,7 +179,7 @@ export class Generator {
     for (const { promptTokens } of requests) checkPromptLength(promptTokens.length, this.#model.contextLength);
     if (this.#stopped) throw new StarlingError('cancelled', 'the server is stopping; ask again when it is back');
     if (signal?.aborted) throw cancelledBy(signal);
-    this.#checkQueue(standing.user);
+    this.#checkQueue(standing.user, requests.length);
     const request = this.#open(standing, signal);
     const arrived = this.#now();
     for (const [choice, wanted] of requests.entries()) {
@@ -237,13 +239,15 @@ export class Generator {
   }
 
   /** A user of whom nobody waits gets in beyond the limit, up to twice as many: one user must not keep out the others. */
-  #checkQueue(user: string): void {
+  #checkQueue(user: string, texts: number): void {
     const { waiting } = this.load;
-    const own = [...this.#scheduler.waiting].some((job) => job.user === user);
-    if (waiting < (own ? this.#queueLimit : 2 * this.#queueLimit)) return;
+    const jobs = this.#scheduler.waiting;
+    const own = [...jobs].some((job) => job.user === user);
+    const limit = own ? this.#queueLimit : 2 * this.#queueLimit;
+    if (waiting < limit && (jobs.size === 0 || jobs.size + texts <= TEXTS_OF_REQUEST * limit)) return;
     throw new StarlingError(
       'queue_full',
-      `${waiting} requests are waiting already, which is the limit; try again later`,
+      `${waiting} requests for ${jobs.size} texts are waiting already, which is the limit; try again later`,
       { retryAfterMs: this.#scheduler.backlogMs() },
     );
   }

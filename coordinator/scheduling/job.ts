@@ -75,4 +75,12 @@ export class Job {
   get remaining(): number {
     return this.pending + Math.max(1, this.expected - this.generated);
   }
+
+  /** `gained` positions up to the last computed one turned out to be there already. */
+  credit(gained: number): void {
+    const computed = this.sequence?.computed ?? 0;
+    const fresh = Math.min(computed, this.promptLength) - Math.max(computed - gained, this.reached);
+    if (fresh > 0) this.cachedTokens += fresh;
+    this.reached = Math.max(this.reached, computed);
+  }
 }

@@ -2,9 +2,9 @@ import { KV_PAGE } from '../../kernels/formats.ts';
 import { type DraftPrice, MAX_DRAFT } from '../drafts/draft-control.ts';
 import type { KvCache } from '../kv/kv-cache.ts';
 import type { SequenceRows } from '../language-model.ts';
-import { AnswerLengths } from './answer-lengths.ts';
-import { FairShares } from './fair-shares.ts';
+import { Admission } from './admission.ts';
 import type { Job } from './job.ts';
+import { sortBy } from './sort-by.ts';
 import { StepCost } from './step-cost.ts';
 
 /** What one job has in a step: rows that are sure, then drafted ones. */
@@ -40,18 +40,6 @@ const TARGET_MS = 200;
 const STRETCH = 4;
 /** Rows for those who wait for their first token, however many decode. */
 const LEAST_PREFILL = 8;
-/** Who waits this long for room in the KV cache is not overtaken any more by those who need less. */
-const PATIENCE_MS = 5000;
-/** Who waits this long comes before all others of the same user, in order of arrival: nobody is overtaken for longer. */
-const AGED_MS = 60_000;
-/** Tokens that a running job counts in its user's service ahead of time, so that many who come at once do not all enter for one user. */
-const CLAIM = 32;
-/** Tokens by which a user may be ahead of another before texts of the one yield to those of the other. */
-const LEAD = 256;
-/** Batch work that has waited this long counts as interactive, so that it gets done on a busy day too. */
-const BATCH_PATIENCE_MS = 300_000;
-/** How often to look who may enter while nothing changes: patience runs out, and the step's rows may have changed. */
-const LOOK_AGAIN_MS = 1000;
 /** A token's time in the order of who waits, before any was measured. */
 const DEFAULT_TOKEN_MS = 10;
 
@@ -59,74 +47,58 @@ const DEFAULT_TOKEN_MS = 10;
  * Decides who has rows in each step. No clock, no sockets, no model: times come as arguments, and whoever drives it computes what
  * it plans and reports what came of it.
  *
- * Among users the one with the least service comes first, each running job counting something in advance; within a user,
- * the highest response ratio (waited + needed) / needed: short jobs first, and who waits long comes too (Brinch Hansen 1971); who has
- * waited for AGED_MS is overtaken no more.
- * Decoding jobs have a row in every step as far as rows go; what is left of the step's time goes to drafts and prompts.
+ * Who runs is Admission's to say. Decoding jobs have a row in every step as far as rows go; what is left of the step's time goes
+ * to drafts and prompts.
  */
 export class Scheduler {
   readonly cost: StepCost;
   readonly #kv: KvCache;
   readonly #maxRows: number;
-  readonly #shares = new FairShares();
-  readonly #lengths = new AnswerLengths();
-  readonly #waiting = new Set<Job>();
-  readonly #running = new Set<Job>();
+  readonly #admission: Admission;
   #step = 0;
-  #preemptions = 0;
-  /** When to look next for who may enter, if nothing changes before. */
-  #lookAgainAt = Number.NEGATIVE_INFINITY;
 
   constructor({ kv, maxRows }: SchedulerOptions) {
     this.#kv = kv;
     this.#maxRows = maxRows;
+    this.#admission = new Admission(kv);
     this.cost = new StepCost(maxRows);
   }
 
   get waiting(): ReadonlySet<Job> {
-    return this.#waiting;
+    return this.#admission.waiting;
   }
 
   get running(): ReadonlySet<Job> {
-    return this.#running;
+    return this.#admission.running;
   }
 
   /** Times that a job had to yield to another. */
   get preemptions(): number {
-    return this.#preemptions;
+    return this.#admission.preemptions;
   }
 
   /** Tokens computed for a user, as fair shares count them. */
   service(user: string): number {
-    return this.#shares.service(user);
+    return this.#admission.service(user);
   }
 
   /** How long all that is to be done will take at the speed so far; milliseconds. */
   backlogMs(): number {
-    return sum([...this.#waiting, ...this.#running].map(({ remaining }) => remaining)) * this.#tokenMs();
+    return sum([...this.waiting, ...this.running].map(({ remaining }) => remaining)) * this.#tokenMs();
   }
 
   submit(job: Job): void {
-    const present = new Set([...this.#waiting, ...this.#running].map(({ user }) => user));
-    if (!present.has(job.user)) this.#shares.join(job.user, present);
-    job.expected = this.#lengths.estimate(job.user, job.promptLength, job.maxTokens);
-    this.#waiting.add(job);
-    this.#changed();
+    this.#admission.submit(job);
   }
 
   /** The job's client has stopped to read, or goes on. */
   pause(job: Job, paused: boolean): void {
-    job.paused = paused;
-    this.#changed();
+    this.#admission.pause(job, paused);
   }
 
   /** The job is over: finished, failed or given up. */
   remove(job: Job, finished: boolean): void {
-    this.#waiting.delete(job);
-    this.#running.delete(job);
-    this.#close(job);
-    this.#changed();
-    if (finished) this.#lengths.observe(job.user, job.promptLength, job.generated);
+    this.#admission.remove(job, finished);
   }
 
   /**
@@ -135,7 +107,7 @@ export class Scheduler {
    * @param modelMs milliseconds that the draft model takes a token
    */
   admit(now: number, modelMs: number | null = null): DraftWish[] {
-    this.#admit(now);
+    this.#admission.admit(now, { mostRunning: this.#most(), tokenMs: this.#tokenMs() });
     if (modelMs === null) return [];
     const decoding = this.#decoding();
     const stepMs = this.cost.ms(decoding.length);
@@ -160,7 +132,7 @@ export class Scheduler {
    */
   plan(now: number, guesses: ReadonlyMap<Job, readonly number[]> = new Map()): StepPlan | null {
     const decoding = this.#decoding();
-    const prefilling = [...this.#running].filter((job) => !job.paused && job.pending > 1);
+    const prefilling = [...this.running].filter((job) => !job.paused && job.pending > 1);
     const budget = this.#budget(decoding.length);
     const forPrompts = Math.min(LEAST_PREFILL, sum(prefilling.map(({ pending }) => pending)));
     const entries: PlannedRows[] = decoding
@@ -169,7 +141,7 @@ export class Scheduler {
     let rows = entries.length;
     rows += this.#draft(entries, budget - rows - forPrompts, guesses);
     let left = Math.min(this.#maxRows - rows, Math.max(budget - rows, forPrompts));
-    for (const job of this.#inOrder(prefilling, now)) {
+    for (const job of this.#admission.inOrder(prefilling, now, this.#tokenMs())) {
       if (left <= 0) break;
       this.#catchUp(job);
       if (entries.some((entry) => this.#computesFor(entry, job))) continue;
@@ -200,7 +172,7 @@ export class Scheduler {
     this.#kv.advance(job.sequence, job.tokens, computed);
     const prompt = Math.max(0, Math.min(computed, job.promptLength) - Math.max(position, job.reached));
     job.reached = Math.max(job.reached, computed);
-    this.#shares.charge(job.user, prompt + drawn.length);
+    this.#admission.charge(job.user, prompt + drawn.length);
     // An answer longer than expected is expected to go on for as long again.
     if (job.generated >= job.expected) job.expected = Math.min(2 * job.generated, job.maxTokens);
     if (drafted.length === 0) return;
@@ -214,7 +186,7 @@ export class Scheduler {
 
   /** Jobs that are to decode, who had a row longest ago first. */
   #decoding(): Job[] {
-    const ready = [...this.#running].filter((job) => !job.paused && job.pending === 1);
+    const ready = [...this.running].filter((job) => !job.paused && job.pending === 1);
     if (ready.length <= 1) return ready;
     const service = new Map(ready.map(({ user }) => [user, this.service(user)]));
     const key = (job: Job): readonly number[] => [
@@ -279,116 +251,12 @@ export class Scheduler {
   }
 
   #catchUp(job: Job): void {
-    const gained = this.#kv.catchUp(job.sequence!, job.tokens);
-    this.#credit(job, gained);
-  }
-
-  /** Counts positions of the prompt that were there already. */
-  #credit(job: Job, gained: number): void {
-    const computed = job.sequence!.computed;
-    const fresh = Math.min(computed, job.promptLength) - Math.max(computed - gained, job.reached);
-    if (fresh > 0) job.cachedTokens += fresh;
-    job.reached = Math.max(job.reached, computed);
-  }
-
-  #admit(now: number): void {
-    if (this.#waiting.size === 0 || now < this.#lookAgainAt) return;
-    this.#lookAgainAt = now + LOOK_AGAIN_MS;
-    for (const job of this.#candidates(now)) {
-      if (this.#enter(job) || this.#makeRoom(job, now)) continue;
-      if (now - job.waitingSince > PATIENCE_MS) return;
-    }
-  }
-
-  /** Who waits, in the order in which they may enter: found one by one, as each that enters changes the order. */
-  *#candidates(now: number): Generator<Job> {
-    const left = new Set([...this.#waiting].filter(({ paused }) => !paused));
-    while (left.size > 0) {
-      const [next] = this.#inOrder([...left], now);
-      left.delete(next!);
-      yield next!;
-    }
-  }
-
-  #enter(job: Job): boolean {
-    if (this.#running.size >= this.#most()) return false;
-    const sequence = this.#kv.open(job.tokens, job.mostPositions);
-    if (sequence === null) return false;
-    job.sequence = sequence;
-    this.#waiting.delete(job);
-    this.#running.add(job);
-    this.#credit(job, sequence.computed);
-    return true;
+    job.credit(this.#kv.catchUp(job.sequence!, job.tokens));
   }
 
   /** Jobs that may run at a time: each of them can have a row in a step that keeps to the target. */
   #most(): number {
     return Math.max(LEAST_PREFILL, this.#budget(1));
-  }
-
-  /** Has others yield, if that lets the job in. They keep their tokens, and their pages as long as nobody needs those. */
-  #makeRoom(job: Job, now: number): boolean {
-    const yielded: Job[] = [];
-    for (const victim of this.#victims(job, now)) {
-      this.#close(victim);
-      this.#running.delete(victim);
-      yielded.push(victim);
-      if (!this.#enter(job)) continue;
-      for (const other of yielded) {
-        other.waitingSince = now;
-        this.#waiting.add(other);
-      }
-      this.#preemptions += yielded.length;
-      return true;
-    }
-    // In vain: all is as it was.
-    for (const victim of yielded) this.#enter(victim);
-    return false;
-  }
-
-  /**
-   * Who has to yield to a job: clients that do not read; batch work to interactive work; and the newest of a user who runs more jobs
-   * than this one's user, if that one has none or is behind by LEAD tokens.
-   */
-  #victims(job: Job, now: number): Job[] {
-    const running = [...this.#running].reverse();
-    const paused = running.filter((other) => other.paused);
-    const lower = running.filter((other) => !other.paused && this.#class(other, now) > this.#class(job, now));
-    const victims = [...paused, ...lower];
-    const counts = new Map<string, number>();
-    for (const { user } of running) counts.set(user, (counts.get(user) ?? 0) + 1);
-    const own = counts.get(job.user) ?? 0;
-    const service = this.service(job.user);
-    const owes = ({ user }: Job): boolean =>
-      counts.get(user)! > own + 1 && (own === 0 || this.service(user) > service + LEAD);
-    const richest = sortBy(
-      running.filter((other) => other.user !== job.user && !victims.includes(other) && owes(other)),
-      (other) => [-counts.get(other.user)!],
-    );
-    // One of them at most: each that enters changes who owes.
-    return [...victims, ...richest.slice(0, 1)];
-  }
-
-  #class(job: Job, now: number): number {
-    return job.priority === 'batch' && now - job.arrived < BATCH_PATIENCE_MS ? 1 : 0;
-  }
-
-  /** By class, then the users' service with a claim for each running job, then the age, then the response ratio. */
-  #inOrder(jobs: readonly Job[], now: number): Job[] {
-    if (jobs.length <= 1) return [...jobs];
-    const claims = new Map<string, number>();
-    for (const { user } of jobs) claims.set(user, this.service(user));
-    for (const job of this.#running) {
-      const claim = claims.get(job.user);
-      if (claim !== undefined) claims.set(job.user, claim + CLAIM);
-    }
-    const tokenMs = this.#tokenMs();
-    return sortBy(jobs, (job) => {
-      const needed = job.remaining * tokenMs;
-      const waited = now - job.arrived;
-      const turn = waited > AGED_MS ? [0, job.arrived] : [1, -(waited + needed) / needed];
-      return [this.#class(job, now), claims.get(job.user)!, ...turn];
-    });
   }
 
   /** What a token takes in a full step. */
@@ -397,16 +265,6 @@ export class Scheduler {
     const ms = this.cost.ms(rows) / rows;
     return ms > 0 ? ms : DEFAULT_TOKEN_MS;
   }
-
-  #close(job: Job): void {
-    if (job.sequence === null) return;
-    this.#kv.close(job.sequence, job.tokens);
-    job.sequence = null;
-  }
-
-  #changed(): void {
-    this.#lookAgainAt = Number.NEGATIVE_INFINITY;
-  }
 }
 
 /** Most tokens that may be drafted for a job: no more than it may still need, and one is drawn in any case. */
@@ -414,13 +272,3 @@ const mostDraft = (job: Job): number =>
   Math.min(MAX_DRAFT, job.mostPositions - job.tokens.length, job.maxTokens - job.generated - 1);
 
 const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);
-
-/** Sorted by keys, compared number by number; equal ones keep their order. */
-function sortBy<T>(values: readonly T[], key: (value: T) => readonly number[]): T[] {
-  const keyed = values.map((value) => ({ value, key: key(value) }));
-  keyed.sort((a, b) => {
-    const at = a.key.findIndex((part, i) => part !== b.key[i]);
-    return at < 0 ? 0 : a.key[at]! - b.key[at]!;
-  });
-  return keyed.map(({ value }) => value);
-}

@@ -2,11 +2,16 @@
 const RATE = 0.25;
 /** A measurement this many times what was expected is a hiccup of the machine, and counts as this. */
 const OUTLIER = 3;
+/** The first steps also compile code and fetch memory, and say nothing of later ones. */
+const WARM_UP = 2;
+/** What a row beyond those measured is taken to cost, as a part of what a measured one does: little, so that it is tried, and then known. */
+const HOPE = 1 / 4;
 
 /** How long steps of so many rows take here, learnt from those that were taken. */
 export class StepCost {
   /** Milliseconds by rows; NaN where none was taken. */
   readonly #measured: Float64Array;
+  #observed = 0;
 
   constructor(mostRows: number) {
     this.#measured = new Float64Array(mostRows + 1).fill(Number.NaN);
@@ -14,13 +19,13 @@ export class StepCost {
 
   observe(rows: number, ms: number): void {
     const before = this.#measured[rows];
-    if (before === undefined || !(ms >= 0)) return;
+    if (before === undefined || !(ms >= 0) || this.#observed++ < WARM_UP) return;
     this.#measured[rows] = Number.isNaN(before) ? ms : before + RATE * (Math.min(ms, before * OUTLIER) - before);
   }
 
   /**
-   * Expected milliseconds of a step of `rows` rows: straight lines between what was measured, and beyond it in proportion to
-   * the rows, which is what compute costs where nothing else does. NaN before the first step.
+   * Expected milliseconds of a step of `rows` rows: straight lines between what was measured; below it in proportion to the rows,
+   * above it hopefully. NaN before the first measurement.
    */
   ms(rows: number): number {
     const exact = this.#measured[rows];
@@ -28,7 +33,7 @@ export class StepCost {
     const below = this.#nearest(rows, -1);
     const above = this.#nearest(rows, 1);
     if (below === null && above === null) return Number.NaN;
-    if (above === null) return (this.#measured[below!]! * rows) / below!;
+    if (above === null) return this.#measured[below!]! * (1 + (HOPE * (rows - below!)) / below!);
     if (below === null) return (this.#measured[above]! * rows) / above;
     const part = (rows - below) / (above - below);
     return this.#measured[below]! + part * (this.#measured[above]! - this.#measured[below]!);

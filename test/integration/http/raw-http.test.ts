@@ -209,6 +209,7 @@ describe('raw HTTP', () => {
         model: 'fake-model',
         devices: [{ name: 'desk', state: 'ready', tiles: 12 }],
         queue: { waiting: 0, running: 0 },
+        kv: { pages: 512, free: 512, cached: 0, sequences: 0 },
       });
     });
   });

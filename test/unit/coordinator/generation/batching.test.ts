@@ -133,6 +133,7 @@ async function runCases(
       ? undefined
       : new DraftModel(
           new HashModel({ contextLength: random.pick([80, contextLength]), kvPages: 6, memory: draftMemory }),
+          1,
         );
   const generator = new Generator({ model, codec, log, now: () => clock, ...(draft === undefined ? {} : { draft }) });
   await Promise.all(
