@@ -20,6 +20,8 @@ export interface BenchCluster {
   /** Of each device. */
   readonly threads: number;
   readonly backend: BackendName;
+  /** Bytes that each device may have resident; an equal part of what is free by default. */
+  readonly memory?: number;
   /** Kept from run to run, so that tiles are cut once. */
   readonly storeDir: string;
 }
@@ -27,7 +29,7 @@ export interface BenchCluster {
 /** Runs `use` with a throw-away cluster of this machine, as "starling run --local-devices" makes one. */
 export async function withCluster<T>(task: BenchCluster, use: (cluster: Cluster) => Promise<T>): Promise<T> {
   const { backend, threads, storeDir } = task;
-  const memory = Math.floor(defaultMemory() / task.devices);
+  const memory = task.memory ?? Math.floor(defaultMemory() / task.devices);
   const home = await mkdtemp(join(tmpdir(), 'starling-bench-home-'));
   const aborted = new AbortController();
   const key = ClusterKey.generate();

@@ -51,7 +51,8 @@ export async function hear(generator: Generator, wanted: Wanted): Promise<Heard>
   const { user, promptTokens, answer } = wanted;
   const request: GenerationRequest = {
     promptTokens,
-    maxTokens: null,
+    // Clients set a limit well above what they get; without one, each would be promised the whole context.
+    maxTokens: 4 * answer,
     sampling: { ...SAMPLING, seed: promptTokens[0] ?? 0 },
     stop: ['x'.repeat(answer)],
     logprobs: null,

@@ -38,6 +38,8 @@ export interface BenchUsersOptions {
   /** Of each device. */
   readonly threads: number;
   readonly backend: BackendName;
+  /** Bytes that each device may have resident; what does not fit streams from disk. */
+  readonly memory?: number;
   /** How many at once, one measurement each. */
   readonly users: readonly number[];
   /** Tokens. */
@@ -85,9 +87,10 @@ export interface UsersReport extends BenchUsersOptions {
 export async function benchUsers(options: BenchUsersOptions): Promise<UsersReport> {
   const { shape, quant, devices, threads, backend, users } = options;
   const { path, context } = await benchModel(options);
-  const kernels = await kernelRates(options);
+  const before = await kernelRates(options);
   const storeDir = join(benchFolder(), 'tiles');
-  const cluster = { model: path, context, devices, threads, backend, storeDir };
+  const memory = options.memory === undefined ? {} : { memory: options.memory };
+  const cluster = { model: path, context, devices, threads, backend, storeDir, ...memory };
   const { rows, turn, mixed, repeating, random } = await withCluster(cluster, async ({ forward }) => {
     await atOnce(forward, options, users.at(-1)!, 0);
     const rows = await measureRows(forward, options);
@@ -101,6 +104,8 @@ export async function benchUsers(options: BenchUsersOptions): Promise<UsersRepor
       random: await draftFigures(forward, prompt, options, RANDOM_CHOICES),
     };
   });
+  // The better of two, as a shared machine has worse moments: what is compared with them must not gain by one.
+  const kernels = better(before, await kernelRates(options));
   const most = rows.at(-1)!;
   const alone = kernels?.[most.users];
   return {
@@ -194,6 +199,11 @@ async function kernelRates(options: BenchUsersOptions): Promise<Record<string, n
   return Object.fromEntries(
     rows.filter(({ op }) => op === 'matmul').map((row) => [row.rows, rounded((row.gflops! * 1e9) / (2 * weights))]),
   );
+}
+
+function better(a: Record<string, number> | null, b: Record<string, number> | null): Record<string, number> | null {
+  if (a === null || b === null) return null;
+  return Object.fromEntries(Object.entries(a).map(([rows, rate]) => [rows, Math.max(rate, b[rows] ?? 0)]));
 }
 
 /** Four users who ask, at random moments, two short questions for one long; about half as much again as one at a time can serve. */

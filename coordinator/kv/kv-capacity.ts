@@ -11,10 +11,10 @@ export interface KvDevice {
 
 /** Conversations of full length that the caches hold at a time, where memory allows. */
 const CONVERSATIONS = 8;
-/** The part of a device's memory beyond its tiles and RESERVE that the KV cache may take: the rest is for what streams and grows. */
-const SHARE = 1 / 4;
 /** For the process itself, its threads and buffers. */
-const RESERVE = 512 * 2 ** 20;
+const RESERVE = 256 * 2 ** 20;
+/** The part of the memory beyond that and beyond tiles which stay in it that the KV cache may take. */
+const SHARE = 1 / 4;
 /** A WebAssembly memory holds no more than this. */
 const WASM_BYTES = 4 * 2 ** 30;
 
@@ -29,7 +29,8 @@ export function kvCapacity(contextLength: number, devices: readonly KvDevice[]):
 }
 
 /**
- * What a device may spend on its KV cache, by its memory budget: nothing beyond one conversation where its tiles stream from disk.
+ * What a device may spend on its KV cache, by its memory budget. Tiles that could all stay in memory do; where they stream anyway, a pass
+ * over them that serves several texts is worth more than the tiles that would stay in the cache's place.
  * @param pageBytes of a page of one key/value head
  */
 export function kvDevice(
@@ -40,5 +41,6 @@ export function kvDevice(
   const memory = backend === 'wasm' ? Math.min(memoryBytes, WASM_BYTES) : memoryBytes;
   const weights = tiles.reduce((sum, { matrices }) => sum + tileLayout(matrices).bytes, 0);
   const caches = tiles.filter(({ kind }) => kind === 'kv').length;
-  return { bytes: Math.max(0, memory - RESERVE - weights) * SHARE, pageBytes: caches * pageBytes };
+  const room = Math.max(0, memory - RESERVE);
+  return { bytes: SHARE * (weights <= room ? room - weights : room), pageBytes: caches * pageBytes };
 }
