@@ -1,14 +1,13 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Engine } from '../daemon/engine/engine.ts';
-import { type EngineSpec, inputFormat, MAX_ROWS, PHASE, pagesFor } from '../daemon/engine/engine-spec.ts';
+import { type EngineSpec, inputFormat, MAX_ROWS, PHASE } from '../daemon/engine/engine-spec.ts';
 import type { Step } from '../daemon/engine/step.ts';
 import { StarlingError } from '../daemon/errors.ts';
 import { f32View } from '../kernels/arena.ts';
-import { activationBytes } from '../kernels/formats.ts';
+import { activationBytes, KV_PAGE } from '../kernels/formats.ts';
 import type { Address } from '../kernels/kernels.ts';
 import type { Star } from './cluster/star.ts';
-import { KvPages } from './kv-pages.ts';
-import type { LanguageModel, Sequence } from './language-model.ts';
+import type { LanguageModel, SequenceRows } from './language-model.ts';
 import type { ModelSpec } from './model/spec.ts';
 import { RopeTable } from './rope-table.ts';
 
@@ -36,7 +35,6 @@ export class ForwardPass implements LanguageModel {
   readonly #engine: Engine;
   readonly #model: ModelSpec;
   readonly #weights: CoordinatorWeights;
-  readonly #pages: KvPages;
   readonly #rope: RopeTable;
   readonly #residual: Address;
   readonly #normWeights: Address;
@@ -49,34 +47,24 @@ export class ForwardPass implements LanguageModel {
     this.#engine = engine;
     this.#model = model;
     this.#weights = weights;
-    this.#pages = new KvPages(engine.spec.kvPages);
     this.#rope = new RopeTable(model.rope, model.headDim);
     this.vocabSize = model.vocabSize;
-    this.contextLength = contextLength;
+    this.contextLength = Math.min(contextLength, engine.spec.kvPages * KV_PAGE);
     this.#residual = engine.scratch;
     this.#normWeights = engine.scratch + MAX_ROWS * cols * 4;
     const norms = [...weights.norms.flatMap(({ attention, ffn }) => [attention, ffn]), weights.outputNorm];
     for (const [i, norm] of norms.entries()) f32View(engine.arena, this.#normWeights + i * cols * 4, cols).set(norm);
   }
 
-  openSequence(): Sequence {
-    return new ClusterSequence(this, this.#pages);
+  get kvPages(): number {
+    return this.#engine.spec.kvPages;
   }
 
-  /**
-   * Computes consecutive rows of one sequence.
-   * @param pages the sequence's KV pages, enough for all rows
-   * @returns logits after the last row (vocabSize), valid until the next step
-   */
-  async step(
-    tokens: readonly number[],
-    position: number,
-    pages: Uint32Array,
-    signal?: AbortSignal,
-  ): Promise<Float32Array> {
+  async step(batch: readonly SequenceRows[], signal?: AbortSignal): Promise<Float32Array[]> {
+    const tokens = batch.flatMap((sequence) => sequence.tokens);
     const rows = tokens.length;
     await this.#embed(tokens);
-    this.#star.beginStep(this.#stepOf(rows, position, pages));
+    this.#star.beginStep(this.#stepOf(batch, rows));
     // On one device a whole step can pass without waiting for anything.
     await nextTurn();
     let turn = performance.now();
@@ -94,9 +82,27 @@ export class ForwardPass implements LanguageModel {
         this.#engine.kernels.residual(this.#residual, this.#engine.layout.sums, rows * this.#engine.spec.cols);
       }
     }
-    const last = this.#residual + (rows - 1) * this.#engine.spec.cols * 4;
-    this.#normalise(last, this.#model.layers.length * 2, 1, 'q8', 'before the head');
-    return (await this.#star.runHead(1)).subarray(0, this.vocabSize);
+    return this.#head(batch);
+  }
+
+  /** Logits of the rows that want them. */
+  async #head(batch: readonly SequenceRows[]): Promise<Float32Array[]> {
+    const { arena, spec } = this.#engine;
+    const residual = f32View(arena, this.#residual, MAX_ROWS * spec.cols);
+    let wanted = 0;
+    let row = 0;
+    for (const { tokens, logits } of batch) {
+      // To the front, one after the other: a row never moves past one that is still to be moved.
+      for (let i = tokens.length - logits; i < tokens.length; i++) {
+        residual.copyWithin(wanted++ * spec.cols, (row + i) * spec.cols, (row + i + 1) * spec.cols);
+      }
+      row += tokens.length;
+    }
+    if (wanted === 0) return [];
+    this.#normalise(this.#residual, this.#model.layers.length * 2, wanted, 'q8', 'before the head');
+    const all = await this.#star.runHead(wanted);
+    const stride = all.length / wanted;
+    return Array.from({ length: wanted }, (_, i) => all.subarray(i * stride, i * stride + this.vocabSize));
   }
 
   /** residual[row] = the token's embedding, zero beyond dim. */
@@ -125,52 +131,19 @@ export class ForwardPass implements LanguageModel {
     }
   }
 
-  #stepOf(rows: number, position: number, pages: Uint32Array): Step {
-    const positions = Uint32Array.from({ length: rows }, (_, row) => position + row);
-    const rope = new Float32Array(rows * this.#model.headDim);
-    for (let row = 0; row < rows; row++) this.#rope.fill(position + row, rope.subarray(row * this.#model.headDim));
-    return { positions, sequences: new Uint16Array(rows), pages: [pages], rope };
-  }
-}
-
-class ClusterSequence implements Sequence {
-  readonly #forward: ForwardPass;
-  readonly #pages: KvPages;
-  #held = new Uint32Array(0);
-  #length = 0;
-
-  constructor(forward: ForwardPass, pages: KvPages) {
-    this.#forward = forward;
-    this.#pages = pages;
-  }
-
-  get length(): number {
-    return this.#length;
-  }
-
-  async append(tokens: readonly number[], signal?: AbortSignal): Promise<Float32Array> {
-    const { contextLength } = this.#forward;
-    if (tokens.length === 0) throw new RangeError('append takes at least one token');
-    if (this.#length + tokens.length > contextLength) {
-      throw new StarlingError(
-        'context_length_exceeded',
-        `${this.#length + tokens.length} positions; the context holds ${contextLength}`,
-      );
+  #stepOf(batch: readonly SequenceRows[], rows: number): Step {
+    const { headDim } = this.#model;
+    const positions = new Uint32Array(rows);
+    const sequences = new Uint16Array(rows);
+    const rope = new Float32Array(rows * headDim);
+    let row = 0;
+    for (const [sequence, { tokens, position }] of batch.entries()) {
+      for (let i = 0; i < tokens.length; i++, row++) {
+        positions[row] = position + i;
+        sequences[row] = sequence;
+        this.#rope.fill(position + i, rope.subarray(row * headDim, (row + 1) * headDim));
+      }
     }
-    const missing = pagesFor(this.#length + tokens.length) - this.#held.length;
-    if (missing > 0) this.#held = Uint32Array.from([...this.#held, ...this.#pages.take(missing)]);
-    let logits: Float32Array = new Float32Array(0);
-    for (let done = 0; done < tokens.length; done += MAX_ROWS) {
-      const rows = tokens.slice(done, done + MAX_ROWS);
-      logits = await this.#forward.step(rows, this.#length, this.#held, signal);
-      this.#length += rows.length;
-    }
-    return logits;
-  }
-
-  release(): void {
-    this.#pages.give(this.#held);
-    this.#held = new Uint32Array(0);
-    this.#length = 0;
+    return { positions, sequences, pages: batch.map(({ pages }) => Uint32Array.from(pages)), rope };
   }
 }

@@ -1,22 +1,27 @@
-/** One conversation's place in the KV caches of the cluster. */
-export interface Sequence {
-  /** Positions computed so far. */
-  readonly length: number;
-  /**
-   * Computes the next positions.
-   * @param tokens at least one token id; prefill is cut into row chunks inside
-   * @returns the logits (f32, vocabSize) after the last token; valid until the next call
-   * @throws StarlingError device_lost, numeric_overflow, cancelled (when `signal` aborts; takes effect within one step)
-   */
-  append(tokens: readonly number[], signal?: AbortSignal): Promise<Float32Array>;
-  /** Gives its KV pages back. */
-  release(): void;
+/** Consecutive positions of one sequence in a step. */
+export interface SequenceRows {
+  /** Token ids, at least one. */
+  readonly tokens: readonly number[];
+  /** Of the first of them. */
+  readonly position: number;
+  /** Ids of the sequence's KV pages for positions 0, KV_PAGE, …, at least up to the last row. */
+  readonly pages: readonly number[];
+  /** After how many of the last rows logits are wanted. */
+  readonly logits: number;
 }
 
-/** The model as computed by the whole cluster: token ids in, logits out. */
+/** The model as computed by the whole cluster: token ids in, logits out. Who owns which KV page is the caller's affair. */
 export interface LanguageModel {
   readonly vocabSize: number;
   /** Most positions of one sequence. */
   readonly contextLength: number;
-  openSequence(): Sequence;
+  /** KV pages for all sequences together, with ids from 0 on. */
+  readonly kvPages: number;
+  /**
+   * Computes rows of several sequences in one pass over the weights. A row's bits do not depend on the others.
+   * @param batch at most MAX_ROWS rows in all
+   * @returns the logits (f32, vocabSize) of all wanted rows in order; valid until the next call
+   * @throws StarlingError device_lost, numeric_overflow, cancelled (when `signal` aborts, between two phases)
+   */
+  step(batch: readonly SequenceRows[], signal?: AbortSignal): Promise<Float32Array[]>;
 }

@@ -29,6 +29,7 @@ export const ERRORS = {
   forbidden_origin: request(403),
   queue_full: { http: 429, type: 'rate_limit_error', exit: 1 },
   cancelled: server(499, 130),
+  deadline_exceeded: server(504),
 
   // a model file
   model_file_not_found: request(400),
@@ -83,12 +84,15 @@ export class StarlingError extends Error {
   readonly code: ErrorCode;
   /** The request parameter or file field at fault, where there is one. */
   readonly param: string | undefined;
+  /** When trying again may help, where that can be told. */
+  readonly retryAfterMs: number | undefined;
 
-  constructor(code: ErrorCode, message: string, options?: { cause?: unknown; param?: string }) {
+  constructor(code: ErrorCode, message: string, options?: { cause?: unknown; param?: string; retryAfterMs?: number }) {
     super(message, options?.cause === undefined ? undefined : { cause: options.cause });
     this.name = 'StarlingError';
     this.code = code;
     this.param = options?.param;
+    this.retryAfterMs = options?.retryAfterMs;
   }
 
   get kind(): ErrorKind {

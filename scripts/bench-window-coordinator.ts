@@ -14,6 +14,7 @@ import { homePaths } from '../daemon/paths.ts';
 import { processMemory } from '../daemon/process-memory.ts';
 import type { BackendName } from '../kernels/kernels.ts';
 import type { DecodeTask, DecodeTimes } from './bench-child.ts';
+import { LoneSequence } from './lone-sequence.ts';
 
 export interface WindowTask extends DecodeTask {
   readonly key: string;
@@ -56,7 +57,7 @@ async function measure(task: WindowTask): Promise<WindowTimes> {
     });
     try {
       const hash = createHash('sha256');
-      const sequence = cluster.forward.openSequence();
+      const sequence = new LoneSequence(cluster.forward);
       const timed = async (tokens: readonly number[]): Promise<number> => {
         const start = performance.now();
         const logits = await sequence.append(tokens);
@@ -69,7 +70,6 @@ async function measure(task: WindowTask): Promise<WindowTimes> {
       const before = cluster.account();
       const token_ms: number[] = [];
       for (const token of task.next) token_ms.push(await timed([token]));
-      sequence.release();
       const account = accountBetween(before, cluster.account());
       return { prefill_ms, token_ms, logits_sha256: hash.digest('hex'), account, device_names: cluster.deviceNames };
     } finally {

@@ -127,6 +127,12 @@ export const kvOption = (): Option =>
 export const resolveMemory = ({ memory }: ComputeOptions, devices = 1): number =>
   memory ?? Math.floor(defaultMemory() / devices);
 
+export const draftOption = (): Option =>
+  new Option(
+    '--draft <model>',
+    'a small model of the same vocabulary, computed here, that guesses what the model will say; the text stays the same',
+  );
+
 export const logLevelOption = (level: LogLevel): Option =>
   new Option('--log-level <level>', 'what to log, to stderr')
     .choices([...LOG_LEVELS])

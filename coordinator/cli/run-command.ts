@@ -11,17 +11,20 @@ import { processMemory } from '../../daemon/process-memory.ts';
 import { tokenReport } from '../cluster/account-report.ts';
 import { accountBetween } from '../cluster/accounting.ts';
 import type { Cluster } from '../cluster/cluster.ts';
-import { type GenerationRequest, Generator } from '../generation/generator.ts';
+import type { GenerationRequest } from '../generation/answer.ts';
+import { Generator } from '../generation/generator.ts';
 import { GREEDY } from '../generation/sampler.ts';
 import { encodePrompt } from '../generation/text-codec.ts';
 import { openModel } from '../model/open-model.ts';
 import { RENDER_PROCESS_BYTES } from '../model/template/render-process.ts';
 import { openTextTools } from '../text-model.ts';
+import { type RunningDraft, startDraft } from './draft.ts';
 import { LocalDevices } from './local-devices.ts';
 import {
   addComputeOptions,
   type ComputeOptions,
   decimal,
+  draftOption,
   integer,
   type KvOptions,
   kvOption,
@@ -42,6 +45,7 @@ interface RunOptions extends ComputeOptions, KvOptions {
   readonly seed: number;
   readonly stop: string[];
   readonly context?: number;
+  readonly draft?: string;
   readonly chat?: boolean;
   readonly store: string;
   readonly json?: boolean;
@@ -71,15 +75,17 @@ export function runCommand(deps: RunCommandDeps): Command {
     .option('--stop <text>', 'end before this text; may be repeated', collect, [])
     .option('--context <n>', "most tokens of prompt and text (default: the model's, at most 4096)", integer(1, 2 ** 20))
     .addOption(kvOption())
+    .addOption(draftOption())
     .option('--store <folder>', 'where to keep tiles; the next run finds them there', deps.paths.storeDir)
     .option('--json', 'print one JSON object at the end instead of the text');
   addComputeOptions(command, 'warn');
   command.addHelpText(
     'after',
     `
-The object of --json: text, tokens, prompt_tokens, completion_tokens, finish_reason, logits_sha256 (over the f32 bytes of every
-step's logits), devices, backend, threads, kv, ttft_ms, tokens_per_second, and accounting: for each token after the first, what each
-device read, computed and waited for, and which of these took most of the time (compute, disk or network).
+The object of --json: text, tokens, prompt_tokens, completion_tokens, finish_reason, logits_sha256 (over the f32 bytes of the
+logits that each token was drawn from), steps, drafted_tokens, accepted_tokens, devices, backend, threads, kv, ttft_ms,
+tokens_per_second, and accounting: for each token after the first, what each device read, computed and waited for, and which of
+these took most of the time (compute, disk or network).
 
 Examples:
   $ starling run tiny-chat "Once upon a time"
@@ -97,6 +103,7 @@ Examples:
     const bar = progressBar();
     const key = ClusterKey.generate();
     let devices: LocalDevices | undefined;
+    let draft: RunningDraft | undefined;
     try {
       if (tools.warning !== null) log.warn(tools.warning);
       devices = await LocalDevices.start({
@@ -106,7 +113,7 @@ Examples:
         memory,
         ...compute,
       });
-      const cluster = await startCluster({
+      const clusterOptions = {
         model,
         identity: await loadIdentity(deps.paths.identityFile),
         key,
@@ -122,12 +129,20 @@ Examples:
         log,
         onProgress: bar.onProgress,
         signal: deps.signal,
-      }).finally(bar.stop);
+      };
+      // First, so that the model's share is planned beside what the draft model takes.
+      if (options.draft !== undefined) draft = await startDraft(options.draft, clusterOptions).finally(bar.stop);
+      const cluster = await startCluster(clusterOptions).finally(bar.stop);
       try {
         const rendered = options.chat
           ? await tools.template.render([{ role: 'user', content: prompt }], { addGenerationPrompt: true })
           : prompt;
-        const generator = new Generator({ model: cluster.forward, codec: tools.codec, log });
+        const generator = new Generator({
+          model: cluster.forward,
+          codec: tools.codec,
+          log,
+          ...(draft === undefined ? {} : { draft: draft.model }),
+        });
         const result = await generate(cluster, generator, encodePrompt(tools.codec, rendered), options, deps);
         if (options.json) {
           deps.stdout(`${JSON.stringify({ ...result, devices: cluster.devices, ...compute, kv: options.kv })}\n`);
@@ -138,6 +153,7 @@ Examples:
         await cluster.stop();
       }
     } finally {
+      await draft?.stop();
       tools.template.close();
       await model.gguf.close();
       await devices?.stop();
@@ -190,6 +206,9 @@ async function generate(
         finish_reason: event.finishReason,
         logits_sha256: hash.digest('hex'),
         accounting: tokenReport(accountBetween(before, cluster.account()), cluster.deviceNames),
+        steps: generator.statistics.steps,
+        drafted_tokens: generator.statistics.draftedTokens,
+        accepted_tokens: generator.statistics.acceptedTokens,
         ttft_ms: Math.round((firstAt - started) * 10) / 10,
         tokens_per_second: tokens.length > 1 ? Math.round(((tokens.length - 1) / seconds) * 100) / 100 : 0,
       };

@@ -11,9 +11,11 @@ import { DEFAULT_HTTP_HOST, DEFAULT_HTTP_PORT, HttpServer } from '../http/server
 import { openModel } from '../model/open-model.ts';
 import { RENDER_PROCESS_BYTES } from '../model/template/render-process.ts';
 import { openTextTools } from '../text-model.ts';
+import { type RunningDraft, startDraft } from './draft.ts';
 import {
   addComputeOptions,
   type ComputeOptions,
+  draftOption,
   endpoints,
   integer,
   type KvOptions,
@@ -32,6 +34,7 @@ interface ServeOptions extends ComputeOptions, KvOptions {
   readonly discovery: boolean;
   readonly wait: number;
   readonly context?: number;
+  readonly draft?: string;
   readonly alias?: string;
   readonly storeLimit?: number;
   readonly allowHost: string[];
@@ -66,6 +69,7 @@ export function serveCommand(deps: ServeCommandDeps): Command {
     .option('--context <n>', "most tokens of a conversation (default: the model's, at most 4096)", integer(1, 2 ** 20))
     .addOption(kvOption())
     .addOption(storeLimitOption())
+    .addOption(draftOption())
     .option('--alias <name>', "the model's name for clients (default: its file name)")
     .option(
       '--allow-host <name>',
@@ -128,6 +132,8 @@ export interface ServeModelOptions extends Omit<StartClusterOptions, 'model' | '
   /** The model's name for clients. */
   readonly name: string;
   readonly context?: number;
+  /** Model that guesses for it; see startDraft. */
+  readonly draft?: string;
   readonly host: string;
   readonly port: number;
   readonly allowHost: readonly string[];
@@ -141,14 +147,18 @@ export async function serveModel(options: ServeModelOptions): Promise<void> {
   const model = await openModel(options.path);
   const tools = openTextTools(model);
   const bar = progressBar();
+  let draft: RunningDraft | undefined;
   try {
     if (tools.warning !== null) log.warn(tools.warning);
-    const cluster = await startCluster({
+    const clusterOptions = {
       ...options,
       model,
       contextLength: contextLength(model, options.context),
       onProgress: bar.onProgress,
-    }).finally(bar.stop);
+    };
+    // First, so that the model's share is planned beside what the draft model takes.
+    if (options.draft !== undefined) draft = await startDraft(options.draft, clusterOptions).finally(bar.stop);
+    const cluster = await startCluster(clusterOptions).finally(bar.stop);
     try {
       for (const rank of cluster.ranks)
         rank.onLost((error) => signal.aborted || log.error({ device: rank.name }, error.message));
@@ -159,6 +169,7 @@ export async function serveModel(options: ServeModelOptions): Promise<void> {
         codec: tools.codec,
         template: tools.template,
         log,
+        ...(draft === undefined ? {} : { draft: draft.model }),
       });
       const server = new HttpServer({
         service,
@@ -182,6 +193,7 @@ export async function serveModel(options: ServeModelOptions): Promise<void> {
       await cluster.stop();
     }
   } finally {
+    await draft?.stop();
     tools.template.close();
     await model.gguf.close();
   }

@@ -6,9 +6,10 @@ import type { ProcessMemory } from '../../daemon/process-memory.ts';
 import { makeRoom } from '../../daemon/store/make-room.ts';
 import type { TileStore } from '../../daemon/store/tile-store.ts';
 import { createArena, openKernels } from '../../kernels/create-kernels.ts';
-import type { KvFormat } from '../../kernels/formats.ts';
+import { type KvFormat, kvPageBytes } from '../../kernels/formats.ts';
 import type { BackendName } from '../../kernels/kernels.ts';
 import { ForwardPass, forwardScratchBytes } from '../forward-pass.ts';
+import { kvCapacity, kvDevice } from '../kv/kv-capacity.ts';
 import type { OpenModel } from '../model/open-model.ts';
 import { distributeTiles, storeTarget, type TileTarget } from '../tiles/distribute.ts';
 import { RepairCutter } from '../tiles/repair-cutter.ts';
@@ -145,8 +146,15 @@ const OWN_NAME = 'this device';
 
 async function bringUp(options: ClusterOptions): Promise<{ forward: ForwardPass; star: Star }> {
   const { model, ranks, ownShare, store, backend, threads, signal } = options;
-  const spec = engineSpec(model.table, options.contextLength, options.kv);
-  const shares = equalPlan(model.table.tiles, ranks.length + (ownShare ? 1 : 0), spec.heads / spec.kvHeads);
+  const { heads, kvHeads, headDim } = model.table.engine;
+  const shares = equalPlan(model.table.tiles, ranks.length + (ownShare ? 1 : 0), heads / kvHeads);
+  const hosts = [
+    ...(ownShare ? [{ memoryBytes: options.memory.budget(), backend }] : []),
+    ...ranks.map(({ welcome }) => ({ memoryBytes: welcome.memoryBytes, backend: welcome.backend })),
+  ];
+  const kvDevices = hosts.map((host, i) => kvDevice(host, shares[i]!, kvPageBytes(options.kv, headDim)));
+  const kvPages = kvCapacity(options.contextLength, kvDevices);
+  const spec = { ...engineSpec(model.table, options.contextLength, options.kv), kvPages };
   const head = model.table.tiles.filter((tile) => tile.kind === 'head');
   const own = [...(ownShare ? shares[0]! : []), ...head];
   const remote = ranks.map((rank, i) => ({ rank, share: shares[i + (ownShare ? 1 : 0)]! }));

@@ -1,48 +1,33 @@
-import { StarlingError } from '../../daemon/errors.ts';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { MAX_ROWS } from '../../daemon/engine/engine-spec.ts';
+import { StarlingError, toStarlingError } from '../../daemon/errors.ts';
 import type { Logger } from '../../daemon/log.ts';
-import type { LanguageModel, Sequence } from '../language-model.ts';
+import type { DraftModel } from '../drafts/draft-model.ts';
+import { KvCache } from '../kv/kv-cache.ts';
+import type { LanguageModel } from '../language-model.ts';
+import { Job, type Priority } from '../scheduling/job.ts';
+import { type PlannedRows, Scheduler, type StepPlan } from '../scheduling/scheduler.ts';
+import { Answer, type FinishReason, type GenerationRequest, type TokenEvent } from './answer.ts';
 import { cancelledBy } from './cancellation.ts';
-import { type LogProbabilities, logprobs } from './log-probabilities.ts';
-import { type SamplingOptions, sample } from './sampler.ts';
-import { StopSequences } from './stop-sequences.ts';
+import { EventQueue } from './event-queue.ts';
+import { GenerationCounters, type GenerationStatistics } from './statistics.ts';
 import type { TextCodec } from './text-codec.ts';
-
-export interface GenerationRequest {
-  readonly promptTokens: readonly number[];
-  /** Most tokens to generate; null for as many as the context holds. */
-  readonly maxTokens: number | null;
-  readonly sampling: SamplingOptions;
-  /** The text ends before the first of these. */
-  readonly stop: readonly string[];
-  /** How many of the likeliest tokens to list with each token; null for no log probabilities at all. */
-  readonly logprobs: number | null;
-  /** Time spent waiting before, for the timings. */
-  readonly queueMs?: number;
-  /** Sees the logits (valid during the call only) that the `step`-th token is drawn from; 0 follows the prompt. */
-  readonly onLogits?: (logits: Float32Array, step: number) => void;
-}
-
-export type FinishReason = 'stop' | 'length';
 
 export interface GenerationUsage {
   readonly promptTokens: number;
+  /** Of the prompt: those that had been computed before. */
+  readonly cachedTokens: number;
   /** Tokens generated, without the end-of-generation token. */
   readonly completionTokens: number;
 }
 
 export interface GenerationTimings {
+  /** From the arrival to the first row in a step. */
   readonly queueMs: number;
+  /** From there to the first token. */
   readonly prefillMs: number;
-  /** From the first logits to the end. */
+  /** From there to the end. */
   readonly decodeMs: number;
-}
-
-export interface TokenEvent {
-  readonly type: 'token';
-  readonly token: number;
-  /** Text that is now certain: empty while a character or a possible stop sequence is incomplete. */
-  readonly text: string;
-  readonly logprobs?: LogProbabilities;
 }
 
 export interface EndEvent {
@@ -54,14 +39,48 @@ export interface EndEvent {
   readonly timings: GenerationTimings;
 }
 
-export type GenerationEvent = TokenEvent | EndEvent;
+/** What happens to the `choice`-th of the texts that were asked for together. */
+export type GenerationEvent = (TokenEvent | EndEvent) & { readonly choice: number };
+
+/** Who asks, and how urgently. */
+export interface Standing {
+  readonly user: string;
+  readonly priority: Priority;
+  /** Milliseconds after which the work is given up; null for none. */
+  readonly timeoutMs: number | null;
+}
+
+export const NOBODY_IN_PARTICULAR: Standing = { user: '', priority: 'interactive', timeoutMs: null };
 
 export interface GeneratorOptions {
   readonly model: LanguageModel;
   readonly codec: TextCodec;
   readonly log: Logger;
+  /** Guesses tokens beside prompt lookup. */
+  readonly draft?: DraftModel;
+  /** Most requests that may wait. */
+  readonly queueLimit?: number;
   /** Milliseconds from any origin. */
   readonly now?: () => number;
+}
+
+export const DEFAULT_QUEUE_LIMIT = 64;
+/** Texts that requests may wait for, on average: a request may ask for several hundred. */
+const TEXTS_OF_REQUEST = 8;
+
+/** Texts that were asked for together: they end together when one fails or the client leaves. */
+interface Request {
+  readonly members: Set<Member>;
+  readonly events: EventQueue<GenerationEvent>;
+  /** Lets go of the client's signal and of the timer. */
+  readonly dispose: () => void;
+}
+
+interface Member {
+  readonly request: Request;
+  readonly choice: number;
+  readonly answer: Answer;
+  readonly job: Job;
 }
 
 /**
@@ -86,100 +105,315 @@ export function checkPromptLength(promptTokens: number, contextLength: number, p
   }
 }
 
-/** Makes text, token by token: prefill, sample, detokenise, stop. */
+/**
+ * Makes texts, many at a time: has the scheduler form a step, computes it, draws from its logits, and hands the tokens to whoever
+ * asked. It runs while there is work. A text's tokens do not depend on what else is in its steps.
+ */
 export class Generator {
   readonly #model: LanguageModel;
   readonly #codec: TextCodec;
   readonly #log: Logger;
+  readonly #draft: DraftModel | undefined;
+  readonly #queueLimit: number;
   readonly #now: () => number;
+  readonly #kv: KvCache;
+  readonly #scheduler: Scheduler;
+  readonly #counters = new GenerationCounters();
+  readonly #requests = new Set<Request>();
+  readonly #members = new Map<Job, Member>();
+  #step: { readonly plan: StepPlan; readonly abort: AbortController } | null = null;
+  #looping = false;
+  #stopped = false;
 
   constructor(options: GeneratorOptions) {
     this.#model = options.model;
     this.#codec = options.codec;
     this.#log = options.log;
+    this.#draft = options.draft;
+    this.#queueLimit = options.queueLimit ?? DEFAULT_QUEUE_LIMIT;
     this.#now = options.now ?? (() => performance.now());
+    this.#kv = new KvCache(options.model.kvPages);
+    this.#scheduler = new Scheduler({ kv: this.#kv, maxRows: MAX_ROWS });
+  }
+
+  /** Requests of which nothing has been computed yet, and the others. */
+  get load(): { readonly waiting: number; readonly running: number } {
+    let waiting = 0;
+    for (const { members } of this.#requests) {
+      if ([...members].every(({ job }) => job.startedAt === null)) waiting++;
+    }
+    return { waiting, running: this.#requests.size - waiting };
+  }
+
+  get statistics(): GenerationStatistics {
+    const { waiting, running } = this.load;
+    return {
+      ...this.#counters,
+      requestsWaiting: waiting,
+      requestsRunning: running,
+      preemptions: this.#scheduler.preemptions,
+      kv: this.#kv.counts,
+    };
   }
 
   /**
-   * Generates one answer: token events, then one end event. The next token is computed when the consumer asks for it.
-   * The sequence is released when the generator ends in any way: at its end, by an error, by `return()`.
-   * @throws StarlingError context_length_exceeded; cancelled when `signal` aborts (within one step); what the model throws
+   * Generates one text: token events, then one end event.
+   * @throws StarlingError as `submit`, and what the model throws
    */
   async *generate(request: GenerationRequest, signal?: AbortSignal): AsyncGenerator<GenerationEvent, void, undefined> {
-    checkPromptLength(request.promptTokens.length, this.#model.contextLength);
+    yield* this.submit([request], NOBODY_IN_PARTICULAR, signal);
+  }
+
+  /**
+   * Generates several texts at a time. The work begins at once; whoever takes the events slowly slows down these texts and no
+   * others, and whoever stops taking them (`return`) ends them.
+   * @returns for each text its token events and one end event, in the order in which they come to be
+   * @throws StarlingError context_length_exceeded; queue_full when too many wait; cancelled when `signal` has aborted or the
+   * generator has stopped. While events are taken: cancelled within one step of an abort; deadline_exceeded; what the model throws
+   */
+  submit(
+    requests: readonly GenerationRequest[],
+    standing: Standing,
+    signal?: AbortSignal,
+  ): EventQueue<GenerationEvent> {
+    for (const { promptTokens } of requests) checkPromptLength(promptTokens.length, this.#model.contextLength);
+    if (this.#stopped) throw new StarlingError('cancelled', 'the server is stopping; ask again when it is back');
     if (signal?.aborted) throw cancelledBy(signal);
-    const sequence = this.#model.openSequence();
-    try {
-      yield* this.#run(sequence, request, signal);
-    } catch (thrown) {
-      // What the model throws for an abort says less than the reason that the signal carries.
-      throw signal?.aborted ? cancelledBy(signal) : thrown;
-    } finally {
-      sequence.release();
+    this.#checkQueue(standing.user, requests.length);
+    const request = this.#open(standing, signal);
+    const arrived = this.#now();
+    for (const [choice, wanted] of requests.entries()) {
+      const answer = new Answer(wanted, this.#codec, this.#model.contextLength);
+      const job = new Job({
+        user: standing.user,
+        priority: standing.priority,
+        prompt: wanted.promptTokens,
+        maxTokens: answer.maxTokens,
+        contextLength: this.#model.contextLength,
+        arrived,
+      });
+      const member: Member = { request, choice, answer, job };
+      if (answer.maxTokens <= 0) {
+        this.#pushEnd(member, { finishReason: 'length', text: '' });
+        continue;
+      }
+      request.members.add(member);
+      this.#members.set(job, member);
+      this.#scheduler.submit(job);
+    }
+    if (request.members.size === 0) this.#end(request, null);
+    this.#wake();
+    return request.events;
+  }
+
+  /** Refuses all who wait and all who come later. Abort the signals of those that run to end them. */
+  stop(): void {
+    this.#stopped = true;
+    for (const request of [...this.#requests]) {
+      if ([...request.members].some(({ job }) => job.startedAt !== null)) continue;
+      this.#end(request, new StarlingError('cancelled', 'the server stopped before it was this request’s turn'));
     }
   }
 
-  async *#run(
-    sequence: Sequence,
-    request: GenerationRequest,
-    signal: AbortSignal | undefined,
-  ): AsyncGenerator<GenerationEvent, void, undefined> {
-    const detokenizer = this.#codec.createDetokenizer({ startOfText: false });
-    const stops = new StopSequences(request.stop);
-    const generated = new Map<number, number>();
-    const promptTokens = request.promptTokens.length;
-    const maxTokens = request.maxTokens ?? Number.POSITIVE_INFINITY;
+  #open({ timeoutMs }: Standing, signal: AbortSignal | undefined): Request {
+    const onAbort = (): void => this.#end(request, cancelledBy(signal));
+    const onTimeout = (): void => {
+      const message = `the request was not finished within ${timeoutMs} ms; allow more time, or ask for fewer tokens`;
+      this.#end(request, new StarlingError('deadline_exceeded', message, { param: 'timeout' }));
+    };
+    const timer = timeoutMs === null ? undefined : setTimeout(onTimeout, timeoutMs);
+    const request: Request = {
+      members: new Set(),
+      events: new EventQueue(
+        () => this.#pause(request, false),
+        () => this.#end(request, null),
+      ),
+      dispose: () => {
+        clearTimeout(timer);
+        signal?.removeEventListener('abort', onAbort);
+      },
+    };
+    signal?.addEventListener('abort', onAbort, { once: true });
+    this.#requests.add(request);
+    return request;
+  }
+
+  /** A user of whom nobody waits gets in beyond the limit, up to twice as many: one user must not keep out the others. */
+  #checkQueue(user: string, texts: number): void {
+    const { waiting } = this.load;
+    const jobs = this.#scheduler.waiting;
+    const own = [...jobs].some((job) => job.user === user);
+    const limit = own ? this.#queueLimit : 2 * this.#queueLimit;
+    if (waiting < limit && (jobs.size === 0 || jobs.size + texts <= TEXTS_OF_REQUEST * limit)) return;
+    throw new StarlingError(
+      'queue_full',
+      `${waiting} requests for ${jobs.size} texts are waiting already, which is the limit; try again later`,
+      { retryAfterMs: this.#scheduler.backlogMs() },
+    );
+  }
+
+  #wake(): void {
+    if (this.#looping) return;
+    this.#looping = true;
+    void this.#loop();
+  }
+
+  async #loop(): Promise<void> {
+    for (;;) {
+      // Sockets and timers have their turn between two steps, however fast those are.
+      await nextTurn();
+      const started = this.#now();
+      const plan = await this.#plan(started);
+      if (plan === null) {
+        this.#looping = false;
+        return;
+      }
+      await this.#compute(plan);
+    }
+  }
+
+  async #plan(now: number): Promise<StepPlan | null> {
+    const draft = this.#draft;
+    const wishes = this.#scheduler.admit(now, draft === undefined ? null : draft.tokenMs);
+    if (draft === undefined || wishes.length === 0) return this.#scheduler.plan(now);
+    const draw = (job: Job, logits: Float32Array, ahead: number): number =>
+      this.#members.get(job)?.answer.guess(logits, ahead) ?? 0;
+    return this.#scheduler.plan(now, await draft.guess(wishes, draw));
+  }
+
+  async #compute(plan: StepPlan): Promise<void> {
     const started = this.#now();
-    let prefilled = started;
-    let completionTokens = 0;
+    const abort = new AbortController();
+    this.#step = { plan, abort };
+    let logits: Float32Array[];
+    try {
+      logits = await this.#model.step(plan.entries, abort.signal);
+    } catch (thrown) {
+      await this.#failed(plan, toStarlingError(thrown));
+      return;
+    } finally {
+      this.#step = null;
+    }
+    let at = 0;
+    for (const entry of plan.entries) {
+      this.#deliver(entry, logits.slice(at, at + entry.logits));
+      at += entry.logits;
+    }
+    const ms = this.#now() - started;
+    this.#scheduler.cost.observe(plan.rows, ms);
+    this.#counters.steps++;
+    this.#counters.rows += plan.rows;
+    this.#counters.stepMs += ms;
+  }
 
-    const end = (finishReason: FinishReason, text: string): EndEvent => {
-      const timings = {
-        queueMs: request.queueMs ?? 0,
-        prefillMs: prefilled - started,
-        decodeMs: this.#now() - prefilled,
-      };
-      this.#log.debug({ promptTokens, completionTokens, finishReason, ...timings }, 'generated');
-      return { type: 'end', text, finishReason, usage: { promptTokens, completionTokens }, timings };
-    };
-    const heldBack = (): string => {
-      const last = stops.push(detokenizer.flush());
-      return last.stopped ? last.text : last.text + stops.flush();
-    };
-
-    if (maxTokens <= 0) {
-      yield end('length', '');
+  /**
+   * A value that is out of range is the fault of one text, or of a guess at one: the others are computed without it, and each by
+   * itself, as alone. Anything else ends all that were in the step.
+   */
+  async #failed(plan: StepPlan, error: StarlingError): Promise<void> {
+    const left = plan.entries.filter(({ job }) => this.#members.has(job));
+    const [only] = left;
+    if (error.code === 'numeric_overflow' && (plan.entries.length > 1 || only?.drafted.length)) {
+      for (const entry of left) {
+        if (!this.#members.has(entry.job)) continue;
+        const tokens = entry.tokens.slice(0, entry.tokens.length - entry.drafted.length);
+        const alone = { ...entry, tokens, drafted: [], logits: Math.min(1, entry.logits) };
+        await this.#compute({ entries: [alone], rows: tokens.length });
+      }
       return;
     }
-    let logits = await sequence.append(request.promptTokens, signal);
-    prefilled = this.#now();
-    for (;;) {
-      if (signal?.aborted) throw cancelledBy(signal);
-      request.onLogits?.(logits, completionTokens);
-      const token = sample(logits, request.sampling, promptTokens + completionTokens, generated);
-      if (this.#codec.isEndOfGeneration(token)) {
-        yield end('stop', heldBack());
-        return;
-      }
-      completionTokens++;
-      generated.set(token, (generated.get(token) ?? 0) + 1);
-      const { text, stopped } = stops.push(detokenizer.push(token));
-      yield {
-        type: 'token',
-        token,
-        text,
-        ...(request.logprobs === null ? {} : { logprobs: logprobs(logits, token, request.logprobs) }),
-      };
-      if (stopped) {
-        yield end('stop', '');
-        return;
-      }
-      if (completionTokens >= maxTokens || sequence.length >= this.#model.contextLength) {
-        yield end('length', heldBack());
-        return;
-      }
-      if (signal?.aborted) throw cancelledBy(signal);
-      logits = await sequence.append([token], signal);
+    for (const { job } of left) {
+      const member = this.#members.get(job);
+      if (member !== undefined) this.#end(member.request, error);
     }
+  }
+
+  #deliver(entry: PlannedRows, logits: readonly Float32Array[]): void {
+    const member = this.#members.get(entry.job);
+    if (member === undefined) return;
+    const drawn: number[] = [];
+    const events: TokenEvent[] = [];
+    let end: { finishReason: FinishReason; text: string } | null = null;
+    try {
+      for (const [i, row] of logits.entries()) {
+        const taken = member.answer.take(row);
+        drawn.push(taken.token);
+        if (taken.event !== null) events.push(taken.event);
+        end = taken.end;
+        // Rows after a wrong guess stand for another text.
+        if (end !== null || taken.token !== entry.drafted[i]) break;
+      }
+    } catch (thrown) {
+      this.#end(member.request, toStarlingError(thrown));
+      return;
+    }
+    this.#scheduler.commit(entry, drawn, this.#now());
+    this.#counters.draftedTokens += entry.drafted.length;
+    if (entry.drafted.length > 0) this.#counters.acceptedTokens += drawn.length - 1;
+    for (const event of events) member.request.events.push({ ...event, choice: member.choice });
+    if (end !== null) this.#finish(member, end);
+    else if (member.request.events.full) this.#pause(member.request, true);
+  }
+
+  #finish(member: Member, end: { finishReason: FinishReason; text: string }): void {
+    const { job, request } = member;
+    const { usage, timings } = this.#pushEnd(member, end);
+    this.#forget(member, true);
+    const counters = this.#counters;
+    counters.textsFinished++;
+    counters.promptTokens += usage.promptTokens;
+    counters.cachedTokens += usage.cachedTokens;
+    counters.completionTokens += usage.completionTokens;
+    counters.queueMs += timings.queueMs;
+    counters.prefillMs += timings.prefillMs;
+    counters.decodeMs += timings.decodeMs;
+    this.#log.debug({ ...usage, finishReason: end.finishReason, priority: job.priority, ...timings }, 'generated');
+    if (request.members.size === 0) this.#end(request, null);
+  }
+
+  #pushEnd({ answer, job, request, choice }: Member, end: { finishReason: FinishReason; text: string }): EndEvent {
+    const now = this.#now();
+    const startedAt = job.startedAt ?? now;
+    const prefilledAt = job.prefilledAt ?? now;
+    const event: EndEvent = {
+      type: 'end',
+      ...end,
+      usage: {
+        promptTokens: job.promptLength,
+        cachedTokens: job.cachedTokens,
+        completionTokens: answer.completionTokens,
+      },
+      timings: {
+        queueMs: startedAt - job.arrived,
+        prefillMs: prefilledAt - startedAt,
+        decodeMs: now - prefilledAt,
+      },
+    };
+    request.events.push({ ...event, choice });
+    return event;
+  }
+
+  #pause(request: Request, paused: boolean): void {
+    for (const { job } of request.members) this.#scheduler.pause(job, paused);
+    if (!paused) this.#wake();
+  }
+
+  /** Ends a request. With an error, what it has left to do is given up; a cancelled one is told nothing more of what came before. */
+  #end(request: Request, error: StarlingError | null): void {
+    if (!this.#requests.delete(request)) return;
+    request.dispose();
+    this.#counters.textsEnded += request.members.size;
+    for (const member of request.members) this.#forget(member, false);
+    request.events.end(error, error?.code === 'cancelled');
+    const step = this.#step;
+    if (step?.plan.entries.every(({ job }) => !this.#members.has(job))) step.abort.abort();
+    this.#wake();
+  }
+
+  #forget(member: Member, finished: boolean): void {
+    member.request.members.delete(member);
+    this.#members.delete(member.job);
+    this.#scheduler.remove(member.job, finished);
+    this.#draft?.forget(member.job);
   }
 }

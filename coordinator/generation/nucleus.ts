@@ -1,12 +1,12 @@
+import { exponential } from './exponential.ts';
+
 const BUCKETS = 2048;
 /** Logits further below the maximum than this share the last bucket: e^-32 is beyond what a nucleus can turn on. */
 const DEPTH = 32;
 
 /** exp((logit - max) / temperature); 0 for NaN; an infinite maximum leaves only its equals. */
 export function weight(logit: number, max: number, temperature: number): number {
-  if (logit === max) return 1;
-  const value = Math.exp((logit - max) / temperature);
-  return Number.isNaN(value) ? 0 : value;
+  return logit === max ? 1 : exponential((logit - max) / temperature);
 }
 
 function bucketOf(logit: number, max: number): number {
@@ -36,11 +36,15 @@ export function countToReach(logits: Float32Array, candidates: ArrayLike<number>
  */
 export function nucleus(logits: Float32Array, max: number, topP: number): Int32Array {
   const masses = new Float64Array(BUCKETS);
+  // One more than there are buckets stands for what is impossible.
+  const buckets = new Uint16Array(logits.length).fill(BUCKETS);
   let total = 0;
   for (let id = 0; id < logits.length; id++) {
     const value = weight(logits[id]!, max, 1);
     if (value === 0) continue;
-    masses[bucketOf(logits[id]!, max)]! += value;
+    const bucket = bucketOf(logits[id]!, max);
+    buckets[id] = bucket;
+    masses[bucket]! += value;
     total += value;
   }
   const target = topP * total;
@@ -51,9 +55,9 @@ export function nucleus(logits: Float32Array, max: number, topP: number): Int32A
   const kept: number[] = [];
   const candidates: number[] = [];
   for (let id = 0; id < logits.length; id++) {
-    const bucket = bucketOf(logits[id]!, max);
+    const bucket = buckets[id]!;
     if (bucket < boundary) kept.push(id);
-    else if (bucket === boundary && weight(logits[id]!, max, 1) > 0) candidates.push(id);
+    else if (bucket === boundary) candidates.push(id);
   }
   candidates.sort((a, b) => (logits[a] === logits[b] ? a - b : logits[b]! - logits[a]!));
   const count = countToReach(logits, candidates, max, target - before);

@@ -1,5 +1,6 @@
 import { StarlingError } from '../../daemon/errors.ts';
 import { counterRandom } from './counter-random.ts';
+import { exponential } from './exponential.ts';
 import { countToReach, nucleus, weight } from './nucleus.ts';
 import { argmax, selectTop } from './top-selection.ts';
 
@@ -103,26 +104,37 @@ export function sample(
   if (options.temperature <= 0) return best;
 
   const max = values[best]!;
-  const kept = keptIds(values, max, options);
+  const ids = keptIds(values, max, options);
+  // Of their own, one after the other: shared memory, where logits come from, is slow to read value by value.
+  const kept = new Float32Array(ids ?? values);
+  if (ids !== null) for (let i = 0; i < ids.length; i++) kept[i] = values[ids[i]!]!;
   const floor = options.minP > 0 ? max + Math.log(options.minP) : Number.NEGATIVE_INFINITY;
-  const count = kept === null ? values.length : kept.length;
-  const weights = new Float64Array(count);
-  let total = 0;
-  for (let i = 0; i < count; i++) {
-    const logit = values[kept === null ? i : kept[i]!]!;
-    if (!(logit >= floor)) continue;
-    const value = weight(logit, max, options.temperature);
-    weights[i] = value;
-    total += value;
-  }
+  const weights = weightsOf(kept, max, floor, options.temperature);
+  const chosen = drawIndex(weights, counterRandom(options.seed, position));
+  if (chosen < 0) return best;
+  return ids === null ? chosen : ids[chosen]!;
+}
 
-  const target = counterRandom(options.seed, position) * total;
+function weightsOf(logits: Float32Array, max: number, floor: number, temperature: number): Float64Array {
+  const weights = new Float64Array(logits.length);
+  for (let i = 0; i < logits.length; i++) {
+    const logit = logits[i]!;
+    if (logit >= floor) weights[i] = logit === max ? 1 : exponential((logit - max) / temperature);
+  }
+  return weights;
+}
+
+/** Which of the weights a random number in [0, 1) means; -1 when all are zero. */
+function drawIndex(weights: Float64Array, random: number): number {
+  let total = 0;
+  for (let i = 0; i < weights.length; i++) total += weights[i]!;
+  const target = random * total;
   let sum = 0;
-  let chosen = best;
-  for (let i = 0; i < count; i++) {
+  let chosen = -1;
+  for (let i = 0; i < weights.length; i++) {
     if (weights[i] === 0) continue;
     // Rounding may leave the target at the total: then the last possible token is meant.
-    chosen = kept === null ? i : kept[i]!;
+    chosen = i;
     sum += weights[i]!;
     if (sum > target) break;
   }

@@ -1,10 +1,14 @@
 import { StarlingError } from '../../daemon/errors.ts';
-import type { Logger } from '../../daemon/log.ts';
-import type { LanguageModel } from '../language-model.ts';
 import { choiceSeed } from './counter-random.ts';
-import { checkPromptLength, type EndEvent, Generator, type TokenEvent } from './generator.ts';
-import { RequestQueue } from './request-queue.ts';
+import {
+  checkPromptLength,
+  type GenerationEvent,
+  Generator,
+  type GeneratorOptions,
+  type Standing,
+} from './generator.ts';
 import type { SamplingOptions } from './sampler.ts';
+import type { GenerationStatistics } from './statistics.ts';
 import {
   type ChatMessage,
   type ChatRenderer,
@@ -22,8 +26,9 @@ export interface TextSettings {
   readonly stop: readonly string[];
   /** How many of the likeliest tokens to list with each token; null for no log probabilities. */
   readonly logprobs: number | null;
-  /** Answers to each prompt, generated in turn with seeds derived from the one given. */
+  /** Answers to each prompt, with seeds derived from the one given. */
   readonly choices: number;
+  readonly standing: Standing;
 }
 
 /** The request is valid and has its place in the queue. */
@@ -34,26 +39,19 @@ export interface AcceptedEvent {
 }
 
 /**
- * What happens to a text request: one `accepted`, then for each choice, in turn, its tokens and its end. The choice
- * numbered `prompt · settings.choices + i` is the i-th answer to that prompt.
+ * What happens to a text request: one `accepted`, then the tokens and the ends of all choices, those of different choices in any
+ * order. The choice numbered `prompt · settings.choices + i` is the i-th answer to that prompt.
  */
-export type TextEvent = AcceptedEvent | ((TokenEvent | EndEvent) & { readonly choice: number });
+export type TextEvent = AcceptedEvent | GenerationEvent;
 
-export interface TextServiceOptions {
+export interface TextServiceOptions extends GeneratorOptions {
   readonly modelId: string;
   /** When the model was put into service, in seconds since 1970. */
   readonly created: number;
-  readonly model: LanguageModel;
-  readonly codec: TextCodec;
   readonly template: ChatRenderer;
-  readonly log: Logger;
-  /** Most requests that may wait. */
-  readonly queueLimit?: number;
-  /** Milliseconds from any origin. */
-  readonly now?: () => number;
 }
 
-/** Text in, text out: joins the queue, the chat template, the tokenizer and the generator. */
+/** Text in, text out: joins the chat template, the tokenizer and the generator. */
 export class TextService {
   readonly modelId: string;
   readonly created: number;
@@ -62,8 +60,6 @@ export class TextService {
   readonly #codec: TextCodec;
   readonly #template: ChatRenderer;
   readonly #generator: Generator;
-  readonly #queue: RequestQueue;
-  readonly #now: () => number;
 
   constructor(options: TextServiceOptions) {
     this.modelId = options.modelId;
@@ -72,20 +68,22 @@ export class TextService {
     this.#vocabSize = options.model.vocabSize;
     this.#codec = options.codec;
     this.#template = options.template;
-    this.#now = options.now ?? (() => performance.now());
-    this.#generator = new Generator({ model: options.model, codec: options.codec, log: options.log, now: this.#now });
-    this.#queue = new RequestQueue(options.queueLimit === undefined ? {} : { limit: options.queueLimit });
+    this.#generator = new Generator(options);
   }
 
-  /** Requests in the queue, and requests being computed (0 or 1). */
+  /** Requests of which nothing has been computed yet, and the others. */
   get load(): { readonly waiting: number; readonly running: number } {
-    return { waiting: this.#queue.waiting, running: this.#queue.running };
+    return this.#generator.load;
+  }
+
+  get statistics(): GenerationStatistics {
+    return this.#generator.statistics;
   }
 
   /**
    * Answers a conversation. Nothing happens before the first `next()`; from then on the caller must take the events to
    * the end, call `return()`, or abort: an answer that nobody takes keeps its place.
-   * @throws StarlingError template_failed, context_length_exceeded, queue_full, cancelled; what the model throws
+   * @throws StarlingError template_failed; what Generator.submit throws, and its events
    */
   async *chat(
     messages: readonly ChatMessage[],
@@ -126,7 +124,7 @@ export class TextService {
 
   /** Refuses all requests that wait and all that come later. Abort their signals to end those that run. */
   stop(): void {
-    this.#queue.stop();
+    this.#generator.stop();
   }
 
   async *#answer(
@@ -136,23 +134,21 @@ export class TextService {
     signal: AbortSignal | undefined,
   ): AsyncGenerator<TextEvent, void, undefined> {
     for (const prompt of prompts) checkPromptLength(prompt.length, this.contextLength, param);
-    const joined = this.#now();
-    const ticket = this.#queue.join(signal);
+    const requests = prompts.flatMap((promptTokens) =>
+      Array.from({ length: settings.choices }, (_, i) => ({
+        promptTokens,
+        maxTokens: settings.maxTokens,
+        sampling: { ...settings.sampling, seed: choiceSeed(settings.sampling.seed, i) },
+        stop: settings.stop,
+        logprobs: settings.logprobs,
+      })),
+    );
+    const events = this.#generator.submit(requests, settings.standing, signal);
     try {
       yield { type: 'accepted', promptTokens: prompts.reduce((sum, prompt) => sum + prompt.length, 0) };
-      await ticket.turn;
-      const queueMs = this.#now() - joined;
-      for (const [index, promptTokens] of prompts.entries()) {
-        for (let i = 0; i < settings.choices; i++) {
-          const sampling = { ...settings.sampling, seed: choiceSeed(settings.sampling.seed, i) };
-          const { maxTokens, stop, logprobs } = settings;
-          const request = { promptTokens, maxTokens, sampling, stop, logprobs, queueMs };
-          const choice = index * settings.choices + i;
-          for await (const event of this.#generator.generate(request, signal)) yield { ...event, choice };
-        }
-      }
+      yield* events;
     } finally {
-      ticket.release();
+      await events.return();
     }
   }
 

@@ -1,10 +1,11 @@
 import type { Handler } from 'hono';
-import type { FinishReason, TokenEvent } from '../generation/generator.ts';
+import type { FinishReason, TokenEvent } from '../generation/answer.ts';
 import type { TextService } from '../generation/text-service.ts';
 import type { ApiContext } from './api-context.ts';
 import { parseChatRequest } from './chat-request.ts';
 import { readJsonObject } from './json-body.ts';
 import { checkModel } from './models.ts';
+import { requestOrigin } from './request-origin.ts';
 import { exchangeText, type FinishedChoice } from './text-exchange.ts';
 import type { UsageBody } from './usage.ts';
 
@@ -26,7 +27,7 @@ function choiceLogprobs(service: TextService, tokens: readonly TokenEvent[], isA
 export function chatCompletions(api: ApiContext): Handler {
   const { service } = api;
   return async (c) => {
-    const request = parseChatRequest(await readJsonObject(c), api.randomSeed);
+    const request = parseChatRequest(await readJsonObject(c), requestOrigin(c, api));
     checkModel(request.model, service);
     const { settings } = request;
     const hasLogprobs = settings.logprobs !== null;
@@ -47,6 +48,7 @@ export function chatCompletions(api: ApiContext): Handler {
 
     return exchangeText(c, api, {
       begin: (signal) => service.chat(request.messages, settings, signal),
+      answersToPrompt: settings.choices,
       stream: request.stream,
       includeUsage: request.includeUsage,
       response: (choices, usage) => ({

@@ -2,7 +2,8 @@ import { z } from 'zod';
 import { StarlingError } from '../../daemon/errors.ts';
 import type { ChatMessage, ChatToolCall } from '../generation/text-codec.ts';
 import type { TextSettings } from '../generation/text-service.ts';
-import { MAX_TOP_LOGPROBS, optionalCount, TEXT_FIELDS, textSettings } from './text-fields.ts';
+import type { RequestOrigin } from './request-origin.ts';
+import { CONTEXT_RULES, MAX_TOP_LOGPROBS, optionalCount, TEXT_FIELDS, textSettings } from './text-fields.ts';
 import { isFilled, rejectUnsupported, type UnsupportedRule, validate } from './validation.ts';
 
 const MAX_MESSAGES = 10_000;
@@ -41,6 +42,7 @@ const isFormatted = (value: unknown): boolean => (value as { type?: unknown }).t
 const withoutTools = 'leave it out, or set "tool_choice" to "none"';
 
 const UNSUPPORTED: readonly UnsupportedRule[] = [
+  ...CONTEXT_RULES,
   {
     param: 'tools',
     matters: (tools, body) => isFilled(tools) && body.tool_choice !== 'none',
@@ -130,7 +132,7 @@ function templateMessage(body: MessageBody, index: number): ChatMessage {
  * Reads the body of POST /v1/chat/completions.
  * @throws StarlingError unsupported_parameter, invalid_request
  */
-export function parseChatRequest(body: Readonly<Record<string, unknown>>, randomSeed: () => number): ChatRequest {
+export function parseChatRequest(body: Readonly<Record<string, unknown>>, origin: RequestOrigin): ChatRequest {
   rejectUnsupported(body, UNSUPPORTED);
   const fields = validate(chatBody, body);
   if ((fields.top_logprobs ?? 0) > 0 && fields.logprobs !== true) {
@@ -143,7 +145,7 @@ export function parseChatRequest(body: Readonly<Record<string, unknown>>, random
   return {
     model: fields.model ?? null,
     messages: fields.messages.map(templateMessage),
-    settings: textSettings(fields, own, randomSeed),
+    settings: textSettings(fields, own, origin),
     stream: fields.stream === true,
     includeUsage: fields.stream_options?.include_usage === true,
   };

@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { StarlingError } from '../../daemon/errors.ts';
 import type { TextSettings } from '../generation/text-service.ts';
-import { MAX_TOP_LOGPROBS, optionalCount, TEXT_FIELDS, textSettings } from './text-fields.ts';
+import type { RequestOrigin } from './request-origin.ts';
+import { CONTEXT_RULES, MAX_TOP_LOGPROBS, optionalCount, TEXT_FIELDS, textSettings } from './text-fields.ts';
 import { rejectUnsupported, type UnsupportedRule, validate } from './validation.ts';
 
 const MAX_PROMPTS = 64;
@@ -25,6 +26,7 @@ const completionBody = z.object({
 });
 
 const UNSUPPORTED: readonly UnsupportedRule[] = [
+  ...CONTEXT_RULES,
   {
     param: 'suffix',
     matters: (suffix) => suffix !== '',
@@ -59,7 +61,7 @@ function promptList(prompt: z.output<typeof completionBody>['prompt']): (string 
  */
 export function parseCompletionRequest(
   body: Readonly<Record<string, unknown>>,
-  randomSeed: () => number,
+  origin: RequestOrigin,
 ): CompletionRequest {
   rejectUnsupported(body, UNSUPPORTED);
   if (body.prompt === undefined || body.prompt === null) {
@@ -70,7 +72,7 @@ export function parseCompletionRequest(
   return {
     model: fields.model ?? null,
     prompts: promptList(fields.prompt),
-    settings: textSettings(fields, own, randomSeed),
+    settings: textSettings(fields, own, origin),
     echo: fields.echo === true,
     stream: fields.stream === true,
     includeUsage: fields.stream_options?.include_usage === true,

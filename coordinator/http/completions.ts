@@ -1,10 +1,11 @@
 import type { Handler } from 'hono';
-import type { FinishReason, TokenEvent } from '../generation/generator.ts';
+import type { FinishReason, TokenEvent } from '../generation/answer.ts';
 import type { TextService } from '../generation/text-service.ts';
 import type { ApiContext } from './api-context.ts';
 import { parseCompletionRequest } from './completion-request.ts';
 import { readJsonObject } from './json-body.ts';
 import { checkModel } from './models.ts';
+import { requestOrigin } from './request-origin.ts';
 import { exchangeText, type FinishedChoice } from './text-exchange.ts';
 import type { UsageBody } from './usage.ts';
 
@@ -34,7 +35,7 @@ function listLogprobs(service: TextService, tokens: readonly TokenEvent[], offse
 export function completions(api: ApiContext): Handler {
   const { service } = api;
   return async (c) => {
-    const request = parseCompletionRequest(await readJsonObject(c), api.randomSeed);
+    const request = parseCompletionRequest(await readJsonObject(c), requestOrigin(c, api));
     checkModel(request.model, service);
     const { settings } = request;
     const hasLogprobs = settings.logprobs !== null;
@@ -62,6 +63,7 @@ export function completions(api: ApiContext): Handler {
 
     return exchangeText(c, api, {
       begin: (signal) => service.complete(request.prompts, settings, signal),
+      answersToPrompt: settings.choices,
       stream: request.stream,
       includeUsage: request.includeUsage,
       response: (choices, usage) => ({ ...base, choices: choices.map(choice), usage }),

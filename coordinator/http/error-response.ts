@@ -13,7 +13,14 @@ export interface ErrorBody {
   };
 }
 
-const RETRY_AFTER_SECONDS = '2';
+/** Bounds of what a client is told to wait: long enough to help, short enough to be worth a try. */
+const RETRY_SECONDS = { least: 1, most: 120 };
+
+/** Seconds after which a place may be free. */
+function retryAfter(error: StarlingError): string {
+  const seconds = Math.ceil((error.retryAfterMs ?? 0) / 1000);
+  return String(Math.min(RETRY_SECONDS.most, Math.max(RETRY_SECONDS.least, seconds)));
+}
 
 export function errorBody(error: StarlingError): ErrorBody {
   return {
@@ -31,7 +38,7 @@ export function logError(log: Logger, error: StarlingError, where: string): void
 export function errorResponse(thrown: unknown, c: Context, log: Logger): Response {
   const error = toStarlingError(thrown);
   logError(log, error, `${c.req.method} ${c.req.path}`);
-  if (error.code === 'queue_full') c.header('Retry-After', RETRY_AFTER_SECONDS);
+  if (error.code === 'queue_full') c.header('Retry-After', retryAfter(error));
   c.header('Content-Type', 'application/json; charset=UTF-8');
   return c.newResponse(JSON.stringify(errorBody(error)), error.kind.http as StatusCode);
 }

@@ -2,6 +2,7 @@ import type { Handler } from 'hono';
 import { Counter, Gauge, Registry } from 'prom-client';
 import { constraintTimes } from '../cluster/accounting.ts';
 import type { ApiContext } from './api-context.ts';
+import { registerGeneration } from './generation-metrics.ts';
 
 /**
  * GET /metrics: what the cluster has done so far, for Prometheus. Labels are names of devices and of constraints, so there are
@@ -92,6 +93,8 @@ export function metrics({ service, devices, usage }: ApiContext): Handler {
         this.inc({ device: usage()?.names[i] ?? '' }, bytesRead);
     },
   });
+
+  registerGeneration(registry, () => service.statistics);
 
   return async (c) => c.body(await registry.metrics(), 200, { 'Content-Type': registry.contentType });
 }

@@ -1,6 +1,6 @@
 import type { Context } from 'hono';
 import { StarlingError } from '../../daemon/errors.ts';
-import type { FinishReason, TokenEvent } from '../generation/generator.ts';
+import type { FinishReason, TokenEvent } from '../generation/answer.ts';
 import type { TextEvent } from '../generation/text-service.ts';
 import type { ApiContext } from './api-context.ts';
 import { EVENT_STREAM_HEADERS, eventStream } from './event-stream.ts';
@@ -21,6 +21,8 @@ export interface FinishedChoice {
 export interface TextExchange {
   /** Begins the work, which ends when the signal aborts. */
   readonly begin: (signal: AbortSignal) => AsyncGenerator<TextEvent, void, undefined>;
+  /** Choices of each prompt. */
+  readonly answersToPrompt: number;
   readonly stream: boolean;
   readonly includeUsage: boolean;
   /** The whole response. */
@@ -33,30 +35,50 @@ export interface TextExchange {
   readonly usageChunk: (usage: UsageBody) => unknown;
 }
 
+/** Adds up what a request came to. */
+class UsageCount {
+  #promptTokens = 0;
+  #cachedTokens = 0;
+  #completionTokens = 0;
+  readonly #answersToPrompt: number;
+
+  /** @param answersToPrompt choices of each prompt, which counts once */
+  constructor(answersToPrompt: number) {
+    this.#answersToPrompt = answersToPrompt;
+  }
+
+  add(event: TextEvent): void {
+    if (event.type === 'accepted') this.#promptTokens = event.promptTokens;
+    if (event.type !== 'end') return;
+    this.#completionTokens += event.usage.completionTokens;
+    // What a prompt's other choices found was computed for this very request.
+    if (event.choice % this.#answersToPrompt === 0) this.#cachedTokens += event.usage.cachedTokens;
+  }
+
+  get body(): UsageBody {
+    return usageBody(this.#promptTokens, this.#completionTokens, this.#cachedTokens);
+  }
+}
+
 async function collect(
   events: AsyncGenerator<TextEvent, void, undefined>,
-): Promise<{ choices: FinishedChoice[]; usage: UsageBody }> {
-  const choices: FinishedChoice[] = [];
-  let promptTokens = 0;
-  let completionTokens = 0;
-  let text = '';
-  let tokens: TokenEvent[] = [];
+  usage: UsageCount,
+): Promise<FinishedChoice[]> {
+  const open = new Map<number, { text: string; tokens: TokenEvent[] }>();
+  const finished: FinishedChoice[] = [];
   for await (const event of events) {
-    if (event.type === 'accepted') {
-      promptTokens = event.promptTokens;
-      continue;
-    }
-    text += event.text;
-    if (event.type === 'token') {
+    usage.add(event);
+    if (event.type === 'accepted') continue;
+    const { choice } = event;
+    const { text, tokens } = open.get(choice) ?? { text: '', tokens: [] };
+    if (event.type === 'end') {
+      finished.push({ index: choice, text: text + event.text, tokens, finishReason: event.finishReason });
+    } else {
       tokens.push(event);
-      continue;
+      open.set(choice, { text: text + event.text, tokens });
     }
-    completionTokens += event.usage.completionTokens;
-    choices.push({ index: event.choice, text, tokens, finishReason: event.finishReason });
-    text = '';
-    tokens = [];
   }
-  return { choices, usage: usageBody(promptTokens, completionTokens) };
+  return finished.sort((a, b) => a.index - b.index);
 }
 
 /**
@@ -66,24 +88,25 @@ async function collect(
 export async function exchangeText(c: Context, api: ApiContext, exchange: TextExchange): Promise<Response> {
   const scope = new RequestScope(c.req.raw.signal, api.shutdown);
   const started = performance.now();
-  const logDone = (usage: UsageBody): void => {
+  const usage = new UsageCount(exchange.answersToPrompt);
+  const logDone = (): void => {
     const ms = Math.round(performance.now() - started);
-    api.log.info({ path: c.req.path, stream: exchange.stream, ...usage, ms }, 'answered');
+    api.log.info({ path: c.req.path, stream: exchange.stream, ...usage.body, ms }, 'answered');
   };
   let isStreaming = false;
   try {
     const events = exchange.begin(scope.signal);
     if (!exchange.stream) {
-      const { choices, usage } = await collect(events);
-      logDone(usage);
-      return c.json(exchange.response(choices, usage) as Record<string, unknown>);
+      const choices = await collect(events, usage);
+      logDone();
+      return c.json(exchange.response(choices, usage.body) as Record<string, unknown>);
     }
 
     const first = await events.next();
     if (first.done === true || first.value.type !== 'accepted') {
       throw new StarlingError('internal', 'the text service answered before it accepted the request');
     }
-    const { promptTokens } = first.value;
+    usage.add(first.value);
     isStreaming = true;
     const body = eventStream({
       scope,
@@ -91,21 +114,19 @@ export async function exchangeText(c: Context, api: ApiContext, exchange: TextEx
       keepAliveMs: api.keepAliveMs,
       stalledClientMs: api.stalledClientMs,
       produce: async (send) => {
-        let completionTokens = 0;
         try {
           for (const chunk of exchange.opening()) await send(chunk);
           for await (const event of events) {
+            usage.add(event);
             if (event.type === 'accepted') continue;
             for (const chunk of exchange.chunks(event)) await send(chunk);
-            if (event.type === 'end') completionTokens += event.usage.completionTokens;
           }
         } finally {
           // The opening may fail before the loop owns the events.
           await events.return();
         }
-        const usage = usageBody(promptTokens, completionTokens);
-        logDone(usage);
-        if (exchange.includeUsage) await send(exchange.usageChunk(usage));
+        logDone();
+        if (exchange.includeUsage) await send(exchange.usageChunk(usage.body));
       },
     });
     return c.body(body, 200, EVENT_STREAM_HEADERS);

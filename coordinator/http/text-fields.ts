@@ -1,10 +1,15 @@
 import { z } from 'zod';
 import type { TextSettings } from '../generation/text-service.ts';
+import type { RequestOrigin } from './request-origin.ts';
+import type { UnsupportedRule } from './validation.ts';
 
 const MAX_STOPS = 16;
 const MAX_STOP_LENGTH = 1024;
 const MAX_CHOICES = 8;
 const MAX_BIASES = 4096;
+const MAX_USER = 512;
+/** A day. */
+const MAX_TIMEOUT_SECONDS = 86_400;
 /** Most of the likeliest tokens that are listed with a token. */
 export const MAX_TOP_LOGPROBS = 20;
 
@@ -37,20 +42,34 @@ export const TEXT_FIELDS = {
     .record(z.string().regex(/^\d{1,10}$/, 'expected token ids as keys'), z.number().min(-100).max(100))
     .refine((biases) => Object.keys(biases).length <= MAX_BIASES, `expected at most ${MAX_BIASES} token ids`)
     .nullish(),
+  user: z.string().max(MAX_USER).nullish(),
+  priority: z.enum(['interactive', 'batch']).nullish(),
+  timeout: z.number().positive().max(MAX_TIMEOUT_SECONDS).nullish(),
   stream: z.boolean().nullish(),
   stream_options: z.object({ include_usage: z.boolean().nullish() }).nullish(),
 };
 
 type TextFields = z.output<z.ZodObject<typeof TEXT_FIELDS>>;
 
-/**
- * The settings that the shared fields stand for, with OpenAI's defaults: temperature 1 and no filter.
- * @param randomSeed the seed when the client gives none
- */
+/** What to do about a text that outgrows the context is the client's decision: it alone knows what can be left out. */
+export const CONTEXT_RULES: readonly UnsupportedRule[] = [
+  ...['context_shift', 'truncate_prompt_tokens'].map((param) => ({
+    param,
+    matters: (value: unknown) => value !== false,
+    advice: 'the beginning of a text is never dropped; shorten it, or serve with a larger --context',
+  })),
+  {
+    param: 'truncation',
+    matters: (value) => value !== 'disabled',
+    advice: 'the beginning of a text is never dropped; shorten it, or serve with a larger --context',
+  },
+];
+
+/** The settings that the shared fields stand for, with OpenAI's defaults: temperature 1 and no filter. */
 export function textSettings(
   fields: TextFields,
   own: Pick<TextSettings, 'maxTokens' | 'logprobs'>,
-  randomSeed: () => number,
+  origin: RequestOrigin,
 ): TextSettings {
   const { stop } = fields;
   return {
@@ -60,12 +79,17 @@ export function textSettings(
       topK: Math.max(0, fields.top_k ?? 0),
       topP: fields.top_p ?? 1,
       minP: fields.min_p ?? 0,
-      seed: fields.seed ?? randomSeed(),
+      seed: fields.seed ?? origin.randomSeed(),
       frequencyPenalty: fields.frequency_penalty ?? 0,
       presencePenalty: fields.presence_penalty ?? 0,
       logitBias: new Map(Object.entries(fields.logit_bias ?? {}).map(([token, bias]) => [Number(token), bias])),
     },
     stop: (typeof stop === 'string' ? [stop] : (stop ?? [])).filter((text) => text !== ''),
     choices: fields.n ?? 1,
+    standing: {
+      user: origin.userOf(fields.user ?? null),
+      priority: fields.priority ?? 'interactive',
+      timeoutMs: fields.timeout === null || fields.timeout === undefined ? null : fields.timeout * 1000,
+    },
   };
 }

@@ -3,12 +3,15 @@ export interface UsageBody {
   readonly prompt_tokens: number;
   readonly completion_tokens: number;
   readonly total_tokens: number;
+  /** Of the prompt: tokens that had been computed before, for an earlier turn or another request. */
+  readonly prompt_tokens_details: { readonly cached_tokens: number };
 }
 
-export function usageBody(promptTokens: number, completionTokens: number): UsageBody {
+export function usageBody(promptTokens: number, completionTokens: number, cachedTokens: number): UsageBody {
   return {
     prompt_tokens: promptTokens,
     completion_tokens: completionTokens,
     total_tokens: promptTokens + completionTokens,
+    prompt_tokens_details: { cached_tokens: cachedTokens },
   };
 }

@@ -11,6 +11,7 @@ import { processMemory } from '../../../daemon/process-memory.ts';
 import { TileStore } from '../../../daemon/store/tile-store.ts';
 import { bestBackend } from '../../../kernels/create-kernels.ts';
 import { KV_FORMAT_NAMES, type KvFormat } from '../../../kernels/formats.ts';
+import { LoneSequence } from '../../../scripts/lone-sequence.ts';
 import { sharedData } from '../../fixtures/shared-data.ts';
 import { temporaryFolder } from '../../fixtures/temporary-folder.ts';
 
@@ -94,21 +95,17 @@ async function compare(
   { tokens, greedy, top }: Golden,
   compared: { steps: number; clear: number; agreed: number; distance: number },
 ): Promise<void> {
-  const sequence = model.openSequence();
-  try {
-    for (const [step, best] of top.entries()) {
-      const logits = await sequence.append(step === 0 ? tokens : [greedy[step - 1]!]);
-      const probabilities = softmax(logits);
-      const [first, second] = best;
-      const lead = first![1] - (second?.[1] ?? 0);
-      compared.steps++;
-      compared.distance += Math.abs(probabilities[first![0]]! - first![1]);
-      if (lead < CLEAR_LEAD) continue;
-      compared.clear++;
-      if (probabilities.indexOf(Math.max(...probabilities)) === first![0]) compared.agreed++;
-    }
-  } finally {
-    sequence.release();
+  const sequence = new LoneSequence(model);
+  for (const [step, best] of top.entries()) {
+    const logits = await sequence.append(step === 0 ? tokens : [greedy[step - 1]!]);
+    const probabilities = softmax(logits);
+    const [first, second] = best;
+    const lead = first![1] - (second?.[1] ?? 0);
+    compared.steps++;
+    compared.distance += Math.abs(probabilities[first![0]]! - first![1]);
+    if (lead < CLEAR_LEAD) continue;
+    compared.clear++;
+    if (probabilities.indexOf(Math.max(...probabilities)) === first![0]) compared.agreed++;
   }
 }
 

@@ -30,6 +30,7 @@ import { HASH_BYTES, TILE_STATUS } from '../../../daemon/protocol/tile-transfer.
 import { TileStore } from '../../../daemon/store/tile-store.ts';
 import { bestBackend } from '../../../kernels/create-kernels.ts';
 import { activationBytes } from '../../../kernels/formats.ts';
+import { LoneSequence } from '../../../scripts/lone-sequence.ts';
 import { Random } from '../../fixtures/random.ts';
 import { type Closed, RawLink } from '../../fixtures/raw-link.ts';
 import { type DaemonHandle, Sandbox } from '../../fixtures/starling-sandbox.ts';
@@ -163,8 +164,7 @@ class Target {
       log,
     });
     try {
-      const sequence = cluster.forward.openSequence();
-      const logits = await sequence.append(TOKENS);
+      const logits = await new LoneSequence(cluster.forward).append(TOKENS);
       return createHash('sha256')
         .update(Buffer.from(Float32Array.from(logits).buffer))
         .digest('hex');

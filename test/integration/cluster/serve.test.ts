@@ -10,6 +10,7 @@ interface Health {
   readonly model: string;
   readonly devices: readonly { readonly name: string; readonly state: string }[];
   readonly queue: { readonly waiting: number; readonly running: number };
+  readonly kv: object;
 }
 
 const MODEL = 'tiny-chat';
@@ -43,7 +44,9 @@ test('two daemons and this device serve OpenAI’s client', async (t) => {
   });
 
   await t.test('health names the devices', async () => {
-    const { devices, ...health } = await healthOf(served.url);
+    const { devices, kv, ...health } = await healthOf(served.url);
+    // Eight conversations of 128 positions.
+    assert.deepEqual(kv, { pages: 16, free: 16, cached: 0, sequences: 0 });
     assert.deepEqual(health, { status: 'ok', model: MODEL, queue: { waiting: 0, running: 0 } });
     // In the order of the devices' ids, which are random.
     assert.deepEqual(devices.map(({ name, state }) => `${name} ${state}`).sort(), [

@@ -7,6 +7,7 @@ import { type ErrorCode, StarlingError } from '../../../daemon/errors.ts';
 import { createLogger } from '../../../daemon/log.ts';
 import type { TileStoreOptions } from '../../../daemon/store/tile-store.ts';
 import { BACKENDS, backendAvailable } from '../../../kernels/create-kernels.ts';
+import { LoneSequence } from '../../../scripts/lone-sequence.ts';
 import { recordedLog } from '../../fixtures/log-recorder.ts';
 import { WindowCluster } from '../../fixtures/window-cluster.ts';
 
@@ -47,7 +48,7 @@ test('no tile is read twice for a token', async (t) => {
   const window = await WindowCluster.start(t, { daemons: 0, memory: 0.1, log });
   const { streamed, pinned } = window.cluster.ownTiles;
   assert.ok(streamed > 0 && pinned > 0);
-  const sequence = window.cluster.forward.openSequence();
+  const sequence = new LoneSequence(window.cluster.forward);
   await sequence.append([1]);
   const before = window.cluster.account().devices[0]!.bytesRead;
   for (let token = 2; token < 12; token++) await sequence.append([token]);
@@ -60,10 +61,9 @@ test('no tile is read twice for a token', async (t) => {
 test('one pass over the tiles serves all rows', async (t) => {
   const window = await WindowCluster.start(t, { daemons: 0, memory: 0, log });
   const of = async (tokens: number[]): Promise<number> => {
-    const sequence = window.cluster.forward.openSequence();
+    const sequence = new LoneSequence(window.cluster.forward);
     const before = window.cluster.account().devices[0]!.bytesRead;
     await sequence.append(tokens);
-    sequence.release();
     return window.cluster.account().devices[0]!.bytesRead - before;
   };
   await of([1]);
@@ -115,7 +115,7 @@ test('a tile that cannot be had is an error, and nobody waits for ever', async (
     },
   });
   const window = await WindowCluster.start(t, { daemons: 2, memory: 0, log, storeOptions });
-  const sequence = window.cluster.forward.openSequence();
+  const sequence = new LoneSequence(window.cluster.forward);
   await sequence.append([1, 2, 3]);
   full.now = true;
   for (const file of tilesIn(window.stores[1]!)) rmSync(file);

@@ -54,7 +54,12 @@ describe('the OpenAI client', () => {
         },
       ]);
       // `<s>user: Hi⏎assistant: ` is 21 tokens.
-      assert.deepEqual(answer.usage, { prompt_tokens: 21, completion_tokens: 10, total_tokens: 31 });
+      assert.deepEqual(answer.usage, {
+        prompt_tokens: 21,
+        completion_tokens: 10,
+        total_tokens: 31,
+        prompt_tokens_details: { cached_tokens: 0 },
+      });
     });
   });
 
@@ -88,7 +93,14 @@ describe('the OpenAI client', () => {
       );
       assert.deepEqual(
         chunks.map(({ usage }) => usage),
-        [null, null, null, null, null, { prompt_tokens: 21, completion_tokens: 4, total_tokens: 25 }],
+        [
+          null,
+          null,
+          null,
+          null,
+          null,
+          { prompt_tokens: 21, completion_tokens: 4, total_tokens: 25, prompt_tokens_details: { cached_tokens: 0 } },
+        ],
       );
     });
   });
@@ -151,7 +163,12 @@ describe('the OpenAI client', () => {
       assert.equal(one.object, 'text_completion');
       assert.equal(one.choices[0]!.text, 'ok');
       assert.equal(one.choices[0]!.finish_reason, 'stop');
-      assert.deepEqual(one.usage, { prompt_tokens: 4, completion_tokens: 2, total_tokens: 6 });
+      assert.deepEqual(one.usage, {
+        prompt_tokens: 4,
+        completion_tokens: 2,
+        total_tokens: 6,
+        prompt_tokens_details: { cached_tokens: 0 },
+      });
       assert.deepEqual(one.choices[0]!.logprobs?.tokens, ['o', 'k']);
       assert.deepEqual(one.choices[0]!.logprobs?.text_offset, [0, 1]);
       assert.deepEqual(Object.keys(one.choices[0]!.logprobs?.top_logprobs?.[0] ?? {}), ['o']);
@@ -191,7 +208,12 @@ describe('the OpenAI client', () => {
         chunks.map(({ choices }) => choices[0]?.finish_reason),
         [null, null, null, null, 'stop', undefined],
       );
-      assert.deepEqual(chunks.at(-1)?.usage, { prompt_tokens: 8, completion_tokens: 4, total_tokens: 12 });
+      assert.deepEqual(chunks.at(-1)?.usage, {
+        prompt_tokens: 8,
+        completion_tokens: 4,
+        total_tokens: 12,
+        prompt_tokens_details: { cached_tokens: 0 },
+      });
     });
   });
 
@@ -278,15 +300,18 @@ describe('the OpenAI client', () => {
   });
 
   it('meets a failure of the cluster as a status, or as an event of a stream that has begun', async () => {
+    let brokenFrom = 2;
     const beforeStep = (step: number): void => {
-      if (step === 2) throw new StarlingError('numeric_overflow', 'layer 3 is not finite');
+      if (step >= brokenFrom) throw new StarlingError('numeric_overflow', 'layer 3 is not finite');
     };
-    await withEndpoint({ beforeStep }, async ({ url, service }) => {
+    // Nothing of the reply is in the prompt, so that none of it is drafted.
+    await withEndpoint({ reply: 'QXYZ', beforeStep }, async ({ url, service, model }) => {
       const client = clientFor(url);
       await assert.rejects(
         client.chat.completions.create(chat),
         (error) => error instanceof InternalServerError && error.code === 'numeric_overflow',
       );
+      brokenFrom = model.steps + 2;
       let text = '';
       await assert.rejects(
         async () => {
@@ -296,7 +321,7 @@ describe('the OpenAI client', () => {
         },
         (error) => error instanceof APIError && error.code === 'numeric_overflow' && /layer 3/.test(error.message),
       );
-      assert.equal(text, 'He');
+      assert.equal(text, 'QX');
       assert.deepEqual(service.load, { waiting: 0, running: 0 });
     });
   });
@@ -309,19 +334,22 @@ describe('the OpenAI client', () => {
       const stream = await client.chat.completions.create({ ...chat, stream: true }, { signal: abort.signal });
       let count = 0;
       for await (const _ of stream) if (++count === 5) abort.abort();
-      await eventually(() => model.openSequences === 0 && service.load.running === 0, 'the work has ended');
+      await eventually(() => service.statistics.kv.sequences === 0 && service.load.running === 0, 'the work has ended');
       const steps = model.steps;
       assert.ok(steps < 100, `${steps} steps`);
       await new Promise((resolve) => setTimeout(resolve, 30));
       assert.equal(model.steps, steps);
       const whole = client.chat.completions.create(chat, { signal: AbortSignal.timeout(20) });
       await assert.rejects(whole, APIUserAbortError);
-      await eventually(() => model.openSequences === 0 && service.load.running === 0, 'the second has ended');
+      await eventually(
+        () => service.statistics.kv.sequences === 0 && service.load.running === 0,
+        'the second has ended',
+      );
     });
   });
 
   it('gets 50 requests at once answered, each with its own text', async () => {
-    await withEndpoint({ reply: 'ok' }, async ({ url, model }) => {
+    await withEndpoint({ reply: 'ok' }, async ({ url, service }) => {
       const client = clientFor(url);
       const answers = await Promise.all(
         Array.from({ length: 50 }, (_, index) =>
@@ -332,7 +360,7 @@ describe('the OpenAI client', () => {
         answers.map(({ choices }) => choices[0]?.text),
         Array.from({ length: 50 }, (_, index) => `${index}:ok`),
       );
-      assert.deepEqual([model.opened, model.openSequences], [50, 0]);
+      assert.deepEqual([service.statistics.textsFinished, service.statistics.kv.sequences], [50, 0]);
     });
   });
 });

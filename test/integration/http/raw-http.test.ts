@@ -209,6 +209,7 @@ describe('raw HTTP', () => {
         model: 'fake-model',
         devices: [{ name: 'desk', state: 'ready', tiles: 12 }],
         queue: { waiting: 0, running: 0 },
+        kv: { pages: 512, free: 512, cached: 0, sequences: 0 },
       });
     });
   });
@@ -249,7 +250,7 @@ describe('raw HTTP', () => {
         }
         const post = await rawRequest(url + CHAT, { headers: { Origin: 'https://evil.example' }, body: chatBody() });
         assertError(post, 403, 'forbidden_origin');
-        assert.equal(endpoint.model.opened, 0);
+        assert.equal(endpoint.model.steps, 0);
       },
     );
   });
@@ -313,7 +314,7 @@ describe('raw HTTP', () => {
       const { text } = await streamed;
       assert.match(text, /data: \{"error":\{"message":"the server is stopping[^\n]*"code":"cancelled"\}\}\n\n$/);
       assertError(await waiting, 499, 'cancelled');
-      assert.deepEqual([service.load, model.openSequences], [{ waiting: 0, running: 0 }, 0]);
+      assert.deepEqual([service.load, service.statistics.kv.sequences], [{ waiting: 0, running: 0 }, 0]);
       await server.stop();
     });
   });

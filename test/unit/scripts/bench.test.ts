@@ -8,6 +8,7 @@ import { backendAvailable } from '../../../kernels/create-kernels.ts';
 import type { DecodeReport } from '../../../scripts/bench-decode.ts';
 import type { KernelReport } from '../../../scripts/bench-kernels.ts';
 import { median, rounded, spread } from '../../../scripts/bench-statistics.ts';
+import type { UsersReport } from '../../../scripts/bench-users.ts';
 import { temporaryFolder } from '../../fixtures/temporary-folder.ts';
 
 const OTHER_OPS = ['attend', 'rmsnorm', 'quantize', 'swiglu', 'accumulate', 'packSums', 'unpackSums'];
@@ -116,6 +117,46 @@ describe('bench-decode', () => {
     const { status, stderr } = bench('decode', temporaryFolder(context), [...tiny, '--tokens', '253']);
     assert.equal(status, 1);
     assert.match(stderr, /invalid_argument/);
+  });
+});
+
+describe('bench-users', () => {
+  it('reports what many users get, a replayed mix in turn and together, and drafts', (context) => {
+    const folder = temporaryFolder(context);
+    const tiny = ['--shape', 'tiny', '--quant', 'Q4_0', '--backend', backend, '--threads', '1'];
+    const args = [...tiny, '--json', '--users', '1,3', '--prompt', '8', '--tokens', '12', '--runs', '1', '--mix', '4'];
+    const { status, stdout, stderr } = bench('users', folder, args);
+    assert.equal(status, 0, stderr);
+    const report: UsersReport = JSON.parse(stdout);
+    assert.deepEqual(
+      report.rows.map(({ users }) => users),
+      [1, 3],
+    );
+    for (const row of report.rows) {
+      assert.ok(row.tokens_per_second > 0 && row.ttft_ms_p50 <= row.ttft_ms_p95, JSON.stringify(row));
+    }
+    assert.deepEqual(Object.keys(report.kernels_tokens_per_second ?? {}), ['1', '3']);
+    assert.ok(report.of_kernels! > 0);
+    for (const figures of [report.mix_in_turn!, report.mix_together!]) {
+      assert.ok(figures.short_p50_ms <= figures.short_p95_ms && figures.longest_ms <= figures.all_ms + 1);
+    }
+    for (const { plain_ms, ms, tokens_per_pass } of [report.drafts_repeating, report.drafts_random]) {
+      assert.ok(plain_ms > 0 && ms > 0 && tokens_per_pass >= 1);
+    }
+  });
+});
+
+describe('soak-users', () => {
+  it('finds no fault in a few seconds of random load', (context) => {
+    const program = fileURLToPath(new URL('../../../scripts/soak-users.js', import.meta.url));
+    const { status, stdout, stderr } = spawnSync(process.execPath, [program, '--minutes', '0.05', '--clients', '6'], {
+      encoding: 'utf8',
+      env: { ...process.env, TMPDIR: temporaryFolder(context) },
+      timeout: 120_000,
+    });
+    assert.equal(status, 0, stderr);
+    const report = JSON.parse(stdout);
+    assert.ok(report.answered > 0 && report.kv.sequences === 0, stdout);
   });
 });
 

@@ -1,11 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import {
-  type EndEvent,
-  type GenerationEvent,
-  type GenerationRequest,
-  Generator,
-} from '../../../../coordinator/generation/generator.ts';
+import type { GenerationRequest } from '../../../../coordinator/generation/answer.ts';
+import { type EndEvent, type GenerationEvent, Generator } from '../../../../coordinator/generation/generator.ts';
 import { GREEDY } from '../../../../coordinator/generation/sampler.ts';
 import type { LanguageModel } from '../../../../coordinator/language-model.ts';
 import { StarlingError } from '../../../../daemon/errors.ts';
@@ -31,7 +27,9 @@ async function collect(
   request: Partial<GenerationRequest> = {},
 ): Promise<{ text: string; events: GenerationEvent[]; end: EndEvent }> {
   const events: GenerationEvent[] = [];
-  for await (const event of generatorFor(model).generate({ ...REQUEST, ...request })) events.push(event);
+  const generator = generatorFor(model);
+  for await (const event of generator.generate({ ...REQUEST, ...request })) events.push(event);
+  assert.deepEqual([generator.load, generator.statistics.kv.sequences], [{ waiting: 0, running: 0 }, 0]);
   const end = events.at(-1);
   assert.equal(end?.type, 'end');
   return { text: events.map(({ text }) => text).join(''), events, end: end as EndEvent };
@@ -48,12 +46,12 @@ describe('Generator', () => {
     const { text, events, end } = await collect(model);
     assert.equal(text, 'Hi!');
     assert.equal(end.finishReason, 'stop');
-    assert.deepEqual(end.usage, { promptTokens: 2, completionTokens: 3 });
+    assert.deepEqual(end.usage, { promptTokens: 2, cachedTokens: 0, completionTokens: 3 });
     assert.deepEqual(
       events.map((event) => (event.type === 'token' ? event.token : 'end')),
       [byteToken(72), byteToken(105), byteToken(33), 'end'],
     );
-    assert.deepEqual([model.steps, model.openSequences], [4, 0]);
+    assert.equal(model.steps, 4);
   });
 
   it('stops at the token limit without computing further', async () => {
@@ -63,7 +61,6 @@ describe('Generator', () => {
     assert.equal(end.finishReason, 'length');
     assert.equal(model.steps, 2);
     assert.equal((await collect(model, { maxTokens: 0 })).end.usage.completionTokens, 0);
-    assert.equal(model.openSequences, 0);
   });
 
   it('stops at the end of the context, after the token that fits no more', async () => {
@@ -99,13 +96,13 @@ describe('Generator', () => {
   });
 
   it('adds log probabilities when asked', async () => {
-    const { events } = await collect(new FakeModel({ reply: 'A' }), { logprobs: 2 });
+    const { events } = await collect(new FakeModel({ reply: 'B' }), { logprobs: 2 });
     const [first] = events;
     assert.ok(first?.type === 'token' && first.logprobs !== undefined);
-    assert.equal(first.logprobs.token, byteToken(65));
+    assert.equal(first.logprobs.token, byteToken(66));
     assert.equal(first.logprobs.top.length, 2);
     assert.ok(first.logprobs.logprob <= 0 && first.logprobs.logprob > -1e-6);
-    const without = (await collect(new FakeModel({ reply: 'A' }))).events[0]!;
+    const without = (await collect(new FakeModel({ reply: 'B' }))).events[0]!;
     assert.equal('logprobs' in without, false);
   });
 
@@ -150,16 +147,18 @@ describe('Generator', () => {
       hasCode('context_length_exceeded', /9 tokens.*holds 8/),
     );
     await assert.rejects(collect(model, { promptTokens: [] }), hasCode('context_length_exceeded', /0 tokens/));
-    assert.equal(model.opened, 0);
+    assert.equal(model.steps, 0);
   });
 
   it('releases its sequence when the consumer leaves early', async () => {
-    const model = new FakeModel({ reply: 'Hello' });
-    for await (const event of generatorFor(model).generate(REQUEST)) {
-      assert.equal(model.openSequences, 1);
+    const model = new FakeModel({ reply: 'x'.repeat(2000) });
+    const generator = generatorFor(model);
+    for await (const event of generator.generate(REQUEST)) {
+      assert.equal(generator.statistics.kv.sequences, 1);
       if (event.type === 'token') break;
     }
-    assert.deepEqual([model.openSequences, model.steps], [0, 1]);
+    assert.deepEqual([generator.load, generator.statistics.kv.sequences], [{ waiting: 0, running: 0 }, 0]);
+    assert.ok(model.steps < 100, `${model.steps} steps`);
   });
 
   it('ends with `cancelled` within the step in which its signal aborts', async () => {
@@ -170,13 +169,13 @@ describe('Generator', () => {
         if (step === 3) abort.abort();
       },
     });
+    const generator = generatorFor(model);
     await assert.rejects(async () => {
-      for await (const _ of generatorFor(model).generate(REQUEST, abort.signal));
+      for await (const _ of generator.generate(REQUEST, abort.signal));
     }, hasCode('cancelled'));
-    assert.deepEqual([model.openSequences, model.steps], [0, 4]);
-    const before = model.opened;
-    await assert.rejects(generatorFor(model).generate(REQUEST, abort.signal).next(), hasCode('cancelled'));
-    assert.equal(model.opened, before);
+    assert.deepEqual([generator.statistics.kv.sequences, model.steps], [0, 4]);
+    await assert.rejects(generator.generate(REQUEST, abort.signal).next(), hasCode('cancelled'));
+    assert.equal(model.steps, 4);
   });
 
   it('ends with the reason of the signal where that is one of our errors', async () => {
@@ -194,7 +193,6 @@ describe('Generator', () => {
       },
     });
     await assert.rejects(collect(model), hasCode('device_lost'));
-    assert.equal(model.openSequences, 0);
     isBroken = false;
     assert.equal((await collect(model)).text, 'ok');
   });
@@ -207,8 +205,8 @@ describe('Generator', () => {
     const model = new FakeModel({ reply: 'ab', beforeStep: advance });
     const events: GenerationEvent[] = [];
     const generator = generatorFor(model, () => clock);
-    for await (const event of generator.generate({ ...REQUEST, queueMs: 7 })) events.push(event);
+    for await (const event of generator.generate(REQUEST)) events.push(event);
     const end = events.at(-1) as EndEvent;
-    assert.deepEqual(end.timings, { queueMs: 7, prefillMs: 100, decodeMs: 20 });
+    assert.deepEqual(end.timings, { queueMs: 0, prefillMs: 100, decodeMs: 20 });
   });
 });

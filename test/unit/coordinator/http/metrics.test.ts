@@ -1,10 +1,22 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Accounting } from '../../../../coordinator/cluster/accounting.ts';
+import { GenerationCounters, type GenerationStatistics } from '../../../../coordinator/generation/statistics.ts';
 import { createApi } from '../../../../coordinator/http/api.ts';
 import { createLogger } from '../../../../daemon/log.ts';
 
-const service = { load: { waiting: 3, running: 1 } };
+const statistics: GenerationStatistics = {
+  ...new GenerationCounters(),
+  requestsWaiting: 3,
+  requestsRunning: 1,
+  textsFinished: 2,
+  cachedTokens: 40,
+  decodeMs: 1500,
+  acceptedTokens: 7,
+  preemptions: 1,
+  kv: { pages: 10, free: 4, cached: 3, sequences: 1 },
+};
+const service = { load: { waiting: 3, running: 1 }, statistics };
 const log = createLogger('silent', 'test');
 
 async function scrape(api: ReturnType<typeof createApi>): Promise<string[]> {
@@ -42,6 +54,12 @@ test('metrics tell what each device did, and grow with it', async () => {
     'starling_device_seconds_total{device="this device",constraint="compute"} 0.5',
     'starling_device_seconds_total{device="kitchen \\"pi\\"",constraint="disk"} 1',
     'starling_device_read_bytes_total{device="kitchen \\"pi\\""} 4096',
+    'starling_texts_finished_total 2',
+    'starling_cached_tokens_total 40',
+    'starling_decode_seconds_total 1.5',
+    'starling_accepted_tokens_total 7',
+    'starling_preemptions_total 1',
+    'starling_kv_pages{state="held"} 3',
   ]) {
     assert.ok((await scrape(api)).includes(expected), `${expected} is not among\n${(await scrape(api)).join('\n')}`);
   }

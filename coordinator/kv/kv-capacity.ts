@@ -1,0 +1,46 @@
+import { pagesFor } from '../../daemon/engine/engine-spec.ts';
+import { type TileShape, tileLayout } from '../../daemon/engine/tile.ts';
+
+/** What bounds the KV pages of one device. */
+export interface KvDevice {
+  /** For the KV cache, at most. */
+  readonly bytes: number;
+  /** That one page takes in all of the device's caches; 0 where it has none. */
+  readonly pageBytes: number;
+}
+
+/** Conversations of full length that the caches hold at a time, where memory allows. */
+const CONVERSATIONS = 8;
+/** For the process itself, its threads and buffers. */
+const RESERVE = 256 * 2 ** 20;
+/** The part of the memory beyond that and beyond tiles which stay in it that the KV cache may take. */
+const SHARE = 1 / 4;
+/** A WebAssembly memory holds no more than this. */
+const WASM_BYTES = 4 * 2 ** 30;
+
+/**
+ * KV pages of the cluster. Every device has the same page ids, so the one with the least room decides; one conversation of full length
+ * has to fit in any case.
+ */
+export function kvCapacity(contextLength: number, devices: readonly KvDevice[]): number {
+  const conversation = pagesFor(contextLength);
+  const room = devices.filter(({ pageBytes }) => pageBytes > 0).map(({ bytes, pageBytes }) => bytes / pageBytes);
+  return Math.max(conversation, Math.floor(Math.min(CONVERSATIONS * conversation, ...room)));
+}
+
+/**
+ * What a device may spend on its KV cache, by its memory budget. Tiles that could all stay in memory do; where they stream anyway, a pass
+ * over them that serves several texts is worth more than the tiles that would stay in the cache's place.
+ * @param pageBytes of a page of one key/value head
+ */
+export function kvDevice(
+  { memoryBytes, backend }: { readonly memoryBytes: number; readonly backend: string },
+  tiles: readonly TileShape[],
+  pageBytes: number,
+): KvDevice {
+  const memory = backend === 'wasm' ? Math.min(memoryBytes, WASM_BYTES) : memoryBytes;
+  const weights = tiles.reduce((sum, { matrices }) => sum + tileLayout(matrices).bytes, 0);
+  const caches = tiles.filter(({ kind }) => kind === 'kv').length;
+  const room = Math.max(0, memory - RESERVE);
+  return { bytes: SHARE * (weights <= room ? room - weights : room), pageBytes: caches * pageBytes };
+}
