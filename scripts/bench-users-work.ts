@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { GenerationRequest } from '../coordinator/generation/answer.ts';
-import { Generator, type Standing } from '../coordinator/generation/generator.ts';
+import type { Standing } from '../coordinator/generation/events.ts';
+import { Generator } from '../coordinator/generation/generator.ts';
 import { GREEDY, sample } from '../coordinator/generation/sampler.ts';
 import type { TextCodec } from '../coordinator/generation/text-codec.ts';
 import type { LanguageModel } from '../coordinator/language-model.ts';

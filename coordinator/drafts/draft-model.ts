@@ -61,7 +61,9 @@ export class DraftModel {
     const guesses = new Map<Job, number[]>();
     let active = await this.#read(wishes, draw, guesses);
     for (let ahead = 1; active.length > 0; ahead++) {
-      active = active.filter(({ job, length }) => length > ahead && this.#room(job, guesses.get(job)!.length));
+      // A text may have ended meanwhile.
+      active = active.filter(({ job, length }) => length > ahead && this.#followers.has(job));
+      active = active.filter(({ job }) => this.#room(job, guesses.get(job)!.length));
       if (active.length === 0) break;
       const started = performance.now();
       const logits = await this.#step(active.map(({ job }) => this.#rows(job, [guesses.get(job)!.at(-1)!])));

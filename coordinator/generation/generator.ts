@@ -5,52 +5,15 @@ import type { Logger } from '../../daemon/log.ts';
 import type { DraftModel } from '../drafts/draft-model.ts';
 import { KvCache } from '../kv/kv-cache.ts';
 import type { LanguageModel } from '../language-model.ts';
-import { Job, type Priority } from '../scheduling/job.ts';
+import { Job } from '../scheduling/job.ts';
 import { type PlannedRows, Scheduler, type StepPlan } from '../scheduling/scheduler.ts';
 import { Answer, type FinishReason, type GenerationRequest, type TokenEvent } from './answer.ts';
 import { cancelledBy } from './cancellation.ts';
 import { EventQueue } from './event-queue.ts';
+import { type EndEvent, type GenerationEvent, NOBODY_IN_PARTICULAR, type Standing } from './events.ts';
+import { checkPromptLength } from './prompt-length.ts';
 import { GenerationCounters, type GenerationStatistics } from './statistics.ts';
 import type { TextCodec } from './text-codec.ts';
-
-export interface GenerationUsage {
-  readonly promptTokens: number;
-  /** Of the prompt: those that had been computed before. */
-  readonly cachedTokens: number;
-  /** Tokens generated, without the end-of-generation token. */
-  readonly completionTokens: number;
-}
-
-export interface GenerationTimings {
-  /** From the arrival to the first row in a step. */
-  readonly queueMs: number;
-  /** From there to the first token. */
-  readonly prefillMs: number;
-  /** From there to the end. */
-  readonly decodeMs: number;
-}
-
-export interface EndEvent {
-  readonly type: 'end';
-  /** Text that had been held back and belongs to the answer after all. */
-  readonly text: string;
-  readonly finishReason: FinishReason;
-  readonly usage: GenerationUsage;
-  readonly timings: GenerationTimings;
-}
-
-/** What happens to the `choice`-th of the texts that were asked for together. */
-export type GenerationEvent = (TokenEvent | EndEvent) & { readonly choice: number };
-
-/** Who asks, and how urgently. */
-export interface Standing {
-  readonly user: string;
-  readonly priority: Priority;
-  /** Milliseconds after which the work is given up; null for none. */
-  readonly timeoutMs: number | null;
-}
-
-export const NOBODY_IN_PARTICULAR: Standing = { user: '', priority: 'interactive', timeoutMs: null };
 
 export interface GeneratorOptions {
   readonly model: LanguageModel;
@@ -84,28 +47,6 @@ interface Member {
 }
 
 /**
- * Refuses prompts that cannot be computed.
- * @param param the request parameter that the prompt came from, for the error
- * @throws StarlingError context_length_exceeded
- */
-export function checkPromptLength(promptTokens: number, contextLength: number, param = 'prompt'): void {
-  if (promptTokens === 0) {
-    throw new StarlingError(
-      'context_length_exceeded',
-      `the prompt has 0 tokens and the context holds 1 to ${contextLength}; send some text`,
-      { param },
-    );
-  }
-  if (promptTokens > contextLength) {
-    throw new StarlingError(
-      'context_length_exceeded',
-      `the prompt has ${promptTokens} tokens, but the context of this model holds ${contextLength}; shorten it`,
-      { param },
-    );
-  }
-}
-
-/**
  * Makes texts, many at a time: has the scheduler form a step, computes it, draws from its logits, and hands the tokens to whoever
  * asked. It runs while there is work. A text's tokens do not depend on what else is in its steps.
  */
@@ -113,7 +54,7 @@ export class Generator {
   readonly #model: LanguageModel;
   readonly #codec: TextCodec;
   readonly #log: Logger;
-  readonly #draft: DraftModel | undefined;
+  #draft: DraftModel | undefined;
   readonly #queueLimit: number;
   readonly #now: () => number;
   readonly #kv: KvCache;
@@ -262,13 +203,17 @@ export class Generator {
     for (;;) {
       // Sockets and timers have their turn between two steps, however fast those are.
       await nextTurn();
-      const started = this.#now();
-      const plan = await this.#plan(started);
-      if (plan === null) {
-        this.#looping = false;
-        return;
+      try {
+        const plan = await this.#plan(this.#now());
+        if (plan === null) {
+          this.#looping = false;
+          return;
+        }
+        await this.#compute(plan);
+      } catch (thrown) {
+        // A fault of ours: nobody is left waiting for what may never come.
+        for (const request of [...this.#requests]) this.#end(request, toStarlingError(thrown));
       }
-      await this.#compute(plan);
     }
   }
 
@@ -278,7 +223,14 @@ export class Generator {
     if (draft === undefined || wishes.length === 0) return this.#scheduler.plan(now);
     const draw = (job: Job, logits: Float32Array, ahead: number): number =>
       this.#members.get(job)?.answer.guess(logits, ahead) ?? 0;
-    return this.#scheduler.plan(now, await draft.guess(wishes, draw));
+    let guesses = new Map<Job, number[]>();
+    try {
+      guesses = await draft.guess(wishes, draw);
+    } catch (thrown) {
+      this.#log.warn({ code: toStarlingError(thrown).code }, 'the draft model failed, and guesses no more');
+      this.#draft = undefined;
+    }
+    return this.#scheduler.plan(now, guesses);
   }
 
   async #compute(plan: StepPlan): Promise<void> {

@@ -1,12 +1,8 @@
 import { StarlingError } from '../../daemon/errors.ts';
 import { choiceSeed } from './counter-random.ts';
-import {
-  checkPromptLength,
-  type GenerationEvent,
-  Generator,
-  type GeneratorOptions,
-  type Standing,
-} from './generator.ts';
+import type { GenerationEvent, Standing } from './events.ts';
+import { Generator, type GeneratorOptions } from './generator.ts';
+import { checkPromptLength } from './prompt-length.ts';
 import type { SamplingOptions } from './sampler.ts';
 import type { GenerationStatistics } from './statistics.ts';
 import {

@@ -132,7 +132,14 @@ async function runCases(
     draftMemory === null
       ? undefined
       : new DraftModel(
-          new HashModel({ contextLength: random.pick([80, contextLength]), kvPages: 6, memory: draftMemory }),
+          new HashModel({
+            contextLength: random.pick([80, contextLength]),
+            kvPages: 6,
+            memory: draftMemory,
+            beforeStep: async () => {
+              if (random.chance(0.1)) await nextTurn();
+            },
+          }),
           1,
         );
   const generator = new Generator({ model, codec, log, now: () => clock, ...(draft === undefined ? {} : { draft }) });
@@ -160,6 +167,23 @@ describe('batching', () => {
     // The mixes are worth something only if all of this took place in them.
     assert.ok(sums.drafted > sums.accepted && sums.accepted > 500, JSON.stringify(sums));
     assert.ok(sums.cached > 500 && sums.preempted > 20, JSON.stringify(sums));
+  });
+
+  it('goes on without a draft model that fails', async () => {
+    const options = { contextLength: 200, kvPages: 32, memory: 2 };
+    let steps = 0;
+    const beforeStep = async () => {
+      if (++steps > 3) throw new StarlingError('numeric_overflow', 'a value is not finite');
+    };
+    const draft = new DraftModel(new HashModel({ ...options, beforeStep }), 0);
+    const model = new HashModel(options);
+    const request = { promptTokens: [5, 6], maxTokens: 60, sampling: GREEDY, stop: [], logprobs: null };
+    const tokens: number[] = [];
+    for await (const event of new Generator({ model, codec, log, draft }).generate(request)) {
+      if (event.type === 'token') tokens.push(event.token);
+    }
+    assert.deepEqual(tokens, alone(model, request).tokens);
+    assert.equal(steps, 4);
   });
 
   it('ends the one text whose values are out of range, and no other', async () => {

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { GenerationRequest } from '../../../../coordinator/generation/answer.ts';
-import { type EndEvent, type GenerationEvent, Generator } from '../../../../coordinator/generation/generator.ts';
+import type { EndEvent, GenerationEvent } from '../../../../coordinator/generation/events.ts';
+import { Generator } from '../../../../coordinator/generation/generator.ts';
 import { GREEDY } from '../../../../coordinator/generation/sampler.ts';
 import type { LanguageModel } from '../../../../coordinator/language-model.ts';
 import { StarlingError } from '../../../../daemon/errors.ts';

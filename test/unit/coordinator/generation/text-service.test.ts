@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { NOBODY_IN_PARTICULAR } from '../../../../coordinator/generation/generator.ts';
+import { NOBODY_IN_PARTICULAR } from '../../../../coordinator/generation/events.ts';
 import { GREEDY } from '../../../../coordinator/generation/sampler.ts';
 import { decodeTokens, encodePrompt, tokenText } from '../../../../coordinator/generation/text-codec.ts';
 import { type TextEvent, TextService, type TextSettings } from '../../../../coordinator/generation/text-service.ts';

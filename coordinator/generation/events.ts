@@ -1,0 +1,41 @@
+import type { Priority } from '../scheduling/job.ts';
+import type { FinishReason, TokenEvent } from './answer.ts';
+
+export interface GenerationUsage {
+  readonly promptTokens: number;
+  /** Of the prompt: those that had been computed before. */
+  readonly cachedTokens: number;
+  /** Tokens generated, without the end-of-generation token. */
+  readonly completionTokens: number;
+}
+
+export interface GenerationTimings {
+  /** From the arrival to the first row in a step. */
+  readonly queueMs: number;
+  /** From there to the first token. */
+  readonly prefillMs: number;
+  /** From there to the end. */
+  readonly decodeMs: number;
+}
+
+export interface EndEvent {
+  readonly type: 'end';
+  /** Text that had been held back and belongs to the answer after all. */
+  readonly text: string;
+  readonly finishReason: FinishReason;
+  readonly usage: GenerationUsage;
+  readonly timings: GenerationTimings;
+}
+
+/** What happens to the `choice`-th of the texts that were asked for together. */
+export type GenerationEvent = (TokenEvent | EndEvent) & { readonly choice: number };
+
+/** Who asks, and how urgently. */
+export interface Standing {
+  readonly user: string;
+  readonly priority: Priority;
+  /** Milliseconds after which the work is given up; null for none. */
+  readonly timeoutMs: number | null;
+}
+
+export const NOBODY_IN_PARTICULAR: Standing = { user: '', priority: 'interactive', timeoutMs: null };
