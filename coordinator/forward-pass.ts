@@ -79,7 +79,7 @@ export class ForwardPass implements LanguageModel {
           await nextTurn();
           turn = performance.now();
         }
-        this.#engine.kernels.residual(this.#residual, this.#engine.layout.sums, rows * this.#engine.spec.cols);
+        this.#engine.kernels.residual(this.#residual, this.#engine.sums, rows * this.#engine.spec.cols);
       }
     }
     return this.#head(batch);

@@ -63,6 +63,7 @@ export class Engine {
   /** How the budget is divided. */
   readonly memory: MemoryParts;
   readonly #pool: ThreadPool;
+  #sums: Address;
   readonly #readers: ReaderPool | null;
   readonly #window: WindowWords | null;
   #computeMs = 0;
@@ -76,6 +77,7 @@ export class Engine {
     this.scratch = parts.scratch;
     this.memory = parts.memory;
     this.#pool = parts.pool;
+    this.#sums = parts.layout.threads[0]!.sums;
     this.#readers = parts.readers;
     this.#window = parts.layout.window === null ? null : new WindowWords(parts.layout.window);
   }
@@ -188,12 +190,18 @@ export class Engine {
     if (inputFormat(this.spec, layer, phase) === 'f32') this.quantizeInput(rows);
     const waited = await this.#pool.run(layer, phase, rows);
     const count = rows * this.spec.cols;
-    const [first, ...others] = this.hasTasks(layer, phase) ? this.#pool.threadsWithSums() : [];
-    const sums = f64View(this.arena, this.layout.sums, count);
-    if (first === undefined) sums.fill(0);
-    else sums.set(f64View(this.arena, this.layout.threads[first]!.sums, count));
-    for (const thread of others) this.kernels.addSums(this.layout.sums, this.layout.threads[thread]!.sums, count);
+    const threads = this.hasTasks(layer, phase) ? this.#pool.threadsWithSums() : [];
+    const [first, ...others] = threads.map((thread) => this.layout.threads[thread]!.sums);
+    // The sums stay where one thread left them: none uses its buffer before the next phase.
+    this.#sums = first ?? this.layout.threads[0]!.sums;
+    if (first === undefined) f64View(this.arena, this.#sums, count).fill(0);
+    for (const sums of others) this.kernels.addSums(this.#sums, sums, count);
     this.#count(begun, waited);
+  }
+
+  /** f64 [row][cols]: the exact sums of the last `run`, and of what was added to them since; valid until the next phase. */
+  get sums(): Address {
+    return this.#sums;
   }
 
   /** Fills the q8 input rows from the f32 ones. @throws StarlingError numeric_overflow */
@@ -210,16 +218,16 @@ export class Engine {
 
   /** The sums of the last `run`, packed for the wire; a view, valid until the next phase. */
   packedSums(rows: number): Uint8Array {
-    const { sums, packed } = this.layout;
-    return this.arena.bytes(packed, this.kernels.packSums(sums, rows * this.spec.cols, packed));
+    const { packed } = this.layout;
+    return this.arena.bytes(packed, this.kernels.packSums(this.#sums, rows * this.spec.cols, packed));
   }
 
   /** Adds another device's packed sums of the same rows. @returns false when the bytes are no packing of as many sums */
   addPackedSums(bytes: Uint8Array, rows: number): boolean {
-    const { sums, packed } = this.layout;
+    const { packed } = this.layout;
     if (bytes.length > rows * packedBytes(this.spec.cols)) return false;
     this.arena.bytes(packed, bytes.length).set(bytes);
-    return this.kernels.unpackSums(packed, bytes.length, rows * this.spec.cols, sums);
+    return this.kernels.unpackSums(packed, bytes.length, rows * this.spec.cols, this.#sums);
   }
 
   /** Logits of `rows` rows from the head's input rows (both formats filled): a view [rows][roundUp(vocabSize, 8)], valid until the next call. */

@@ -42,8 +42,6 @@ export interface EngineLayout {
   readonly rope: Address;
   readonly inputF32: Address;
   readonly inputQ8: Address;
-  /** f64 [row][cols]: the engine's sums over all threads. */
-  readonly sums: Address;
   /** Sums packed for the wire, at their longest (see Kernels.packSums). */
   readonly packed: Address;
   /** f32 [row][vocabulary padded to 8]; null without head tiles. */
@@ -153,7 +151,6 @@ export function placeBuffers(
     rope: rows(spec.headDim * 4),
     inputF32: rows(spec.cols * 4),
     inputQ8: rows(activationBytes('q8', spec.cols)),
-    sums: rows(spec.cols * 8),
     packed: rows(packedBytes(spec.cols)),
     logits: hasHead ? rows(roundUp(spec.vocabSize, 8) * 4) : null,
     threads: Array.from({ length: threads + 1 }, () => ({

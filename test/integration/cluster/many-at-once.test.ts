@@ -49,11 +49,11 @@ async function alone(model: LanguageModel, { promptTokens, maxTokens, sampling }
   return { tokens, logits: hash.digest('hex') };
 }
 
-async function generated(generator: Generator, request: GenerationRequest): Promise<Outcome> {
+async function generated(generator: Generator, request: GenerationRequest, signal?: AbortSignal): Promise<Outcome> {
   const hash = createHash('sha256');
   const tokens: number[] = [];
   const onLogits = (logits: Float32Array): void => void hash.update(logits);
-  for await (const event of generator.generate({ ...request, onLogits })) {
+  for await (const event of generator.generate({ ...request, onLogits }, signal)) {
     if (event.type === 'token') tokens.push(event.token);
   }
   return { tokens, logits: hash.digest('hex') };
@@ -105,15 +105,15 @@ for (const kv of KV_FORMAT_NAMES) {
         ...(seed % 3 === 0 ? { draft } : {}),
       });
       const abort = new AbortController();
-      const leaving = generated(generator, { ...requests[0]!, maxTokens: 60 }).catch(() => null);
+      const leaving = generated(generator, { ...requests[0]!, maxTokens: 60 }, abort.signal).catch(() => null);
+      const leaves = sleep(random.below(20)).then(() => abort.abort());
       const outcomes = await Promise.all(
         requests.map(async (request, i) => {
           await sleep(random.below(10) * i);
           return generated(generator, request);
         }),
       );
-      abort.abort();
-      await leaving;
+      await Promise.all([leaves, leaving]);
       assert.deepEqual(outcomes, expected, `seed ${seed}`);
       accepted += generator.statistics.acceptedTokens;
       cached += generator.statistics.cachedTokens;
