@@ -291,8 +291,8 @@ static napi_value open_arena(napi_env env, napi_callback_info info) {
   return object;
 }
 
-// useHugePages(segment: Uint8Array): asks for huge pages behind the segment, which nobody has touched yet. With pages of 4 KiB the
-// cores of a machine are held up by address translation before memory is. A wish: where it is not granted nothing changes.
+// useHugePages(segment: Uint8Array): asks for huge pages behind the segment, which nobody has touched yet. Weights are read
+// in order, and each page of 4 KiB would be one more translation. A wish: where it is not granted nothing changes.
 static napi_value use_huge_pages(napi_env env, napi_callback_info info) {
 #if defined(__linux__) && defined(MADV_HUGEPAGE)
   const uintptr_t huge = (uintptr_t)2 << 20;
