@@ -212,7 +212,9 @@ export class Generator {
         await this.#compute(plan);
       } catch (thrown) {
         // A fault of ours: nobody is left waiting for what may never come.
-        for (const request of [...this.#requests]) this.#end(request, toStarlingError(thrown));
+        const error = toStarlingError(thrown);
+        this.#log.error({ code: error.code }, error.message);
+        for (const request of [...this.#requests]) this.#end(request, error);
       }
     }
   }
