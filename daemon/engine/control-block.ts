@@ -1,6 +1,6 @@
 /**
- * The words that threads of an engine share, as indices into one Int32Array. A job is published by writing its fields and
- * then CLAIM and JOB; workers take tasks by compare-and-swap on CLAIM.
+ * The words that threads of an engine share, as indices into one Int32Array. A job is published by closing CLAIM, writing its
+ * fields, and then CLAIM and JOB; workers take tasks by compare-and-swap on CLAIM.
  */
 export const WORD = {
   /** Number of the current job; workers wait on it. */
@@ -52,7 +52,29 @@ export function waitWhile(words: Int32Array, index: number, value: number): numb
   }
 }
 
-export const claimWord = (job: number, task: number): number => ((job & 0x7fff) << 16) | task;
+const claimWord = (job: number, task: number): number => ((job & 0x7fff) << 16) | task;
+
+/** A task that no job has: nobody can claim it. */
+const NO_TASK = 0xffff;
+
+/** Publishes a job, once all tasks of the one before are done. Those who wait for JOB are to be notified. */
+export function publishJob(
+  words: Int32Array,
+  job: number,
+  { layer, phase, rows }: { readonly layer: number; readonly phase: number; readonly rows: number },
+): void {
+  // Before its fields: a worker that comes late to the job before may read these, and with them that there are more tasks than
+  // the job before had.
+  Atomics.store(words, WORD.claim, claimWord(job, NO_TASK));
+  Atomics.store(words, WORD.layer, layer);
+  Atomics.store(words, WORD.phase, phase);
+  Atomics.store(words, WORD.rows, rows);
+  Atomics.store(words, WORD.done, 0);
+  Atomics.store(words, WORD.waited, 0);
+  Atomics.store(words, WORD.failure, FAILURE.none);
+  Atomics.store(words, WORD.claim, claimWord(job, 0));
+  Atomics.store(words, WORD.job, job);
+}
 
 /** Takes the next task of a job, or -1 when there is none left or the job is over. */
 export function claimTask(words: Int32Array, job: number, tasks: number): number {

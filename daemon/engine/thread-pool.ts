@@ -2,7 +2,7 @@ import { Worker } from 'node:worker_threads';
 import type { Arena, ArenaHandle } from '../../kernels/arena.ts';
 import type { Kernels } from '../../kernels/kernels.ts';
 import { StarlingError } from '../errors.ts';
-import { claimWord, FAILURE, spinWhile, WORD } from './control-block.ts';
+import { FAILURE, publishJob, spinWhile, WORD } from './control-block.ts';
 import { PHASE, type Phase } from './engine-spec.ts';
 import { type EngineLayout, type PlacedTile, tasksOf } from './layout.ts';
 import { TaskRunner } from './task-runner.ts';
@@ -96,14 +96,7 @@ export class ThreadPool {
     const job = (this.#job + 1) | 0;
     this.#job = job;
     const streams = this.#beginPhase(tasks);
-    Atomics.store(words, WORD.layer, layer);
-    Atomics.store(words, WORD.phase, phase);
-    Atomics.store(words, WORD.rows, rows);
-    Atomics.store(words, WORD.done, 0);
-    Atomics.store(words, WORD.waited, 0);
-    Atomics.store(words, WORD.failure, FAILURE.none);
-    Atomics.store(words, WORD.claim, claimWord(job, 0));
-    Atomics.store(words, WORD.job, job);
+    publishJob(words, job, { layer, phase, rows });
     Atomics.notify(words, WORD.job);
     // The calling thread must not wait for a disk: it has links to keep alive.
     if (rows > NARROW_ROWS || streams) {
