@@ -1,11 +1,12 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Engine } from '../daemon/engine/engine.ts';
 import { type EngineSpec, inputFormat, MAX_ROWS, PHASE } from '../daemon/engine/engine-spec.ts';
-import type { Step } from '../daemon/engine/step.ts';
+import type { RowRange, Step } from '../daemon/engine/step.ts';
 import { StarlingError } from '../daemon/errors.ts';
 import { f32View } from '../kernels/arena.ts';
 import { activationBytes, KV_PAGE } from '../kernels/formats.ts';
 import type { Address } from '../kernels/kernels.ts';
+import type { Overlap } from './cluster/overlap.ts';
 import type { Star } from './cluster/star.ts';
 import type { LanguageModel, SequenceRows } from './language-model.ts';
 import type { ModelSpec } from './model/spec.ts';
@@ -35,18 +36,23 @@ export class ForwardPass implements LanguageModel {
   readonly #engine: Engine;
   readonly #model: ModelSpec;
   readonly #weights: CoordinatorWeights;
+  readonly #overlap: Overlap;
   readonly #rope: RopeTable;
   readonly #residual: Address;
   readonly #normWeights: Address;
 
-  /** @param star its engine was created with `forwardScratchBytes` of scratch and holds the head tiles */
-  constructor(star: Star, model: ModelSpec, weights: CoordinatorWeights, contextLength: number) {
+  /**
+   * @param star its engine was created with `forwardScratchBytes` of scratch and holds the head tiles
+   * @param overlap which steps are computed as two half-batches
+   */
+  constructor(star: Star, model: ModelSpec, weights: CoordinatorWeights, contextLength: number, overlap: Overlap) {
     const { engine } = star;
     const { cols } = engine.spec;
     this.#star = star;
     this.#engine = engine;
     this.#model = model;
     this.#weights = weights;
+    this.#overlap = overlap;
     this.#rope = new RopeTable(model.rope, model.headDim);
     this.vocabSize = model.vocabSize;
     this.contextLength = Math.min(contextLength, engine.spec.kvPages * KV_PAGE);
@@ -64,25 +70,55 @@ export class ForwardPass implements LanguageModel {
     const tokens = batch.flatMap((sequence) => sequence.tokens);
     const rows = tokens.length;
     await this.#embed(tokens);
+    const halved = rows > 1 && this.#overlap.halves(rows);
+    const begun = performance.now();
     this.#star.beginStep(this.#stepOf(batch, rows));
     // On one device a whole step can pass without waiting for anything.
     await nextTurn();
-    let turn = performance.now();
-    for (let layer = 0; layer < this.#model.layers.length; layer++) {
-      for (const phase of [PHASE.attention, PHASE.ffn]) {
-        if (signal?.aborted)
-          throw new StarlingError('cancelled', 'the request was cancelled', { cause: signal.reason });
-        const format = inputFormat(this.#engine.spec, layer, phase);
-        this.#normalise(this.#residual, layer * 2 + phase, rows, format, `in layer ${layer}`);
-        await this.#star.allreduce(layer, phase);
-        if (performance.now() - turn > LONGEST_TURN_MS) {
-          await nextTurn();
-          turn = performance.now();
-        }
-        this.#engine.kernels.residual(this.#residual, this.#engine.sums, rows * this.#engine.spec.cols);
-      }
-    }
+    await this.#layers(halved ? halvesOf(rows) : [{ first: 0, count: rows }], signal);
+    this.#overlap.observe(rows, halved, performance.now() - begun);
     return this.#head(batch);
+  }
+
+  /**
+   * Takes the step's rows, in parts, through all layers. The parts take turns, so that one is computed while the sums of another
+   * travel: first every part's attention phase is given out, then every part's feed-forward phase as its sums arrive. Devices
+   * compute in that order, so that the keys and values of a part are there when a later one attends to them.
+   */
+  async #layers(parts: readonly RowRange[], signal: AbortSignal | undefined): Promise<void> {
+    const sums: (Promise<Address> | undefined)[] = parts.map(() => undefined);
+    const finish = async (i: number): Promise<void> => {
+      const address = await sums[i];
+      if (address === undefined) return;
+      const { first, count } = parts[i]!;
+      const { cols } = this.#engine.spec;
+      this.#engine.kernels.residual(this.#residual + first * cols * 4, address, count * cols);
+    };
+    let turn = performance.now();
+    try {
+      for (let layer = 0; layer < this.#model.layers.length; layer++) {
+        for (const phase of [PHASE.attention, PHASE.ffn]) {
+          for (const [i, rows] of parts.entries()) {
+            await finish(i);
+            if (performance.now() - turn > LONGEST_TURN_MS) {
+              await nextTurn();
+              turn = performance.now();
+            }
+            if (signal?.aborted)
+              throw new StarlingError('cancelled', 'the request was cancelled', { cause: signal.reason });
+            const format = inputFormat(this.#engine.spec, layer, phase);
+            this.#normalise(layer * 2 + phase, rows, format, `in layer ${layer}`);
+            sums[i] = this.#star.allreduce(layer, phase, rows);
+            // It may fail before it is waited for.
+            sums[i].catch(() => {});
+          }
+        }
+      }
+      for (const i of parts.keys()) await finish(i);
+    } finally {
+      // Where one part has failed, the devices are still to answer another: before that they take no new step.
+      await Promise.allSettled(sums);
+    }
   }
 
   /** Logits of the rows that want them. */
@@ -99,7 +135,7 @@ export class ForwardPass implements LanguageModel {
       row += tokens.length;
     }
     if (wanted === 0) return [];
-    this.#normalise(this.#residual, this.#model.layers.length * 2, wanted, 'q8', 'before the head');
+    this.#normalise(this.#model.layers.length * 2, { first: 0, count: wanted }, 'q8', 'before the head');
     const all = await this.#star.runHead(wanted);
     const stride = all.length / wanted;
     return Array.from({ length: wanted }, (_, i) => all.subarray(i * stride, i * stride + this.vocabSize));
@@ -115,15 +151,17 @@ export class ForwardPass implements LanguageModel {
     }
   }
 
-  /** Fills the engine's input rows: RMSNorm with norm weight `norm`, quantised too where the phase takes that. */
-  #normalise(x: Address, norm: number, rows: number, format: 'q8' | 'f32', where: string): void {
+  /** Fills the engine's input from residual rows: RMSNorm with norm weight `norm`, quantised too where the phase takes that. */
+  #normalise(norm: number, { first, count }: RowRange, format: 'q8' | 'f32', where: string): void {
     const { kernels, spec } = this.#engine;
     const { cols, dim } = spec;
-    const f32 = this.#engine.input('f32');
+    const x = this.#residual + first * cols * 4;
+    const f32 = this.#engine.input('f32', first);
     const weight = this.#normWeights + norm * cols * 4;
-    kernels.rmsnorm(x, cols * 4, weight, dim, cols, rows, this.#model.rmsEps, f32, cols * 4);
+    kernels.rmsnorm(x, cols * 4, weight, dim, cols, count, this.#model.rmsEps, f32, cols * 4);
     if (format === 'f32') return;
-    if (!kernels.quantize(f32, cols * 4, cols, rows, this.#engine.input('q8'), activationBytes('q8', cols))) {
+    const q8 = this.#engine.input('q8', first);
+    if (!kernels.quantize(f32, cols * 4, cols, count, q8, activationBytes('q8', cols))) {
       throw new StarlingError(
         'numeric_overflow',
         `an activation ${where} is not finite: the model file is damaged or its weights are out of range`,
@@ -146,4 +184,13 @@ export class ForwardPass implements LanguageModel {
     }
     return { positions, sequences, pages: batch.map(({ pages }) => Uint32Array.from(pages)), rope };
   }
+}
+
+/** The larger half first. */
+function halvesOf(rows: number): RowRange[] {
+  const first = Math.ceil(rows / 2);
+  return [
+    { first: 0, count: first },
+    { first, count: rows - first },
+  ];
 }

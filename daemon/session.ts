@@ -1,13 +1,13 @@
 import { activationBytes } from '../kernels/formats.ts';
 import type { BackendName } from '../kernels/kernels.ts';
 import { Engine, type EngineUsage } from './engine/engine.ts';
-import { inputFormat, MAX_ROWS, PHASE } from './engine/engine-spec.ts';
+import { inputFormat, PHASE } from './engine/engine-spec.ts';
 import { type TileShape, tileLayout, tileName } from './engine/tile.ts';
 import { type ErrorCode, StarlingError, toStarlingError } from './errors.ts';
 import type { Logger } from './log.ts';
 import type { ProcessMemory } from './process-memory.ts';
 import { type Control, errorMessage } from './protocol/control.ts';
-import { FRAME_TYPES, type Frame, type FrameHeader } from './protocol/frames.ts';
+import { FRAME_TYPES, type Frame, type FrameHeader, MAX_INPUTS } from './protocol/frames.ts';
 import type { ControlLink, DataLink } from './protocol/link.ts';
 import { decodeStep } from './protocol/step-codec.ts';
 import { TILE_STATUS } from './protocol/tile-transfer.ts';
@@ -15,6 +15,7 @@ import { encodeUsage } from './protocol/usage-codec.ts';
 import { IncomingTiles } from './store/incoming-tiles.ts';
 import { makeRoom } from './store/make-room.ts';
 import type { TileStore } from './store/tile-store.ts';
+import { Turns } from './turns.ts';
 
 /** Milliseconds between progress messages. */
 const PROGRESS_MS = 200;
@@ -57,7 +58,9 @@ export class Session {
   #engine: Engine | undefined;
   #state: 'receiving' | 'loading' | 'ready' | 'closed' = 'receiving';
   #stepRows = 0;
-  #computing = false;
+  /** Phases that came and were not answered yet; they are computed one after the other. */
+  #unanswered = 0;
+  readonly #turns = new Turns();
 
   constructor(options: SessionOptions) {
     this.#options = options;
@@ -226,32 +229,39 @@ export class Session {
 
   #step(header: FrameHeader, payload: Uint8Array): void {
     const engine = this.#ready();
+    if (this.#unanswered > 0)
+      throw new StarlingError('protocol_invalid_message', 'a step came before the last phase was answered');
     engine.beginStep(decodeStep(payload, header.rows, engine.spec));
     this.#stepRows = header.rows;
   }
 
   async #input(header: FrameHeader, payload: Uint8Array): Promise<void> {
     const engine = this.#ready();
-    const { layer, phase, rows, step } = header;
+    if (this.#unanswered === MAX_INPUTS) {
+      throw new StarlingError('protocol_invalid_message', `a phase came before one of ${MAX_INPUTS} was answered`);
+    }
+    const { step, layer, phase, index: first, rows: count } = header;
     if ((phase !== PHASE.attention && phase !== PHASE.ffn) || layer >= engine.spec.layers.length) {
       throw new StarlingError('protocol_invalid_message', `there is no phase ${phase} of layer ${layer}`);
     }
     const format = inputFormat(engine.spec, layer, phase);
-    const expected = rows * activationBytes(format, engine.spec.cols);
-    if (rows === 0 || rows !== this.#stepRows || rows > MAX_ROWS || payload.length !== expected) {
+    const expected = count * activationBytes(format, engine.spec.cols);
+    if (count === 0 || first + count > this.#stepRows || payload.length !== expected) {
       throw new StarlingError(
         'protocol_invalid_message',
-        `input of ${rows} rows and ${payload.length} bytes, where the step has ${this.#stepRows} rows of ${expected} bytes in all`,
+        `input of ${payload.length} bytes for ${count} rows from row ${first} on, which take ${expected}; the step has ${this.#stepRows} rows`,
       );
     }
-    engine.setInput(format, payload);
-    this.#computing = true;
+    this.#unanswered++;
     try {
-      await engine.run(layer, phase, rows);
-      const usage = encodeUsage(this.#usageSince(engine));
-      this.#data?.send({ type: FRAME_TYPES.SUMS, step, layer, phase, rows }, usage, engine.packedSums(rows));
+      await this.#turns.take(async () => {
+        engine.setInput(format, first, payload);
+        const sums = await engine.run(layer, phase, { first, count });
+        const answer = { type: FRAME_TYPES.SUMS, step, layer, phase, index: first, rows: count };
+        this.#data?.send(answer, encodeUsage(this.#usageSince(engine)), engine.packedSums(sums, count));
+      });
     } finally {
-      this.#computing = false;
+      this.#unanswered--;
     }
   }
 
@@ -272,15 +282,13 @@ export class Session {
     if (this.#engine === undefined || this.#state !== 'ready') {
       throw new StarlingError('protocol_invalid_message', 'the session is not ready to compute');
     }
-    if (this.#computing)
-      throw new StarlingError('protocol_invalid_message', 'a phase came before the last one was answered');
     return this.#engine;
   }
 
-  #failed({ step, layer, phase }: FrameHeader, error: StarlingError): void {
+  #failed({ step, layer, phase, index }: FrameHeader, error: StarlingError): void {
     if (this.#state === 'closed') return;
     this.#options.log.warn({ code: error.code, step, layer, phase }, error.message);
     const payload = Buffer.from(JSON.stringify({ code: error.code satisfies ErrorCode, message: error.message }));
-    this.#data?.send({ type: FRAME_TYPES.FAILED, step, layer, phase }, payload);
+    this.#data?.send({ type: FRAME_TYPES.FAILED, step, layer, phase, index }, payload);
   }
 }

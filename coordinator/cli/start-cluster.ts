@@ -9,6 +9,7 @@ import type { KvFormat } from '../../kernels/formats.ts';
 import type { BackendName } from '../../kernels/kernels.ts';
 import { Cluster, type ClusterProgress } from '../cluster/cluster.ts';
 import { type Endpoint, findDevices } from '../cluster/find-devices.ts';
+import type { Overlap } from '../cluster/overlap.ts';
 import type { OpenModel } from '../model/open-model.ts';
 import { storeOptions } from './options.ts';
 
@@ -33,6 +34,8 @@ export interface StartClusterOptions {
   readonly contextLength: number;
   readonly kv: KvFormat;
   readonly log: Logger;
+  /** For measurements: see ClusterOptions. */
+  readonly overlap?: Overlap;
   readonly onProgress: (progress: ClusterProgress) => void;
   readonly signal: AbortSignal;
 }

@@ -17,6 +17,7 @@ import { TileCutter } from '../tiles/tile-cutter.ts';
 import { engineSpec } from '../tiles/tile-table.ts';
 import { tokenReport } from './account-report.ts';
 import type { Account } from './accounting.ts';
+import { type Overlap, OverlapControl, type OverlapReport, WHOLE_STEPS } from './overlap.ts';
 import { equalPlan } from './plan.ts';
 import type { RemoteRank } from './remote-rank.ts';
 import { Star } from './star.ts';
@@ -48,6 +49,8 @@ export interface ClusterOptions {
   readonly signal?: AbortSignal;
   /** For tests: see EngineOptions. */
   readonly readDelayMs?: number;
+  /** For tests and measurements: which steps are halved, instead of those that measure faster so. */
+  readonly overlap?: Overlap;
 }
 
 /** How often a device may find tiles of its store damaged before it counts as broken. */
@@ -62,21 +65,17 @@ export class Cluster {
   readonly devices: number;
   readonly ranks: readonly RemoteRank[];
   readonly #star: Star;
+  readonly #overlap: OverlapControl | null;
   readonly #ownShare: boolean;
   readonly #endUse: () => Promise<void>;
 
-  private constructor(
-    forward: ForwardPass,
-    star: Star,
-    ranks: readonly RemoteRank[],
-    ownShare: boolean,
-    use: () => Promise<void>,
-  ) {
-    this.forward = forward;
+  private constructor(parts: Parts, ranks: readonly RemoteRank[], ownShare: boolean, use: () => Promise<void>) {
+    this.forward = parts.forward;
     this.ranks = ranks;
     this.devices = ranks.length + (ownShare ? 1 : 0);
     this.#ownShare = ownShare;
-    this.#star = star;
+    this.#star = parts.star;
+    this.#overlap = parts.overlap;
     this.#endUse = use;
   }
 
@@ -92,8 +91,7 @@ export class Cluster {
     try {
       for (let ranks = options.ranks; ; ) {
         try {
-          const { forward, star } = await bringUp({ ...options, ranks });
-          return new Cluster(forward, star, ranks, ownShare, endUse);
+          return new Cluster(await bringUp({ ...options, ranks }), ranks, ownShare, endUse);
         } catch (error) {
           const full = ranks.filter(({ lostBecause }) => lostBecause && STORE_IS_FULL.includes(lostBecause.code));
           const rest = ranks.filter((rank) => !full.includes(rank));
@@ -125,6 +123,11 @@ export class Cluster {
     return this.#star.account();
   }
 
+  /** Which steps are halved; null where none ever is. */
+  overlap(): OverlapReport | null {
+    return this.#overlap?.report() ?? null;
+  }
+
   /** This device, which computes the head whether or not it has a share of the layers, and the others. */
   get deviceNames(): string[] {
     return [OWN_NAME, ...this.ranks.map(({ name }) => name)];
@@ -144,7 +147,13 @@ export class Cluster {
 
 const OWN_NAME = 'this device';
 
-async function bringUp(options: ClusterOptions): Promise<{ forward: ForwardPass; star: Star }> {
+interface Parts {
+  readonly forward: ForwardPass;
+  readonly star: Star;
+  readonly overlap: OverlapControl | null;
+}
+
+async function bringUp(options: ClusterOptions): Promise<Parts> {
   const { model, ranks, ownShare, store, backend, threads, signal } = options;
   const { heads, kvHeads, headDim } = model.table.engine;
   const shares = equalPlan(model.table.tiles, ranks.length + (ownShare ? 1 : 0), heads / kvHeads);
@@ -200,8 +209,19 @@ async function bringUp(options: ClusterOptions): Promise<{ forward: ForwardPass;
   for (const { name, memory } of ranks) logMemory(options.log, name, memory);
   const names = [OWN_NAME, ...ranks.map(({ name }) => name)];
   const star = new Star(engine, ranks, (account, rows) => logStep(options.log, names, account, rows));
-  const forward = new ForwardPass(star, model.spec, model, options.contextLength);
-  return { forward, star };
+  const overlap = mayOverlap(engine, ranks) ? new OverlapControl() : null;
+  const policy = options.overlap ?? overlap ?? WHOLE_STEPS;
+  const forward = new ForwardPass(star, model.spec, model, options.contextLength, policy);
+  return { forward, star, overlap };
+}
+
+/**
+ * Whether halving steps can be faster at all: with sums that travel, and all tiles in memory. Tiles that are streamed would have
+ * to be read for each half, and the disk is at work while sums travel anyway.
+ */
+function mayOverlap(engine: Engine, ranks: readonly RemoteRank[]): boolean {
+  const isStreaming = engine.tiles.streamed > 0 || ranks.some(({ memory }) => memory?.streamedTiles !== 0);
+  return ranks.length > 0 && !isStreaming;
 }
 
 /** All values, or the first failure, when everything has settled: what is still under way would meet what comes next. */

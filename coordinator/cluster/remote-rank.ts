@@ -50,7 +50,7 @@ export class RemoteRank implements Rank {
   #data: DataLink | undefined;
   /** Settles when the tiles so far are on their way. */
   #sending: Promise<void> = Promise.resolve();
-  #waiting: Waiting | undefined;
+  readonly #waiting: Waiting[] = [];
   #lost: StarlingError | undefined;
 
   private constructor(control: ControlLink, welcome: Control<'welcome'>, dial: DialRankOptions) {
@@ -212,8 +212,9 @@ export class RemoteRank implements Rank {
   compute(phase: PhaseOfStep, input: Uint8Array): Promise<PhaseAnswer> {
     return new Promise((resolve, reject) => {
       if (this.#lost !== undefined) return reject(this.#lost);
-      this.#waiting = { phase, resolve, reject };
-      this.#data?.send({ type: FRAME_TYPES.INPUT, ...phase }, input);
+      this.#waiting.push({ phase, resolve, reject });
+      const { rows, ...fields } = phase;
+      this.#data?.send({ type: FRAME_TYPES.INPUT, ...fields, index: rows.first, rows: rows.count }, input);
     });
   }
 
@@ -252,13 +253,14 @@ export class RemoteRank implements Rank {
       this.#acks.get(header.index)?.(header.format);
       return;
     }
-    const waiting = this.#waiting;
-    if (waiting === undefined) return;
-    const { step, layer, phase, rows } = waiting.phase;
+    const { step, layer, phase, index } = header;
+    const place = this.#waiting.findIndex(
+      ({ phase: of }) => of.step === step && of.layer === layer && of.phase === phase && of.rows.first === index,
+    );
+    const [waiting] = place < 0 ? [] : this.#waiting.splice(place, 1);
     // An answer to a step that was given up.
-    if (header.step !== step || header.layer !== layer || header.phase !== phase) return;
-    this.#waiting = undefined;
-    if (header.type === FRAME_TYPES.SUMS && header.rows === rows) {
+    if (waiting === undefined) return;
+    if (header.type === FRAME_TYPES.SUMS && header.rows === waiting.phase.rows.count) {
       try {
         waiting.resolve({ packed: payload.subarray(USAGE_BYTES), usage: decodeUsage(payload) });
       } catch (error) {
@@ -275,8 +277,7 @@ export class RemoteRank implements Rank {
             cause: error,
           })
         : error;
-    this.#waiting?.reject(this.#lost);
-    this.#waiting = undefined;
+    for (const { reject } of this.#waiting.splice(0)) reject(this.#lost);
     for (const ack of [...this.#acks.values()]) ack(TILE_STATUS.damaged);
     this.close();
     for (const listener of this.#lostListeners.splice(0)) listener(this.#lost);

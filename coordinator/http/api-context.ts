@@ -1,5 +1,6 @@
 import type { Logger } from '../../daemon/log.ts';
 import type { Account } from '../cluster/accounting.ts';
+import type { OverlapReport } from '../cluster/overlap.ts';
 import type { TextService } from '../generation/text-service.ts';
 
 /** One device of the cluster as GET /health shows it. */
@@ -14,6 +15,8 @@ export interface ClusterUsage {
   readonly account: Account;
   /** Of the devices of the account. */
   readonly names: readonly string[];
+  /** Which steps are computed as two half-batches; null where none ever is. */
+  readonly overlap: OverlapReport | null;
 }
 
 /** What the routes work with. */

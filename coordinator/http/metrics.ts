@@ -58,6 +58,25 @@ export function metrics({ service, devices, usage }: ApiContext): Handler {
     },
   });
   new Counter({
+    name: 'starling_halved_steps_total',
+    help: 'Steps computed as two half-batches, one while the sums of the other travelled.',
+    registers,
+    collect() {
+      this.reset();
+      this.inc(usage()?.overlap?.halvedSteps ?? 0);
+    },
+  });
+  new Gauge({
+    name: 'starling_step_halved',
+    help: '1 where steps of up to so many rows were found to be faster as two half-batches, 0 where they are computed whole.',
+    labelNames: ['rows'],
+    registers,
+    collect() {
+      this.reset();
+      for (const { rows, halved } of usage()?.overlap?.decisions ?? []) this.set({ rows }, halved ? 1 : 0);
+    },
+  });
+  new Counter({
     name: 'starling_bound_seconds_total',
     help: 'Time by what it was spent on by the device that the others waited for: the largest is what binds.',
     labelNames: ['constraint'],

@@ -11,11 +11,12 @@ import {
   slotOf,
   type ThreadBuffers,
 } from './layout.ts';
+import type { RowRange } from './step.ts';
 
 /** Waits until the key/value tile of (layer, kvHead) has been computed in the current job. */
 export type AwaitKv = (layer: number, kvHead: number) => void;
 
-/** What one thread does with a tile, for all rows of the batch. Every backend computes tiles through this one composition. */
+/** What one thread does with a tile, for rows of the step. Every backend computes tiles through this one composition. */
 export class TileComputer {
   readonly #kernels: Kernels;
   readonly #layout: EngineLayout;
@@ -46,7 +47,7 @@ export class TileComputer {
   }
 
   /** @returns false when a value is not finite or too large for the exact sums */
-  compute(tile: PlacedTile, rows: number, awaitKv: AwaitKv): boolean {
+  compute(tile: PlacedTile, rows: RowRange, awaitKv: AwaitKv): boolean {
     switch (tile.shape.kind) {
       case 'kv':
         return this.#keyValue(tile, rows);
@@ -59,24 +60,25 @@ export class TileComputer {
     }
   }
 
-  clearSums(rows: number): void {
+  clearSums({ first, count }: RowRange): void {
     // By eights: filling shared memory byte by byte is six times slower.
-    const values = rows * this.#layout.spec.cols;
-    const bytes = viewOf(this.#handle, this.#buffers.sums, values * 8);
+    const { cols } = this.#layout.spec;
+    const values = count * cols;
+    const bytes = viewOf(this.#handle, this.#buffers.sums + first * cols * 8, values * 8);
     new Float64Array(bytes.buffer, bytes.byteOffset, values).fill(0);
   }
 
-  /** out[row][outRows] = matrix i of the tile × the phase's input. */
-  #fromInput(tile: PlacedTile, matrix: number, rows: number, out: Address, outStride: number): void {
+  /** out[i][outRows] = matrix of the tile × the i-th of the rows of the phase's input. */
+  #fromInput(tile: PlacedTile, matrix: number, rows: RowRange, out: Address, outStride: number): void {
     const { format, rows: outRows, cols } = tile.shape.matrices[matrix]!;
     const activation = WEIGHT_FORMATS[format].activation;
-    const input = activation === 'q8' ? this.#layout.inputQ8 : this.#layout.inputF32;
     const stride = activationBytes(activation, cols);
-    this.#kernels.matmul(format, tile.matrices[matrix]!, outRows, cols, input, stride, rows, out, outStride);
+    const input = (activation === 'q8' ? this.#layout.inputQ8 : this.#layout.inputF32) + rows.first * stride;
+    this.#kernels.matmul(format, tile.matrices[matrix]!, outRows, cols, input, stride, rows.count, out, outStride);
   }
 
-  /** sums[row] += matrix i of the tile × inner[row], as exact integers. */
-  #toSums(tile: PlacedTile, matrix: number, rows: number, inner: Address, phase: 0 | 1): boolean {
+  /** sums[first + i] += matrix of the tile × inner[i], as exact integers. */
+  #toSums(tile: PlacedTile, matrix: number, { first, count }: RowRange, inner: Address, phase: 0 | 1): boolean {
     const { format, rows: outRows, cols } = tile.shape.matrices[matrix]!;
     const { cols: width } = this.#layout.spec;
     const { partial, sums, innerQ8 } = this.#buffers;
@@ -85,53 +87,57 @@ export class TileComputer {
     if (WEIGHT_FORMATS[format].activation === 'q8') {
       x = innerQ8;
       stride = this.#innerQ8Stride;
-      if (!this.#kernels.quantize(inner, this.#innerStride, cols, rows, x, stride)) return false;
+      if (!this.#kernels.quantize(inner, this.#innerStride, cols, count, x, stride)) return false;
     }
-    this.#kernels.matmul(format, tile.matrices[matrix]!, outRows, cols, x, stride, rows, partial, width * 4);
+    this.#kernels.matmul(format, tile.matrices[matrix]!, outRows, cols, x, stride, count, partial, width * 4);
     const limit = sumLimit(this.#layout.spec, tile.shape.layer, phase);
     let exact = true;
-    for (let row = 0; row < rows; row++) {
-      exact = this.#kernels.accumulate(partial + row * width * 4, outRows, sums + row * width * 8, limit) && exact;
+    for (let i = 0; i < count; i++) {
+      const sum = sums + (first + i) * width * 8;
+      exact = this.#kernels.accumulate(partial + i * width * 4, outRows, sum, limit) && exact;
     }
     return exact;
   }
 
-  #keyValue(tile: PlacedTile, rows: number): boolean {
+  #keyValue(tile: PlacedTile, rows: RowRange): boolean {
     const { headDim, kv } = this.#layout.spec;
     const [k, v] = this.#buffers.inner;
     const cache = this.#layout.kv.get(kvKey(tile.shape.layer, tile.shape.first))!;
     const pageBytes = kvPageBytes(kv, headDim);
     this.#fromInput(tile, 0, rows, k, this.#innerStride);
     this.#fromInput(tile, 1, rows, v, this.#innerStride);
-    for (let row = 0; row < rows; row++) {
+    for (let i = 0; i < rows.count; i++) {
+      const row = rows.first + i;
       const position = this.#positions[row]!;
       const page = this.#pages[this.#tables[row]! + pageOf(position)]!;
-      const offset = row * this.#innerStride;
+      const offset = i * this.#innerStride;
       this.#kernels.rope(k + offset, 1, headDim, this.#layout.rope + row * headDim * 4);
       this.#kernels.kvStore(kv, k + offset, v + offset, headDim, cache + page * pageBytes, slotOf(position));
     }
     return true;
   }
 
-  #attention(tile: PlacedTile, rows: number, awaitKv: AwaitKv): boolean {
+  #attention(tile: PlacedTile, rows: RowRange, awaitKv: AwaitKv): boolean {
     const { headDim, heads, kvHeads, kv } = this.#layout.spec;
     const { layer, first, count, matrices } = tile.shape;
     const [q, attended] = this.#buffers.inner;
     const group = heads / kvHeads;
     this.#fromInput(tile, 0, rows, q, this.#innerStride);
-    for (let row = 0; row < rows; row++) {
-      this.#kernels.rope(q + row * this.#innerStride, count, headDim, this.#layout.rope + row * headDim * 4);
+    for (let i = 0; i < rows.count; i++) {
+      const table = this.#layout.rope + (rows.first + i) * headDim * 4;
+      this.#kernels.rope(q + i * this.#innerStride, count, headDim, table);
     }
     const width = matrices[0]!.rows;
-    if (width > count * headDim) this.#clearTail(attended, rows, count * headDim, width);
+    if (width > count * headDim) this.#clearTail(attended, rows.count, count * headDim, width);
     for (let head = first; head < first + count; ) {
       const kvHead = Math.floor(head / group);
       const next = Math.min(first + count, (kvHead + 1) * group);
       const cache = this.#layout.kv.get(kvKey(layer, kvHead))!;
       awaitKv(layer, kvHead);
-      for (let row = 0; row < rows; ) {
-        const run = this.#runFrom(row, rows);
-        const offset = row * this.#innerStride + (head - first) * headDim * 4;
+      const end = rows.first + rows.count;
+      for (let row = rows.first; row < end; ) {
+        const run = this.#runFrom(row, end);
+        const offset = (row - rows.first) * this.#innerStride + (head - first) * headDim * 4;
         const table = this.#layout.pages + this.#tables[row]! * 4;
         this.#kernels.attend(
           kv,
@@ -154,11 +160,11 @@ export class TileComputer {
     return this.#toSums(tile, 1, rows, attended, PHASE.attention);
   }
 
-  /** How many rows from `row` on are consecutive positions of one sequence: they attend together. */
-  #runFrom(row: number, rows: number): number {
+  /** How many rows from `row` on, before `limit`, are consecutive positions of one sequence: they attend together. */
+  #runFrom(row: number, limit: number): number {
     let end = row + 1;
     while (
-      end < rows &&
+      end < limit &&
       this.#tables[end] === this.#tables[row] &&
       this.#positions[end]! - this.#positions[row]! === end - row
     ) {
@@ -167,18 +173,18 @@ export class TileComputer {
     return end - row;
   }
 
-  #feedForward(tile: PlacedTile, rows: number): boolean {
+  #feedForward(tile: PlacedTile, rows: RowRange): boolean {
     const [gate, up] = this.#buffers.inner;
     const width = tile.shape.matrices[0]!.rows;
     this.#fromInput(tile, 0, rows, gate, this.#innerStride);
     this.#fromInput(tile, 1, rows, up, this.#innerStride);
-    for (let row = 0; row < rows; row++) {
-      this.#kernels.swiglu(gate + row * this.#innerStride, up + row * this.#innerStride, width);
+    for (let i = 0; i < rows.count; i++) {
+      this.#kernels.swiglu(gate + i * this.#innerStride, up + i * this.#innerStride, width);
     }
     return this.#toSums(tile, 2, rows, gate, PHASE.ffn);
   }
 
-  #head(tile: PlacedTile, rows: number): boolean {
+  #head(tile: PlacedTile, rows: RowRange): boolean {
     const stride = roundUp(this.#layout.spec.vocabSize, 8) * 4;
     this.#fromInput(tile, 0, rows, this.#layout.logits! + tile.shape.first * 4, stride);
     return true;

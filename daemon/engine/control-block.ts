@@ -1,3 +1,5 @@
+import type { RowRange } from './step.ts';
+
 /**
  * The words that threads of an engine share, as indices into one Int32Array. A job is published by closing CLAIM, writing its
  * fields, and then CLAIM and JOB; workers take tasks by compare-and-swap on CLAIM.
@@ -22,6 +24,8 @@ export const WORD = {
   waited: 7,
   /** Number of the last wide job, which the main thread leaves to the workers; the last worker waits on it. */
   wideJob: 10,
+  /** The first of the job's rows. */
+  firstRow: 11,
   /** From here, one word a thread: number of the last job whose sums that thread holds. Then one word a key/value tile: the last job that computed it. */
   threads: 16,
 } as const;
@@ -61,14 +65,15 @@ const NO_TASK = 0xffff;
 export function publishJob(
   words: Int32Array,
   job: number,
-  { layer, phase, rows }: { readonly layer: number; readonly phase: number; readonly rows: number },
+  { layer, phase, rows }: { readonly layer: number; readonly phase: number; readonly rows: RowRange },
 ): void {
   // Before its fields: a worker that comes late to the job before may read these, and with them that there are more tasks than
   // the job before had.
   Atomics.store(words, WORD.claim, claimWord(job, NO_TASK));
   Atomics.store(words, WORD.layer, layer);
   Atomics.store(words, WORD.phase, phase);
-  Atomics.store(words, WORD.rows, rows);
+  Atomics.store(words, WORD.firstRow, rows.first);
+  Atomics.store(words, WORD.rows, rows.count);
   Atomics.store(words, WORD.done, 0);
   Atomics.store(words, WORD.waited, 0);
   Atomics.store(words, WORD.failure, FAILURE.none);

@@ -8,7 +8,7 @@ import { type EngineLayout, executionOrder, packedBytes, placeEngine, tasksOf } 
 import { type MemoryParts, planMemory } from './memory-plan.ts';
 import { directStart } from './read-tile-file.ts';
 import { READERS, ReaderPool } from './reader-pool.ts';
-import { rowsOf, type Step } from './step.ts';
+import { type RowRange, rowsOf, type Step } from './step.ts';
 import { ThreadPool } from './thread-pool.ts';
 import { type TileShape, tileLayout } from './tile.ts';
 import { PAGE, type WindowPlan } from './window-plan.ts';
@@ -63,7 +63,6 @@ export class Engine {
   /** How the budget is divided. */
   readonly memory: MemoryParts;
   readonly #pool: ThreadPool;
-  #sums: Address;
   readonly #readers: ReaderPool | null;
   readonly #window: WindowWords | null;
   #computeMs = 0;
@@ -77,7 +76,6 @@ export class Engine {
     this.scratch = parts.scratch;
     this.memory = parts.memory;
     this.#pool = parts.pool;
-    this.#sums = parts.layout.threads[0]!.sums;
     this.#readers = parts.readers;
     this.#window = parts.layout.window === null ? null : new WindowWords(parts.layout.window);
   }
@@ -162,19 +160,20 @@ export class Engine {
     f32View(arena, layout.rope, step.rope.length).set(step.rope);
   }
 
-  /** Address of the phase's input rows in one activation format; see inputFormat for the one that a phase starts from. */
-  input(format: ActivationFormat): Address {
-    return format === 'q8' ? this.layout.inputQ8 : this.layout.inputF32;
+  /** Address of a row of the phase's input in one activation format; see inputFormat for the one that a phase starts from. */
+  input(format: ActivationFormat, row: number): Address {
+    const rows = format === 'q8' ? this.layout.inputQ8 : this.layout.inputF32;
+    return rows + row * activationBytes(format, this.spec.cols);
   }
 
-  /** Takes a phase's input rows as they came from the coordinator. */
-  setInput(format: ActivationFormat, rows: Uint8Array): void {
-    this.arena.bytes(this.input(format), rows.length).set(rows);
+  /** Takes input rows of a phase, from `first` on, as they came from the coordinator. */
+  setInput(format: ActivationFormat, first: number, rows: Uint8Array): void {
+    this.arena.bytes(this.input(format, first), rows.length).set(rows);
   }
 
-  /** The phase's input rows, as they travel to other devices. */
-  inputBytes(format: ActivationFormat, rows: number): Uint8Array {
-    return this.arena.bytes(this.input(format), rows * activationBytes(format, this.spec.cols));
+  /** Input rows of a phase, as they travel to other devices. */
+  inputBytes(format: ActivationFormat, { first, count }: RowRange): Uint8Array {
+    return this.arena.bytes(this.input(format, first), count * activationBytes(format, this.spec.cols));
   }
 
   hasTasks(layer: number, phase: Phase): boolean {
@@ -182,33 +181,33 @@ export class Engine {
   }
 
   /**
-   * Computes this device's tiles of a phase from the input rows; `sums` then holds their exact sums (zero when there are none).
+   * Computes this device's tiles of a phase from input rows of the step. One run at a time; what other runs of the step do with
+   * other rows is theirs.
+   * @returns f64 [row][cols]: the exact sums (zero where there are no tiles), valid until the next run with one of these rows
    * @throws StarlingError numeric_overflow; tile_damaged, tile_missing or store_failed when a tile cannot be had
    */
-  async run(layer: number, phase: 0 | 1, rows: number): Promise<void> {
+  async run(layer: number, phase: 0 | 1, rows: RowRange): Promise<Address> {
     const begun = performance.now();
-    if (inputFormat(this.spec, layer, phase) === 'f32') this.quantizeInput(rows);
+    if (inputFormat(this.spec, layer, phase) === 'f32') this.#quantizeInput(rows);
     const waited = await this.#pool.run(layer, phase, rows);
-    const count = rows * this.spec.cols;
-    const threads = this.hasTasks(layer, phase) ? this.#pool.threadsWithSums() : [];
-    const [first, ...others] = threads.map((thread) => this.layout.threads[thread]!.sums);
-    // The sums stay where one thread left them: none uses its buffer before the next phase.
-    this.#sums = first ?? this.layout.threads[0]!.sums;
-    if (first === undefined) f64View(this.arena, this.#sums, count).fill(0);
-    for (const sums of others) this.kernels.addSums(this.#sums, sums, count);
-    this.#count(begun, waited);
-  }
-
-  /** f64 [row][cols]: the exact sums of the last `run`, and of what was added to them since; valid until the next phase. */
-  get sums(): Address {
-    return this.#sums;
-  }
-
-  /** Fills the q8 input rows from the f32 ones. @throws StarlingError numeric_overflow */
-  quantizeInput(rows: number): void {
     const { cols } = this.spec;
-    const { inputF32, inputQ8 } = this.layout;
-    if (!this.kernels.quantize(inputF32, cols * 4, cols, rows, inputQ8, activationBytes('q8', cols))) {
+    const count = rows.count * cols;
+    const threads = this.hasTasks(layer, phase) ? this.#pool.threadsWithSums() : [];
+    const sumsOf = (thread: number): Address => this.layout.threads[thread]!.sums + rows.first * cols * 8;
+    const [first, ...others] = threads.map(sumsOf);
+    // The sums stay where one thread left them: none uses these rows of its buffer before the next run that has them.
+    const sums = first ?? sumsOf(0);
+    if (first === undefined) f64View(this.arena, sums, count).fill(0);
+    for (const other of others) this.kernels.addSums(sums, other, count);
+    this.#count(begun, waited);
+    return sums;
+  }
+
+  /** Fills q8 input rows from the f32 ones. @throws StarlingError numeric_overflow */
+  #quantizeInput({ first, count }: RowRange): void {
+    const { cols } = this.spec;
+    const q8 = this.input('q8', first);
+    if (!this.kernels.quantize(this.input('f32', first), cols * 4, cols, count, q8, activationBytes('q8', cols))) {
       throw new StarlingError(
         'numeric_overflow',
         'an activation is not finite: the model file is damaged or its weights are out of range',
@@ -216,25 +215,25 @@ export class Engine {
     }
   }
 
-  /** The sums of the last `run`, packed for the wire; a view, valid until the next phase. */
-  packedSums(rows: number): Uint8Array {
+  /** The sums of `rows` rows, packed for the wire; a view, valid until this is called again. */
+  packedSums(sums: Address, rows: number): Uint8Array {
     const { packed } = this.layout;
-    return this.arena.bytes(packed, this.kernels.packSums(this.#sums, rows * this.spec.cols, packed));
+    return this.arena.bytes(packed, this.kernels.packSums(sums, rows * this.spec.cols, packed));
   }
 
   /** Adds another device's packed sums of the same rows. @returns false when the bytes are no packing of as many sums */
-  addPackedSums(bytes: Uint8Array, rows: number): boolean {
+  addPackedSums(sums: Address, bytes: Uint8Array, rows: number): boolean {
     const { packed } = this.layout;
     if (bytes.length > rows * packedBytes(this.spec.cols)) return false;
     this.arena.bytes(packed, bytes.length).set(bytes);
-    return this.kernels.unpackSums(packed, bytes.length, rows * this.spec.cols, this.#sums);
+    return this.kernels.unpackSums(packed, bytes.length, rows * this.spec.cols, sums);
   }
 
   /** Logits of `rows` rows from the head's input rows (both formats filled): a view [rows][roundUp(vocabSize, 8)], valid until the next call. */
   async runHead(rows: number): Promise<Float32Array> {
     if (this.layout.logits === null) throw new RangeError('this engine has no head tiles');
     const begun = performance.now();
-    this.#count(begun, await this.#pool.run(0, PHASE.head, rows));
+    this.#count(begun, await this.#pool.run(0, PHASE.head, { first: 0, count: rows }));
     return f32View(this.arena, this.layout.logits, rows * roundUp(this.spec.vocabSize, 8));
   }
 

@@ -10,4 +10,10 @@ export interface Step {
   readonly rope: Float32Array;
 }
 
+/** Consecutive rows of a step, which can be computed apart from the others. */
+export interface RowRange {
+  readonly first: number;
+  readonly count: number;
+}
+
 export const rowsOf = (step: Step): number => step.positions.length;

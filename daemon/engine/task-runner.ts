@@ -4,6 +4,7 @@ import { TileComputer } from './compute-tile.ts';
 import { claimTask, FAILURE, WORD, waitWhile } from './control-block.ts';
 import { PHASE, type Phase } from './engine-spec.ts';
 import { type EngineLayout, kvKey, type PlacedTile, tasksOf } from './layout.ts';
+import type { RowRange } from './step.ts';
 import { WindowWords } from './window-words.ts';
 
 /** One thread's part in a job: takes tasks until none is left. */
@@ -29,7 +30,7 @@ export class TaskRunner {
   /** @param onException told what a task threw; the job counts as failed, and goes on so that nobody waits for ever */
   run(job: number, onException: (error: unknown) => void): void {
     const words = this.#words;
-    const rows = Atomics.load(words, WORD.rows);
+    const rows: RowRange = { first: Atomics.load(words, WORD.firstRow), count: Atomics.load(words, WORD.rows) };
     const phase = Atomics.load(words, WORD.phase) as Phase;
     const tasks = tasksOf(this.#layout, Atomics.load(words, WORD.layer), phase);
     const awaitKv = (layer: number, kvHead: number): void => {

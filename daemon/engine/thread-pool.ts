@@ -5,6 +5,7 @@ import { StarlingError } from '../errors.ts';
 import { FAILURE, publishJob, spinWhile, WORD } from './control-block.ts';
 import { PHASE, type Phase } from './engine-spec.ts';
 import { type EngineLayout, type PlacedTile, tasksOf } from './layout.ts';
+import type { RowRange } from './step.ts';
 import { TaskRunner } from './task-runner.ts';
 import { WindowWords } from './window-words.ts';
 import type { WorkerData } from './worker.ts';
@@ -84,11 +85,11 @@ export class ThreadPool {
   }
 
   /**
-   * Computes all tasks of a layer's phase for `rows` rows.
+   * Computes all tasks of a layer's phase for some rows of the step.
    * @returns milliseconds that the threads, on average, waited for tiles
    * @throws StarlingError numeric_overflow naming layer and phase; internal when a thread fails; why a tile cannot be had
    */
-  async run(layer: number, phase: Phase, rows: number): Promise<number> {
+  async run(layer: number, phase: Phase, rows: RowRange): Promise<number> {
     const tasks = tasksOf(this.#layout, layer, phase);
     if (tasks.length === 0) return 0;
     if (this.#died !== undefined) throw this.#died;
@@ -99,7 +100,7 @@ export class ThreadPool {
     publishJob(words, job, { layer, phase, rows });
     Atomics.notify(words, WORD.job);
     // The calling thread must not wait for a disk: it has links to keep alive.
-    if (rows > NARROW_ROWS || streams) {
+    if (rows.count > NARROW_ROWS || streams) {
       Atomics.store(words, WORD.wideJob, job);
       Atomics.notify(words, WORD.wideJob);
     } else {

@@ -38,6 +38,9 @@ export const HEADER_BYTES = 24;
 /** Longest payload: 64 rows of any real width, and far above a chunk of a tile. */
 export const MAX_FRAME = 16 * 2 ** 20;
 
+/** INPUT frames that may be without an answer: a phase is computed while the sums of another travel. */
+export const MAX_INPUTS = 2;
+
 /** The fields that a sender chooses; those left out are 0. */
 export interface FrameFields {
   readonly type: FrameType;

@@ -19,7 +19,7 @@ import {
   MAX_TILES,
   PROTOCOL_VERSION,
 } from '../../daemon/protocol/control.ts';
-import { FRAME_TYPES, HEADER_BYTES, MAX_FRAME } from '../../daemon/protocol/frames.ts';
+import { FRAME_TYPES, HEADER_BYTES, MAX_FRAME, MAX_INPUTS } from '../../daemon/protocol/frames.ts';
 import { LOST_AFTER_MS, PING_MS } from '../../daemon/protocol/link.ts';
 import { HASH_BYTES, TILE_CHUNK, TILE_WINDOW } from '../../daemon/protocol/tile-transfer.ts';
 import { USAGE_BYTES } from '../../daemon/protocol/usage-codec.ts';
@@ -208,6 +208,7 @@ describe('PROTOCOL.md', () => {
       MAX_FRAME,
       HEADER_BYTES,
       MAX_ROWS,
+      MAX_INPUTS,
       MAX_PHASE_TILES,
       MAX_TILE,
       TILE_CHUNK,

@@ -357,7 +357,9 @@ test('a hostile coordinator with the right key', async (t) => {
       ['a byte too many', inputOf(spec, 2, {}, 1)],
       ['a byte too few', inputOf(spec, 2, {}, -1)],
       ['nothing', frame({ type: FRAME_TYPES.INPUT, step: 1, rows: 2 })],
-      ['another number of rows', inputOf(spec, 1)],
+      ['a row after the last', inputOf(spec, 1, { index: 2 })],
+      ['rows that reach beyond the last', inputOf(spec, 2, { index: 1 })],
+      ['rows from 2^32 − 1 on', inputOf(spec, 1, { index: 0xffff_ffff })],
       ['more rows than any step', inputOf(spec, 65)],
       ['rows that are not there', inputOf(spec, 2, { rows: 1 })],
       ['phase 2, the head', inputOf(spec, 2, { phase: 2 })],
@@ -380,20 +382,33 @@ test('a hostile coordinator with the right key', async (t) => {
         data.send(message);
         await failedCode(data, what);
       }
-      // Two at once: the second is refused, or computed when the first is done by then.
-      data.send(inputOf(spec, 2));
-      data.send(inputOf(spec, 2));
-      const answers = [await data.nextFrame(), await data.nextFrame()];
-      const sums = answers.filter(({ header }) => header.type === FRAME_TYPES.SUMS);
-      const failed = answers.filter(({ header }) => header.type === FRAME_TYPES.FAILED);
-      assert.ok(sums.length >= 1 && sums.length + failed.length === 2);
-      for (const { payload } of failed)
-        assert.match(Buffer.from(payload).toString(), /before the last one was answered/);
+      // Three at once: two are computed, one after the other, and the third is refused.
+      data.socket.cork();
+      for (const index of [0, 1, 0]) data.send(inputOf(spec, 1, { index }));
+      data.socket.uncork();
+      const answers = [await data.nextFrame(), await data.nextFrame(), await data.nextFrame()];
+      assert.deepEqual(
+        answers.map(({ header }) => [header.type, header.index]),
+        [
+          [FRAME_TYPES.FAILED, 0],
+          [FRAME_TYPES.SUMS, 0],
+          [FRAME_TYPES.SUMS, 1],
+        ],
+      );
+      assert.match(Buffer.from(answers[0]!.payload).toString(), /a phase came before one of 2 was answered/);
       // A layer and phase of which it has no tiles: nothing to add.
       data.send(inputOf(spec, 2, { layer: 1, phase: 1 }));
       assert.equal((await data.nextFrame()).header.type, FRAME_TYPES.SUMS);
       data.send(tileOf(kv));
       assert.deepEqual(await data.closed, closed(1002, 'protocol_invalid_message'), 'a tile when all are loaded');
+    });
+    await target.withSession('ready', async ({ data }) => {
+      data.send(stepOf(spec, 2));
+      data.socket.cork();
+      data.send(inputOf(spec, 2));
+      data.send(stepOf(spec, 2));
+      data.socket.uncork();
+      assert.deepEqual(await data.closed, closed(1002, 'protocol_invalid_message'), 'a step while a phase is computed');
     });
     await target.assertServes('inputs that do not fit');
   });

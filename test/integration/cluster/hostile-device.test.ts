@@ -6,7 +6,7 @@ import type { EngineSpec } from '../../../daemon/engine/engine-spec.ts';
 import type { TileShape } from '../../../daemon/engine/tile.ts';
 import { createLogger } from '../../../daemon/log.ts';
 import { PROTOCOL_VERSION } from '../../../daemon/protocol/control.ts';
-import { FRAME_TYPES } from '../../../daemon/protocol/frames.ts';
+import { FRAME_TYPES, type FrameHeader } from '../../../daemon/protocol/frames.ts';
 import type { ControlLink, DataLink } from '../../../daemon/protocol/link.ts';
 import { LinkServer } from '../../../daemon/protocol/link-server.ts';
 
@@ -26,7 +26,7 @@ const tiles: TileShape[] = [
   { kind: 'ffn', layer: 0, index: 0, first: 0, count: 32, matrices: [matrix, matrix, matrix] },
 ];
 const parts = { budget: 9, base: 1, threads: 1, caches: 1, buffers: 1, pinned: 2, window: 3 };
-const phase = { step: 1, layer: 0, phase: 1, rows: 1 } as const;
+const phase = { step: 1, layer: 0, phase: 1, rows: { first: 0, count: 1 } } as const;
 
 /** A device that holds the key and follows the protocol up to `ready`; what it says then is the test's. */
 async function readyDevice(t: TestContext): Promise<{ rank: RemoteRank; control: ControlLink; data: DataLink }> {
@@ -74,6 +74,35 @@ test('usage that is cut short or absurd ends the request, not the coordinator', 
   const { packed, usage } = await rank.compute(phase, Buffer.alloc(128));
   assert.equal(packed.length, 33);
   assert.deepEqual(usage, { computeMs: 0, diskMs: 0, bytesRead: 0 });
+});
+
+test('answers to two phases find who waits for them, whatever their order', async (t) => {
+  const { rank, data } = await readyDevice(t);
+  const inputs: FrameHeader[] = [];
+  data.onFrame(({ header }) => {
+    inputs.push(header);
+    if (inputs.length < 2) return;
+    const answer = { type: FRAME_TYPES.SUMS, step: 1, layer: 0, phase: 1, rows: 1 };
+    // Rows of which nobody has asked, the second phase, the first, and one again.
+    for (const index of [7, 1, 0, 0]) data.send({ ...answer, index }, Buffer.alloc(16), Buffer.alloc(33 + index));
+  });
+  const first = rank.compute(phase, Buffer.alloc(128));
+  const second = rank.compute({ ...phase, rows: { first: 1, count: 1 } }, Buffer.alloc(128));
+  assert.deepEqual([(await first).packed.length, (await second).packed.length], [33, 34]);
+  assert.deepEqual(
+    inputs.map(({ index, rows }) => [index, rows]),
+    [
+      [0, 1],
+      [1, 1],
+    ],
+  );
+});
+
+test('a device that is lost tells both phases that wait for it', async (t) => {
+  const { rank, control } = await readyDevice(t);
+  const waiting = [0, 1].map((first) => rank.compute({ ...phase, rows: { first, count: 1 } }, Buffer.alloc(128)));
+  control.close();
+  for (const answer of waiting) await assert.rejects(answer, { code: 'device_lost' });
 });
 
 test('a tile that is not its, asked for while it computes, ends the device', async (t) => {

@@ -38,7 +38,7 @@ function discovery(t: TestContext, port: number, options: Partial<DiscoveryOptio
 }
 
 const soon = (): AbortSignal => AbortSignal.timeout(8000);
-const advertise = { name: 'Küche', keyId: '89abcdef', protocol: 2, port: 7411 };
+const advertise = { name: 'Küche', keyId: '89abcdef', protocol: 3, port: 7411 };
 
 test('devices find each other, see changes, and hear goodbyes', async (t) => {
   const port = await multicastPort();
@@ -53,7 +53,7 @@ test('devices find each other, see changes, and hear goodbyes', async (t) => {
   assert.equal(peer.id, id(1));
   assert.equal(peer.name, 'Küche');
   assert.equal(peer.keyId, '89abcdef');
-  assert.equal(peer.protocol, 2);
+  assert.equal(peer.protocol, 3);
   assert.equal(peer.port, 7411);
   assert.equal(peer.host, peer.addresses[0]);
   assert.deepEqual(

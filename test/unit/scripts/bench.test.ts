@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { backendAvailable } from '../../../kernels/create-kernels.ts';
 import type { DecodeReport } from '../../../scripts/bench-decode.ts';
 import type { KernelReport } from '../../../scripts/bench-kernels.ts';
+import type { OverlapBenchReport } from '../../../scripts/bench-overlap.ts';
 import { median, rounded, spread } from '../../../scripts/bench-statistics.ts';
 import type { UsersReport } from '../../../scripts/bench-users.ts';
 import { temporaryFolder } from '../../fixtures/temporary-folder.ts';
@@ -143,6 +144,30 @@ describe('bench-users', () => {
     for (const { plain_ms, ms, tokens_per_pass } of [report.drafts_repeating, report.drafts_random]) {
       assert.ok(plain_ms > 0 && ms > 0 && tokens_per_pass >= 1);
     }
+  });
+});
+
+describe('bench-overlap', () => {
+  it('reports steps whole and in halves, and what Starling makes of it, over a network as slow as asked', (context) => {
+    const folder = temporaryFolder(context);
+    const tiny = ['--shape', 'tiny', '--quant', 'Q4_0', '--backend', backend, '--threads', '1', '--devices', '2'];
+    const args = [...tiny, '--json', '--rows', '2,5', '--steps', '8', '--delay', '2', '--mbit', '100'];
+    const { status, stdout, stderr } = bench('overlap', folder, args);
+    assert.equal(status, 0, stderr);
+    const { devices, network, round_trip_ms, results }: OverlapBenchReport = JSON.parse(stdout);
+    assert.deepEqual({ devices, network }, { devices: 2, network: { delayMs: 2, mbit: 100 } });
+    // Both ways, each of which may be half a millisecond early.
+    assert.ok(round_trip_ms >= 3, `${round_trip_ms} ms`);
+    assert.deepEqual(
+      results.map(({ rows }) => rows),
+      [2, 5],
+    );
+    for (const row of results) {
+      assert.ok(row.whole_ms > round_trip_ms && row.halved_ms > round_trip_ms && row.ratio > 0, JSON.stringify(row));
+      assert.ok(row.auto_tokens_per_second > 0, JSON.stringify(row));
+    }
+    const refused = bench('overlap', folder, [...tiny, '--rows', '1,2']);
+    assert.match(refused.stderr, /numbers from 2 to 64 are expected/);
   });
 });
 

@@ -35,7 +35,17 @@ test('metrics tell what each device did, and grow with it', async () => {
       { name: 'this device', state: 'ready' },
       { name: 'kitchen "pi"', state: 'lost' },
     ],
-    usage: () => ({ account: accounting.snapshot(), names: ['this device', 'kitchen "pi"'] }),
+    usage: () => ({
+      account: accounting.snapshot(),
+      names: ['this device', 'kitchen "pi"'],
+      overlap: {
+        halvedSteps: 9,
+        decisions: [
+          { rows: 2, halved: false },
+          { rows: 16, halved: true },
+        ],
+      },
+    }),
   });
   accounting.addPhase([
     { device: 0, computeMs: 500, diskMs: 0, wallMs: 500, bytesRead: 0 },
@@ -49,6 +59,9 @@ test('metrics tell what each device did, and grow with it', async () => {
     'starling_device_ready{device="kitchen \\"pi\\""} 0',
     'starling_steps_total 1',
     'starling_step_seconds_total 2',
+    'starling_halved_steps_total 9',
+    'starling_step_halved{rows="2"} 0',
+    'starling_step_halved{rows="16"} 1',
     'starling_bound_seconds_total{constraint="disk"} 1',
     'starling_bound_seconds_total{constraint="network"} 0.25',
     'starling_device_seconds_total{device="this device",constraint="compute"} 0.5',

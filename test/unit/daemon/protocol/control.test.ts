@@ -40,8 +40,8 @@ const memory = {
 };
 
 const messages: ControlMessage[] = [
-  { t: 'hello', protocol: 2, id: facts.id, name: 'desk', purpose: 'serve' },
-  { t: 'welcome', protocol: 2, ...facts },
+  { t: 'hello', protocol: 3, id: facts.id, name: 'desk', purpose: 'serve' },
+  { t: 'welcome', protocol: 3, ...facts },
   {
     t: 'load',
     session: 's-1',
@@ -129,8 +129,8 @@ test('unknown types and things that are no messages are refused', () => {
 });
 
 test('another version of the protocol is told as such', () => {
-  const future = { t: 'hello', protocol: 3, id: facts.id, name: 'x', purpose: 'serve', more: true };
-  assert.throws(() => decodeValue(future), { code: 'protocol_version', message: /protocol 3, this one 2/ });
+  const future = { t: 'hello', protocol: 4, id: facts.id, name: 'x', purpose: 'serve', more: true };
+  assert.throws(() => decodeValue(future), { code: 'protocol_version', message: /protocol 4, this one 3/ });
 });
 
 test('length is bounded in both directions', () => {

@@ -1,0 +1,11 @@
+/** Has tasks take turns: each begins when those that came before it have ended, well or not. */
+export class Turns {
+  #last: Promise<unknown> = Promise.resolve();
+
+  /** @returns what the task does */
+  take<T>(task: () => Promise<T>): Promise<T> {
+    const turn = this.#last.then(task);
+    this.#last = turn.catch(() => {});
+    return turn;
+  }
+}
