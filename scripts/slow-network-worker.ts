@@ -27,7 +27,8 @@ class Line {
     this.#freeAt = Math.max(this.#freeAt, now) + sendMs;
     const due = this.#freeAt + delayMs;
     this.#underWay.push({ due, bytes, to });
-    setTimeout(() => this.#deliver(due), due - now);
+    if (due <= now + EARLY_MS) this.#deliver(due);
+    else setTimeout(() => this.#deliver(due), due - now);
   }
 
   #deliver(due: number): void {
