@@ -15,6 +15,8 @@ const flags = [
   '--target=wasm32-unknown-unknown',
   '-O3',
   '-ffp-contract=off',
+  '-mllvm',
+  '-disable-lsr',
   '-fno-math-errno',
   '-nostdlib',
   '-msimd128',

@@ -59,7 +59,7 @@ INLINE scales scales_of(vi first, vi second) {
 
 // start + Σ u·a over the half that begins at quad `from`.
 INLINE vi half_dot(vi start, const block *b, const int8_t *a, const int from) {
-  UNROLL for (int j = from; j < from + 4; j++) start = dot32(start, b->quad[j], vec_broadcast4(a + 4 * j));
+  UNROLL for (int j = from; j < from + 4; j++) start = dot32(start, b->quad[j], vec_quad(a, j));
   return start;
 }
 
@@ -98,8 +98,8 @@ INLINE block as_signed(block b) {
 INLINE vi dot_signed(const block *b, const int8_t *a, const int16_t *sums) {
   vi even = SIGNED_BIAS == 0 ? splati(0) : sums_times(sums, -SIGNED_BIAS), odd = splati(0);
   UNROLL for (int j = 0; j < 8; j += 2) {
-    even = dot32_signed(even, b->quad[j], vec_broadcast4(a + 4 * j));
-    odd = dot32_signed(odd, b->quad[j + 1], vec_broadcast4(a + 4 * j + 4));
+    even = dot32_signed(even, b->quad[j], vec_quad(a, j));
+    odd = dot32_signed(odd, b->quad[j + 1], vec_quad(a, j + 1));
   }
   return even + odd;
 }
@@ -108,15 +108,14 @@ INLINE vi dot_signed(const block *b, const int8_t *a, const int16_t *sums) {
 
 // Each 32-bit lane holds a scale twice, for the two pair sums of a row; `mixed` holds both.
 INLINE scales scales_of(vi first, vi second) {
-  const vi low = splati(0xffff);
-  return (scales){(first & low) | (first << 16), (second & low) | (second << 16), (first & low) | (second << 16)};
+  return (scales){pair_words(first, first), pair_words(second, second), pair_words(first, second)};
 }
 
 // Adds the products of `run` quads in 16 bits, which `largest` must allow: run · 2 · 127 · largest < 2^15.
 INLINE pairs run_dot(const block *b, const int8_t *a, const int from, const int run) {
-  pairs sum = pairs_dot(b->quad[from], vec_broadcast4(a + 4 * from));
+  pairs sum = pairs_dot(b->quad[from], vec_quad(a, from));
   UNROLL for (int j = from + 1; j < from + run; j++) {
-    sum = pairs_add(sum, pairs_dot(b->quad[j], vec_broadcast4(a + 4 * j)));
+    sum = pairs_add(sum, pairs_dot(b->quad[j], vec_quad(a, j)));
   }
   return sum;
 }
@@ -153,13 +152,14 @@ INLINE vi weigh_sums(const scales *s, const int16_t *sums) {
 
 INLINE block as_signed(block b) { return b; }
 
+// Σ w·a, signed weights.
 INLINE vi dot_signed(const block *b, const int8_t *a, const int16_t *sums) {
   (void)sums;
   const vi ones = splati(0x10001);
-  vi even = splati(0), odd = splati(0);
+  vi even = signed_start(a), odd = splati(0);
   UNROLL for (int j = 0; j < 8; j += 2) {
-    even += pairs_scale(pairs_dot_signed(b->quad[j], vec_broadcast4(a + 4 * j)), ones);
-    odd += pairs_scale(pairs_dot_signed(b->quad[j + 1], vec_broadcast4(a + 4 * j + 4)), ones);
+    even += pairs_scale(pairs_dot_signed(b->quad[j], a, j), ones);
+    odd += pairs_scale(pairs_dot_signed(b->quad[j + 1], a, j + 1), ones);
   }
   return even + odd;
 }

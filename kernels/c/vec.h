@@ -9,7 +9,7 @@
 #include "simd.h"
 
 #if !defined(LANES)
-#if defined(__AVX2__)
+#if defined(__AVX2__) || defined(__wasm_simd128__)
 #define LANES 8
 #else
 #define LANES 4
@@ -45,22 +45,6 @@ INLINE groups part(groups p, ptrdiff_t offset) { return p + offset; }
 INLINE vf splatf(float x) { return x - (vf){0}; }
 INLINE vi splati(int32_t x) { return x - (vi){0}; }
 INLINE vf to_float(vi x) { return __builtin_convertvector(x, vf); }
-
-// Scales of LANES rows, which are finite: repack refuses others.
-INLINE vf load_scales(groups p) {
-#if LANES == 16
-  return (vf)_mm512_cvtph_ps(_mm256_inserti128_si256(
-      _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)p.first)), _mm_loadu_si128((const __m128i *)p.second), 1));
-#elif LANES == 8
-  return load8_f16(p);
-#else
-  typedef int16_t halves __attribute__((vector_size(8)));
-  halves h;
-  memcpy(&h, p, 8);
-  const vi wide = __builtin_convertvector(h, vi) << 13;
-  return (vf)(wide & (int32_t)0x8fffe000) * splatf(0x1p112f);
-#endif
-}
 
 #if LANES == 16
 
@@ -142,46 +126,123 @@ INLINE pairs pairs_dot(vec u, vec a) { return _mm256_maddubs_epi16(u, a); }
 INLINE pairs pairs_add(pairs a, pairs b) { return _mm256_add_epi16(a, b); }
 INLINE vi pairs_scale(pairs p, vi scales) { return (vi)_mm256_madd_epi16(p, (__m256i)scales); }
 // |w|·|a| ≤ 128·127, so one pair fits in 16 bits.
-INLINE pairs pairs_dot_signed(vec w, vec a) {
-  return _mm256_maddubs_epi16(_mm256_sign_epi8(w, w), _mm256_sign_epi8(a, w));
+INLINE vi signed_start(const int8_t *a) {
+  (void)a;
+  return splati(0);
 }
+INLINE pairs pairs_dot_signed(vec w, const int8_t *a, const int j) {
+  return _mm256_maddubs_epi16(_mm256_sign_epi8(w, w), _mm256_sign_epi8(vec_broadcast4(a + 4 * j), w));
+}
+INLINE vi pair_words(vi a, vi b) { return (a & splati(0xffff)) | (b << 16); }
 #endif
 
 #elif defined(__wasm_simd128__)
 
-typedef v128_t vec;
+// Constants of an address cost nothing in v128.load only: engines add those of other loads up in registers. So bytes are loaded
+// as whole vectors and spread from there.
+typedef struct { v128_t low, high; } vec;
+typedef int32_t v4i __attribute__((vector_size(16)));
 
-INLINE vec vec_load(const void *p) { return wasm_v128_load(p); }
-INLINE vec vec_or(vec a, vec b) { return wasm_v128_or(a, b); }
-INLINE vec vec_bits(vec v, const int shift, const int mask) {
+INLINE vi joined(v128_t low, v128_t high) {
+  return __builtin_shufflevector((v4i)low, (v4i)high, 0, 1, 2, 3, 4, 5, 6, 7);
+}
+INLINE v128_t low_of(vi v) { return (v128_t)__builtin_shufflevector(v, v, 0, 1, 2, 3); }
+INLINE v128_t high_of(vi v) { return (v128_t)__builtin_shufflevector(v, v, 4, 5, 6, 7); }
+
+INLINE vec vec_load(const uint8_t *p) { return (vec){wasm_v128_load(p), wasm_v128_load(p + 16)}; }
+INLINE vec vec_or(vec a, vec b) { return (vec){wasm_v128_or(a.low, b.low), wasm_v128_or(a.high, b.high)}; }
+INLINE v128_t bits16(v128_t v, const int shift, const int mask) {
   return wasm_v128_and(shift >= 0 ? wasm_u16x8_shr(v, shift) : wasm_i16x8_shl(v, -shift), wasm_i8x16_splat((int8_t)mask));
 }
-INLINE vec vec_lookup(const int8_t *table, vec index) { return wasm_i8x16_swizzle(wasm_v128_load(table), index); }
-INLINE vec vec_broadcast4(const void *p) { return wasm_v128_load32_splat(p); }
-INLINE vi widen_i8(const void *p) { return (vi)wasm_i32x4_extend_low_i16x8(wasm_i16x8_extend_low_i8x16(wasm_v128_load32_zero(p))); }
-INLINE vi widen_u8(const void *p) { return (vi)wasm_u32x4_extend_low_u16x8(wasm_u16x8_extend_low_u8x16(wasm_v128_load32_zero(p))); }
-
-INLINE vi sums_times(const int16_t *sums, const int factor) {
-  return (vi)wasm_i32x4_dot_i16x8(vec_broadcast4(sums), wasm_i16x8_splat((int16_t)factor));
+INLINE vec vec_bits(vec v, const int shift, const int mask) {
+  return (vec){bits16(v.low, shift, mask), bits16(v.high, shift, mask)};
+}
+// Indices are 0..15, for which both instructions do the same.
+#if defined(__wasm_relaxed_simd__)
+#define LOOK_UP wasm_i8x16_relaxed_swizzle
+#else
+#define LOOK_UP wasm_i8x16_swizzle
+#endif
+INLINE vec vec_lookup(const int8_t *table, vec index) {
+  const v128_t values = wasm_v128_load(table);
+  return (vec){LOOK_UP(values, index.low), LOOK_UP(values, index.high)};
+}
+INLINE v128_t splat_quad(v128_t sixteen, const int j) {
+  const int32_t four = ((v4i)sixteen)[j];
+  return wasm_i32x4_splat(four);
+}
+// Columns 4j..4j+3 of a block of activations, once for every row.
+INLINE vec vec_quad(const int8_t *a, const int j) {
+  const v128_t quad = splat_quad(wasm_v128_load(a + 16 * (j / 4)), j % 4);
+  return (vec){quad, quad};
+}
+INLINE vi widen_i16(const uint8_t *p) {
+  const v128_t words = wasm_v128_load(p);
+  return joined(wasm_i32x4_extend_low_i16x8(words), wasm_i32x4_extend_high_i16x8(words));
+}
+INLINE vi widen_i8(const uint8_t *p) {
+  const v128_t words = wasm_i16x8_extend_low_i8x16(wasm_v128_load(p));
+  return joined(wasm_i32x4_extend_low_i16x8(words), wasm_i32x4_extend_high_i16x8(words));
+}
+INLINE vi widen_u8(const uint8_t *p) {
+  const v128_t words = wasm_u16x8_extend_low_u8x16(wasm_v128_load(p));
+  return joined(wasm_u32x4_extend_low_u16x8(words), wasm_u32x4_extend_high_u16x8(words));
 }
 
-typedef v128_t pairs;
-INLINE pairs pairs_add(pairs a, pairs b) { return wasm_i16x8_add(a, b); }
-INLINE vi pairs_scale(pairs p, vi scales) { return (vi)wasm_i32x4_dot_i16x8(p, (v128_t)scales); }
+INLINE vi sums_times(const int16_t *sums, const int factor) {
+  const v128_t products = wasm_i32x4_dot_i16x8(wasm_v128_load32_splat(sums), wasm_i16x8_splat((int16_t)factor));
+  return joined(products, products);
+}
+
+// a's low 16 bits of each lane, and b's above them.
+INLINE vi pair_words(vi a, vi b) {
+  const v128_t x = wasm_i16x8_narrow_i32x4(low_of(a), high_of(a)), y = wasm_i16x8_narrow_i32x4(low_of(b), high_of(b));
+  return joined(wasm_i16x8_shuffle(x, y, 0, 8, 1, 9, 2, 10, 3, 11), wasm_i16x8_shuffle(x, y, 4, 12, 5, 13, 6, 14, 7, 15));
+}
+
+typedef vec pairs;
+INLINE pairs pairs_add(pairs a, pairs b) { return (pairs){wasm_i16x8_add(a.low, b.low), wasm_i16x8_add(a.high, b.high)}; }
+INLINE vi pairs_scale(pairs p, vi scales) {
+  return joined(wasm_i32x4_dot_i16x8(p.low, low_of(scales)), wasm_i32x4_dot_i16x8(p.high, high_of(scales)));
+}
+#if defined(__wasm_relaxed_simd__)
+// Exact: the second operand is 0..127.
+INLINE pairs pairs_dot(vec u, vec a) {
+  return (pairs){wasm_i16x8_relaxed_dot_i8x16_i7x16(a.low, u.low), wasm_i16x8_relaxed_dot_i8x16_i7x16(a.high, u.high)};
+}
+// Signed weights are the first operand and magnitudes |a| the second, with w·a = |a|·w, or |a|·~w + |a| where a is negative, as
+// −w = ~w + 1. A pair's sum is at most 2·127·128. What is added belongs to the activations alone: the start of a sum.
+INLINE v128_t negatives(v128_t a) { return wasm_i8x16_lt(a, wasm_i8x16_splat(0)); }
+INLINE vi signed_start(const int8_t *a) {
+  const v128_t first = wasm_v128_load(a), second = wasm_v128_load(a + 16);
+  // Of −1 · |a|
+  const v128_t words = wasm_i16x8_add(wasm_i16x8_relaxed_dot_i8x16_i7x16(negatives(first), wasm_i8x16_abs(first)),
+                                      wasm_i16x8_relaxed_dot_i8x16_i7x16(negatives(second), wasm_i8x16_abs(second)));
+  v128_t sum = wasm_i32x4_dot_i16x8(words, wasm_i16x8_splat(-1));
+  sum = wasm_i32x4_add(sum, wasm_i32x4_shuffle(sum, sum, 2, 3, 0, 1));
+  sum = wasm_i32x4_add(sum, wasm_i32x4_shuffle(sum, sum, 1, 0, 3, 2));
+  return joined(sum, sum);
+}
+INLINE pairs pairs_dot_signed(vec w, const int8_t *a, const int j) {
+  const v128_t sixteen = wasm_v128_load(a + 16 * (j / 4));
+  const v128_t magnitude = splat_quad(wasm_i8x16_abs(sixteen), j % 4), flip = splat_quad(negatives(sixteen), j % 4);
+  return (pairs){wasm_i16x8_relaxed_dot_i8x16_i7x16(wasm_v128_xor(w.low, flip), magnitude),
+                 wasm_i16x8_relaxed_dot_i8x16_i7x16(wasm_v128_xor(w.high, flip), magnitude)};
+}
+#else
 // Even and odd bytes of each pair, widened to 16 bits.
 INLINE v128_t even_i8(v128_t v) { return wasm_i16x8_shr(wasm_i16x8_shl(v, 8), 8); }
 INLINE v128_t odd_i8(v128_t v) { return wasm_i16x8_shr(v, 8); }
-INLINE pairs pairs_dot_signed(vec w, vec a) {
+INLINE v128_t dot16(v128_t w, v128_t a) {
   return wasm_i16x8_add(wasm_i16x8_mul(even_i8(w), even_i8(a)), wasm_i16x8_mul(odd_i8(w), odd_i8(a)));
 }
-INLINE pairs pairs_dot(vec u, vec a) {
-#if defined(__wasm_relaxed_simd__)
-  // Exact: the second operand is 0..127.
-  return wasm_i16x8_relaxed_dot_i8x16_i7x16(a, u);
-#else
-  return pairs_dot_signed(u, a);
-#endif
+INLINE pairs pairs_dot(vec u, vec a) { return (pairs){dot16(u.low, a.low), dot16(u.high, a.high)}; }
+INLINE vi signed_start(const int8_t *a) {
+  (void)a;
+  return splati(0);
 }
+INLINE pairs pairs_dot_signed(vec w, const int8_t *a, const int j) { return pairs_dot(w, vec_quad(a, j)); }
+#endif
 
 #elif defined(__ARM_NEON) && defined(__aarch64__)
 
@@ -268,3 +329,27 @@ INLINE vi dot32_signed(vi sum, vec w, vec a) {
 INLINE vi dot32(vi sum, vec u, vec a) { return dot32_signed(sum, u, a); }
 
 #endif
+
+#if !defined(__wasm_simd128__)
+INLINE vec vec_quad(const int8_t *a, const int j) { return vec_broadcast4(a + 4 * j); }
+#endif
+
+// Scales of LANES rows, which are finite: repack refuses others.
+INLINE vf load_scales(groups p) {
+#if LANES == 16
+  return (vf)_mm512_cvtph_ps(_mm256_inserti128_si256(
+      _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)p.first)), _mm_loadu_si128((const __m128i *)p.second), 1));
+#elif defined(__AVX2__)
+  return load8_f16(p);
+#else
+#if defined(__wasm_simd128__)
+  const vi words = widen_i16(p);
+#else
+  typedef int16_t halves __attribute__((vector_size(8)));
+  halves h;
+  memcpy(&h, p, 8);
+  const vi words = __builtin_convertvector(h, vi);
+#endif
+  return (vf)((words << 13) & (int32_t)0x8fffe000) * splatf(0x1p112f);
+#endif
+}
