@@ -2,12 +2,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { GenerationRequest } from '../coordinator/generation/answer.ts';
 import type { Standing } from '../coordinator/generation/events.ts';
 import { Generator } from '../coordinator/generation/generator.ts';
-import { GREEDY, sample } from '../coordinator/generation/sampler.ts';
+import { GREEDY } from '../coordinator/generation/sampler.ts';
 import type { TextCodec } from '../coordinator/generation/text-codec.ts';
 import type { LanguageModel } from '../coordinator/language-model.ts';
-import { MAX_ROWS } from '../daemon/engine/engine-spec.ts';
+import { StarlingError } from '../daemon/errors.ts';
 import { createLogger } from '../daemon/log.ts';
-import { LoneSequence } from './lone-sequence.ts';
 import { mix } from './random-words.ts';
 
 /** A text that a user asks for. */
@@ -28,7 +27,7 @@ export interface Heard {
   readonly tokensAt: readonly number[];
 }
 
-const log = createLogger('silent', 'bench');
+export const benchLog = createLogger('silent', 'bench');
 
 /** Every token is one letter, so that a stop sequence of as many letters ends an answer where the bench wants it. */
 export const letterCodec: TextCodec = {
@@ -41,7 +40,8 @@ export const letterCodec: TextCodec = {
 /** Draws at random, so that a text of a model with random weights does not repeat itself and nothing is drafted. */
 const SAMPLING = { ...GREEDY, temperature: 1, topK: 40 };
 
-export const newGenerator = (model: LanguageModel): Generator => new Generator({ model, codec: letterCodec, log });
+export const newGenerator = (model: LanguageModel): Generator =>
+  new Generator({ model, codec: letterCodec, log: benchLog });
 
 /** Random token ids. */
 export const randomTokens = (count: number, vocabSize: number, seed: number): number[] =>
@@ -88,10 +88,19 @@ export function inTurn(model: LanguageModel, wanted: readonly Wanted[]): Promise
   );
 }
 
-/** Tokens per second of all while all decode: from the last first token to the first last one. */
+/**
+ * Tokens per second of all while all decode: from the last first token to the first last one.
+ * @throws StarlingError invalid_argument when there was no such time
+ */
 export function sharedRate(heard: readonly Heard[]): number {
   const from = Math.max(...heard.map(({ tokensAt }) => tokensAt[0]!));
   const to = Math.min(...heard.map(({ tokensAt }) => tokensAt.at(-1)!));
+  if (!(to > from)) {
+    throw new StarlingError(
+      'invalid_argument',
+      `${heard.length} users never decoded at the same time: ask for longer answers, or allow more memory for their caches`,
+    );
+  }
   const tokens = heard.flatMap(({ tokensAt }) => tokensAt).filter((at) => at > from && at <= to).length;
   return (tokens * 1000) / (to - from);
 }
@@ -103,41 +112,4 @@ export const totalMs = ({ askedAt, tokensAt }: Heard): number => tokensAt.at(-1)
 export function percentile(values: readonly number[], share: number): number {
   const sorted = [...values].sort((a, b) => a - b);
   return sorted[Math.min(sorted.length - 1, Math.ceil(share * sorted.length) - 1)] ?? Number.NaN;
-}
-
-export interface DraftFigures {
-  /** Milliseconds a token, without drafts and by the generator. */
-  readonly plain_ms: number;
-  readonly ms: number;
-  /** Above 1 drafting is faster. */
-  readonly speed: number;
-  readonly tokens_per_pass: number;
-}
-
-/**
- * What drafting does to one text that is drawn from a few tokens only: the same again and again, or at random, where it can but guess.
- * @param choices tokens to draw from
- */
-export async function drafting(
-  model: LanguageModel,
-  prompt: readonly number[],
-  tokens: number,
-  choices: number,
-): Promise<DraftFigures> {
-  const ids = randomTokens(choices, model.vocabSize, 3);
-  const sampling = { ...SAMPLING, logitBias: new Map(ids.map((id) => [id, 100])) };
-  const sequence = new LoneSequence(model);
-  let logits = await sequence.append(prompt);
-  let startedAt = performance.now();
-  for (let i = 1; i < tokens; i++) logits = await sequence.append([sample(logits, sampling, sequence.length)]);
-  const plain_ms = (performance.now() - startedAt) / (tokens - 1);
-  const generator = newGenerator(model);
-  const request = { promptTokens: prompt, maxTokens: tokens, sampling, stop: [], logprobs: null };
-  startedAt = 0;
-  for await (const event of generator.generate(request)) {
-    if (startedAt === 0 && event.type === 'token') startedAt = performance.now();
-  }
-  const ms = (performance.now() - startedAt) / (tokens - 1);
-  const passes = generator.statistics.steps - Math.ceil(prompt.length / MAX_ROWS);
-  return { plain_ms, ms, speed: plain_ms / ms, tokens_per_pass: (tokens - 1) / passes };
 }

@@ -6,16 +6,18 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
 import { addComputeOptions, type ComputeOptions, integer, resolveCompute } from '../coordinator/cli/options.ts';
+import { accountBetween } from '../coordinator/cluster/accounting.ts';
+import type { Cluster } from '../coordinator/cluster/cluster.ts';
 import type { LanguageModel } from '../coordinator/language-model.ts';
-import { isWeightFormat } from '../kernels/formats.ts';
+import { openModel } from '../coordinator/model/open-model.ts';
+import type { TileShape } from '../daemon/engine/tile.ts';
 import type { BackendName } from '../kernels/kernels.ts';
 import { withCluster } from './bench-cluster.ts';
-import { benchKernels } from './bench-kernels.ts';
 import { benchFolder, benchModel, quantName, shapeName } from './bench-model.ts';
+import { ModelProducts } from './bench-products.ts';
 import { median, rounded } from './bench-statistics.ts';
+import { type MixFigures, mixFigures, mixOf } from './bench-users-mix.ts';
 import {
-  type DraftFigures,
-  drafting,
   firstTokenMs,
   type Heard,
   inTurn,
@@ -23,12 +25,10 @@ import {
   randomTokens,
   sharedRate,
   together,
-  totalMs,
-  type Wanted,
 } from './bench-users-work.ts';
-import { MODEL_SHAPES, type ModelShapeName } from './model-shapes.ts';
+import { directReadSpeed } from './disk-speed.ts';
+import type { ModelShapeName } from './model-shapes.ts';
 import type { Quant } from './quant-mix.ts';
-import { mix } from './random-words.ts';
 
 export interface BenchUsersOptions {
   readonly shape: ModelShapeName;
@@ -59,89 +59,69 @@ export interface UsersRow {
   readonly ttft_ms_p95: number;
   /** Tokens per second to those of the first row. */
   readonly ratio: number;
-}
-
-export interface MixFigures {
-  readonly short_p50_ms: number;
-  readonly short_p95_ms: number;
-  readonly short_ttft_p50_ms: number;
-  readonly long_p50_ms: number;
-  readonly longest_ttft_ms: number;
-  readonly longest_ms: number;
-  readonly all_ms: number;
+  /** From disk, by all devices. */
+  readonly mb_read_per_step: number;
 }
 
 export interface UsersReport extends BenchUsersOptions {
   readonly machine: string;
   readonly rows: readonly UsersRow[];
-  /** Matrix products of the whole model alone, in tokens per second at as many rows as there are users; null for mixed types. */
-  readonly kernels_tokens_per_second: Readonly<Record<string, number>> | null;
+  /** Tokens per second at which all matrix products of the model pass by themselves, by rows; null where tiles come from disk. */
+  readonly products_tokens_per_second: Readonly<Record<string, number>> | null;
   /** Ours to that, at the most users. */
-  readonly of_kernels: number | null;
+  readonly of_products: number | null;
+  /** Where tiles come from disk: mean of raw sequential direct reads before and after. */
+  readonly disk_mb_s: number | null;
   readonly mix_in_turn: MixFigures | null;
   readonly mix_together: MixFigures | null;
-  readonly drafts_repeating: DraftFigures;
-  readonly drafts_random: DraftFigures;
 }
+
+/** Seconds for which the products are measured, each time. */
+const PRODUCTS_S = 0.5;
 
 export async function benchUsers(options: BenchUsersOptions): Promise<UsersReport> {
   const { shape, quant, devices, threads, backend, users } = options;
   const { path, context } = await benchModel(options);
-  const before = await kernelRates(options);
   const storeDir = join(benchFolder(), 'tiles');
   const memory = options.memory === undefined ? {} : { memory: options.memory };
-  const cluster = { model: path, context, devices, threads, backend, storeDir, ...memory };
-  const { rows, turn, mixed, repeating, random } = await withCluster(cluster, async ({ forward }) => {
+  const task = { model: path, context, devices, threads, backend, storeDir, ...memory };
+  const figures = await withCluster(task, async (cluster) => {
+    const { forward } = cluster;
+    const streams =
+      cluster.ownTiles.streamed > 0 || cluster.ranks.some((rank) => (rank.memory?.streamedTiles ?? 0) > 0);
+    const disk = async (): Promise<number | null> => (streams ? directReadSpeed(benchFolder()) : null);
     await atOnce(forward, options, users.at(-1)!, 0);
-    const rows = await measureRows(forward, options);
+    const before = await disk();
+    const measured = await measureRows(cluster, options, streams ? null : await tilesOf(path));
+    const after = await disk();
     const arrivals = mixOf(options.mix, forward.vocabSize, context);
-    const prompt = randomTokens(options.prompt, forward.vocabSize, 77);
     return {
-      rows,
+      ...measured,
+      disk: before === null || after === null ? null : (before + after) / 2,
       turn: arrivals.length === 0 ? null : mixFigures(await inTurn(forward, arrivals)),
       mixed: arrivals.length === 0 ? null : mixFigures(await together(forward, arrivals)),
-      repeating: await draftFigures(forward, prompt, options, 1),
-      random: await draftFigures(forward, prompt, options, RANDOM_CHOICES),
     };
   });
-  // The better of two, as a shared machine has worse moments: what is compared with them must not gain by one.
-  const kernels = better(before, await kernelRates(options));
+  const { rows, products, disk } = figures;
   const most = rows.at(-1)!;
-  const alone = kernels?.[most.users];
   return {
     machine: cpus()[0]?.model ?? 'unknown',
     ...options,
     shape,
     quant,
     rows,
-    kernels_tokens_per_second: kernels,
-    of_kernels: alone === undefined ? null : rounded(most.tokens_per_second / alone, 3),
-    mix_in_turn: turn,
-    mix_together: mixed,
-    drafts_repeating: repeating,
-    drafts_random: random,
+    products_tokens_per_second: products,
+    of_products: products === null ? null : rounded(most.tokens_per_second / products[most.users]!, 3),
+    disk_mb_s: disk === null ? null : rounded(disk / 1e6, 0),
+    mix_in_turn: figures.turn,
+    mix_together: figures.mixed,
   };
 }
 
-/** So few that pairs of tokens come again soon and are guessed from, and so many that most guesses are wrong. */
-const RANDOM_CHOICES = 8;
-
-/** Medians over the runs, each of which measures with and without drafts in turn. */
-async function draftFigures(
-  model: LanguageModel,
-  prompt: readonly number[],
-  { runs, tokens }: BenchUsersOptions,
-  choices: number,
-): Promise<DraftFigures> {
-  const figures: DraftFigures[] = [];
-  for (let run = 0; run < runs; run++) figures.push(await drafting(model, prompt, 2 * tokens, choices));
-  const middle = (name: keyof DraftFigures): number => rounded(median(figures.map((of) => of[name])), 3);
-  return {
-    plain_ms: middle('plain_ms'),
-    ms: middle('ms'),
-    speed: middle('speed'),
-    tokens_per_pass: middle('tokens_per_pass'),
-  };
+async function tilesOf(path: string): Promise<readonly TileShape[]> {
+  const model = await openModel(path);
+  await model.gguf.close();
+  return model.table.tiles;
 }
 
 /** As many users as are wanted, each with a prompt of their own, all at the same moment. */
@@ -160,87 +140,55 @@ function atOnce(
   return together(model, wanted);
 }
 
-/** All user counts in turn, as often as there are runs: what changes on the machine meanwhile hits all of them. */
-async function measureRows(model: LanguageModel, options: BenchUsersOptions): Promise<UsersRow[]> {
-  const rates = options.users.map(() => [] as number[]);
-  const firsts = options.users.map(() => [] as number[]);
-  for (let run = 1; run <= options.runs; run++) {
-    for (const [i, users] of options.users.entries()) {
-      const heard = await atOnce(model, options, users, run);
-      rates[i]!.push(sharedRate(heard));
-      firsts[i]!.push(...heard.map(firstTokenMs));
-    }
-  }
-  return options.users.map((users, i) => ({
-    users,
-    tokens_per_second: rounded(median(rates[i]!)),
-    tokens_per_second_per_user: rounded(median(rates[i]!) / users),
-    ttft_ms_p50: rounded(percentile(firsts[i]!, 0.5), 0),
-    ttft_ms_p95: rounded(percentile(firsts[i]!, 0.95), 0),
-    ratio: rounded(median(rates[i]!) / median(rates[0]!)),
+/**
+ * All user counts in turn, as often as there are runs, and the products at as many rows beside each: what changes on the machine
+ * meanwhile hits all of them.
+ * @param tiles of the products; null leaves them out
+ */
+async function measureRows(
+  cluster: Cluster,
+  options: BenchUsersOptions,
+  tiles: readonly TileShape[] | null,
+): Promise<{ rows: UsersRow[]; products: Record<string, number> | null }> {
+  const { users: counts, runs, devices, threads, backend } = options;
+  const most = Math.max(...counts);
+  const products = tiles && (await ModelProducts.start(tiles, { backend, threads: devices * threads, rows: most }));
+  const measured = counts.map(() => ({
+    rates: [] as number[],
+    firsts: [] as number[],
+    read: [] as number[],
+    products: [] as number[],
   }));
-}
-
-/** Tokens per second that all matrix products of the model would take by themselves, by rows. */
-async function kernelRates(options: BenchUsersOptions): Promise<Record<string, number> | null> {
-  const { shape, quant, backend, threads, users } = options;
-  if (!isWeightFormat(quant)) return null;
-  const { rows } = await benchKernels({
-    formats: [quant],
-    rows: users,
-    backends: [backend],
-    threads: [threads],
-    seconds: 0.5,
-    bytes: 96 * 2 ** 20,
-  });
-  const { dim, heads, kvHeads, headDim, ffDim, vocabSize, layers } = MODEL_SHAPES[shape];
-  const layer = dim * headDim * (2 * heads + 2 * kvHeads) + 3 * dim * ffDim;
-  const weights = layer * (options.layers ?? layers) + dim * vocabSize;
-  return Object.fromEntries(
-    rows.filter(({ op }) => op === 'matmul').map((row) => [row.rows, rounded((row.gflops! * 1e9) / (2 * weights))]),
-  );
-}
-
-function better(a: Record<string, number> | null, b: Record<string, number> | null): Record<string, number> | null {
-  if (a === null || b === null) return null;
-  return Object.fromEntries(Object.entries(a).map(([rows, rate]) => [rows, Math.max(rate, b[rows] ?? 0)]));
-}
-
-/** Four users who ask, at random moments, two short questions for one long; about half as much again as one at a time can serve. */
-function mixOf(count: number, vocabSize: number, context: number): Wanted[] {
-  let at = 0;
-  return Array.from({ length: count }, (_, i) => {
-    const word = (n: number): number => (mix(mix(99) + 8 * i + n) >>> 0) / 2 ** 32;
-    const long = i % 3 === 2;
-    const length = Math.min(context / 2, Math.round(long ? 200 + 200 * word(1) : 20 + 30 * word(1)));
-    const answer = Math.round(long ? 100 + 80 * word(2) : 12 + 12 * word(2));
-    at += -Math.log(1 - word(3)) * 1500;
+  try {
+    for (let run = 1; run <= runs; run++) {
+      for (const [i, users] of counts.entries()) {
+        const before = cluster.account();
+        const heard = await atOnce(cluster.forward, options, users, run);
+        const { steps, devices: used } = accountBetween(before, cluster.account());
+        const into = measured[i]!;
+        into.rates.push(sharedRate(heard));
+        into.firsts.push(...heard.map(firstTokenMs));
+        into.read.push(used.reduce((sum, { bytesRead }) => sum + bytesRead, 0) / steps);
+        if (products !== null) into.products.push(users / (await products.measure(users, PRODUCTS_S)));
+      }
+    }
+  } finally {
+    await products?.stop();
+  }
+  const rows = counts.map((users, i): UsersRow => {
+    const { rates, firsts, read } = measured[i]!;
     return {
-      at,
-      user: `user ${Math.floor(4 * word(4))}`,
-      promptTokens: randomTokens(length, vocabSize, 5000 + i),
-      answer: Math.min(answer, context / 2),
+      users,
+      tokens_per_second: rounded(median(rates)),
+      tokens_per_second_per_user: rounded(median(rates) / users),
+      ttft_ms_p50: rounded(percentile(firsts, 0.5), 0),
+      ttft_ms_p95: rounded(percentile(firsts, 0.95), 0),
+      ratio: rounded(median(rates) / median(measured[0]!.rates)),
+      mb_read_per_step: rounded(median(read) / 1e6, 1),
     };
   });
-}
-
-function mixFigures(heard: readonly Heard[]): MixFigures {
-  const long = heard.filter((_, i) => i % 3 === 2);
-  const short = heard.filter((_, i) => i % 3 !== 2);
-  const begin = Math.min(...heard.map(({ askedAt }) => askedAt));
-  return roundedAll({
-    short_p50_ms: percentile(short.map(totalMs), 0.5),
-    short_p95_ms: percentile(short.map(totalMs), 0.95),
-    short_ttft_p50_ms: percentile(short.map(firstTokenMs), 0.5),
-    long_p50_ms: percentile(long.map(totalMs), 0.5),
-    longest_ttft_ms: Math.max(...heard.map(firstTokenMs)),
-    longest_ms: Math.max(...heard.map(totalMs)),
-    all_ms: Math.max(...heard.map(({ tokensAt }) => tokensAt.at(-1)!)) - begin,
-  });
-}
-
-function roundedAll<T extends object>(figures: T): T {
-  return Object.fromEntries(Object.entries(figures).map(([name, value]) => [name, rounded(value as number)])) as T;
+  const rates = measured.map(({ products: of }, i) => [counts[i]!, rounded(median(of.length > 0 ? of : [0]))] as const);
+  return { rows, products: products === null ? null : Object.fromEntries(rates) };
 }
 
 /** The report as lines for people. */
@@ -254,20 +202,21 @@ function text(report: UsersReport): string {
         `first token after ${row.ttft_ms_p50} ms (p95 ${row.ttft_ms_p95})\n`,
     ),
   ];
-  if (report.of_kernels !== null) lines.push(`of what the kernels alone reach: ${report.of_kernels}\n`);
+  if (report.products_tokens_per_second !== null) {
+    const products = Object.entries(report.products_tokens_per_second).map(([users, rate]) => `${rate} at ${users}`);
+    lines.push(
+      `matrix products alone: ${products.join(', ')} rows; at the most users ours is ${report.of_products} of that\n`,
+    );
+  }
+  if (report.disk_mb_s !== null) {
+    const read = rows.map((row) => `${row.mb_read_per_step} MB`);
+    lines.push(`read from disk for a step: ${read.join(', ')}; raw disk ${report.disk_mb_s} MB/s\n`);
+  }
   for (const [name, figures] of [['in turn', turn] as const, ['together', mixed] as const]) {
     if (figures === null) continue;
     lines.push(
       `mix ${name.padEnd(8)}  short p50 ${figures.short_p50_ms} ms, p95 ${figures.short_p95_ms}; long p50 ${figures.long_p50_ms} ms; ` +
         `longest wait for a first token ${figures.longest_ttft_ms} ms; all in ${figures.all_ms} ms\n`,
-    );
-  }
-  for (const [name, { plain_ms, ms, speed, tokens_per_pass }] of [
-    ['repeating', report.drafts_repeating] as const,
-    ['random', report.drafts_random] as const,
-  ]) {
-    lines.push(
-      `drafts, ${name} text: ${tokens_per_pass} tokens a pass, ${ms} ms a token, without ${plain_ms} ms (× ${speed})\n`,
     );
   }
   return lines.join('');

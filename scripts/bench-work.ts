@@ -15,6 +15,7 @@ export type KernelWork =
       readonly rows: number;
       readonly out: Address;
     }
+  | { readonly op: 'each'; readonly works: readonly KernelWork[] }
   | {
       readonly op: 'repack';
       readonly format: WeightFormat;
@@ -84,6 +85,8 @@ export function runWork(kernels: Kernels, work: KernelWork): boolean {
       for (const tile of work.tiles) kernels.matmul(format, tile, outRows, cols, x, xStride, rows, out, outRows * 4);
       return true;
     }
+    case 'each':
+      return work.works.every((one) => runWork(kernels, one));
     case 'repack': {
       const { format, source, sourceStride, rows, cols } = work;
       return work.tiles.every((tile) => kernels.repack(format, source, sourceStride, rows, cols, tile, rows, cols));

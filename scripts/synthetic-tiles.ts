@@ -68,16 +68,18 @@ function randomTile({ matrices }: TileShape, seed: number): Content {
   const sources = matrices.map((matrix) => arena.alloc(sourceSize(matrix)));
   const kernels = openKernels(arena.handle());
   for (const [i, matrix] of matrices.entries()) {
-    fill(arena, kernels, matrix, sources[i]!, tile + offsets[i]!, seed * 16 + i);
+    fillMatrix(arena, kernels, matrix, sources[i]!, tile + offsets[i]!, seed * 16 + i);
   }
   const content = Uint8Array.from(arena.bytes(tile, bytes));
   return { bytes: content, sha256: createHash('sha256').update(content).digest() };
 }
 
 const sourceCols = ({ format, cols }: TileMatrix): number => roundUp(cols, WEIGHT_FORMATS[format].sourceBlockValues);
-const sourceSize = (matrix: TileMatrix): number => matrix.rows * sourceBytes(matrix.format, sourceCols(matrix));
+/** Bytes from which `fillMatrix` makes a matrix. */
+export const sourceSize = (matrix: TileMatrix): number => matrix.rows * sourceBytes(matrix.format, sourceCols(matrix));
 
-function fill(
+/** Fills a matrix of a tile with random weights. @param source room of `sourceSize` */
+export function fillMatrix(
   arena: Arena,
   kernels: Kernels,
   { format, rows, cols }: TileMatrix,

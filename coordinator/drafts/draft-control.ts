@@ -1,10 +1,11 @@
 /** Most tokens that one sequence drafts in a step. */
 export const MAX_DRAFT = 16;
 
-/** Weight of one drafted token in what is known of a text. */
+/** Weight of one drafted token in what is known of a text, once more is known than that makes up for. */
 const RATE = 0.12;
-/** Believed of a text before anything is known of it. */
+/** Believed of a text before anything is known of it, with the weight of so many drafted tokens: what is wrong at first is soon given up. */
 const PRIOR = 0.6;
+const PRIOR_TOKENS = 2;
 /** Of the way back to PRIOR that an occasion passed up restores, so that a text is tried again, rarely. */
 const FORGET = 1 / 1000;
 /** A draft must promise this many times what it costs: estimates are noisy, and a wrong one delays everybody. */
@@ -22,6 +23,7 @@ export interface DraftPrice {
 /** Turns drafting of one text on and off and picks its length, by how many drafted tokens were accepted so far. */
 export class DraftControl {
   #accepted = PRIOR;
+  #judged = 0;
 
   /** How probable it is that a drafted token is accepted if those before it were. */
   get acceptance(): number {
@@ -31,7 +33,9 @@ export class DraftControl {
   /** @param accepted of `drafted` tokens, from the first on; what follows a rejected one was never judged */
   observe(drafted: number, accepted: number): void {
     for (let i = 0; i < Math.min(drafted, accepted + 1); i++) {
-      this.#accepted += RATE * ((i < accepted ? 1 : 0) - this.#accepted);
+      this.#judged++;
+      const weight = Math.max(RATE, 1 / (PRIOR_TOKENS + this.#judged));
+      this.#accepted += weight * ((i < accepted ? 1 : 0) - this.#accepted);
     }
   }
 

@@ -21,6 +21,8 @@ export interface GeneratorOptions {
   readonly log: Logger;
   /** Guesses tokens beside prompt lookup. */
   readonly draft?: DraftModel;
+  /** Whether to guess from the text itself; true unless a measurement needs it without. */
+  readonly promptLookup?: boolean;
   /** Most requests that may wait. */
   readonly queueLimit?: number;
   /** Milliseconds from any origin. */
@@ -74,7 +76,11 @@ export class Generator {
     this.#queueLimit = options.queueLimit ?? DEFAULT_QUEUE_LIMIT;
     this.#now = options.now ?? (() => performance.now());
     this.#kv = new KvCache(options.model.kvPages);
-    this.#scheduler = new Scheduler({ kv: this.#kv, maxRows: MAX_ROWS });
+    this.#scheduler = new Scheduler({
+      kv: this.#kv,
+      maxRows: MAX_ROWS,
+      promptLookup: options.promptLookup ?? true,
+    });
   }
 
   /** Requests of which nothing has been computed yet, and the others. */

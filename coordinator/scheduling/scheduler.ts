@@ -32,6 +32,8 @@ export interface SchedulerOptions {
   readonly kv: KvCache;
   /** Most rows of a step. */
   readonly maxRows: number;
+  /** Whether to guess what follows from the text itself. */
+  readonly promptLookup: boolean;
 }
 
 /** While somebody reads along, a step should take no longer than this, */
@@ -54,12 +56,14 @@ export class Scheduler {
   readonly cost: StepCost;
   readonly #kv: KvCache;
   readonly #maxRows: number;
+  readonly #promptLookup: boolean;
   readonly #admission: Admission;
   #step = 0;
 
-  constructor({ kv, maxRows }: SchedulerOptions) {
+  constructor({ kv, maxRows, promptLookup }: SchedulerOptions) {
     this.#kv = kv;
     this.#maxRows = maxRows;
+    this.#promptLookup = promptLookup;
     this.#admission = new Admission(kv);
     this.cost = new StepCost(maxRows);
   }
@@ -226,6 +230,7 @@ export class Scheduler {
   }
 
   #lookup(job: Job, price: DraftPrice, most: number): number[] {
+    if (!this.#promptLookup) return [];
     const length = job.lookupControl.length(price, most);
     const found = job.lookup.guess(job.tokens, Math.max(1, length));
     if (found.length > 0 && length === 0) job.lookupControl.skipped();

@@ -6,6 +6,7 @@ import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { backendAvailable } from '../../../kernels/create-kernels.ts';
 import type { DecodeReport } from '../../../scripts/bench-decode.ts';
+import type { DraftFigures, DraftsReport } from '../../../scripts/bench-drafts.ts';
 import type { KernelReport } from '../../../scripts/bench-kernels.ts';
 import type { OverlapBenchReport } from '../../../scripts/bench-overlap.ts';
 import { median, rounded, spread } from '../../../scripts/bench-statistics.ts';
@@ -122,7 +123,7 @@ describe('bench-decode', () => {
 });
 
 describe('bench-users', () => {
-  it('reports what many users get, a replayed mix in turn and together, and drafts', (context) => {
+  it('reports what many users get, and a replayed mix in turn and together', (context) => {
     const folder = temporaryFolder(context);
     const tiny = ['--shape', 'tiny', '--quant', 'Q4_0', '--backend', backend, '--threads', '1'];
     const args = [...tiny, '--json', '--users', '1,3', '--prompt', '8', '--tokens', '12', '--runs', '1', '--mix', '4'];
@@ -136,13 +137,31 @@ describe('bench-users', () => {
     for (const row of report.rows) {
       assert.ok(row.tokens_per_second > 0 && row.ttft_ms_p50 <= row.ttft_ms_p95, JSON.stringify(row));
     }
-    assert.deepEqual(Object.keys(report.kernels_tokens_per_second ?? {}), ['1', '3']);
-    assert.ok(report.of_kernels! > 0);
+    assert.deepEqual(Object.keys(report.products_tokens_per_second ?? {}), ['1', '3']);
+    assert.ok(report.of_products! > 0);
     for (const figures of [report.mix_in_turn!, report.mix_together!]) {
       assert.ok(figures.short_p50_ms <= figures.short_p95_ms && figures.longest_ms <= figures.all_ms + 1);
     }
-    for (const { plain_ms, ms, tokens_per_pass } of [report.drafts_repeating, report.drafts_random]) {
-      assert.ok(plain_ms > 0 && ms > 0 && tokens_per_pass >= 1);
+    assert.equal(report.disk_mb_s, null);
+  });
+});
+
+describe('bench-drafts', () => {
+  it('reports what drafting gains and costs', (context) => {
+    const tiny = ['--shape', 'tiny', '--quant', 'Q4_0', '--backend', backend, '--threads', '1'];
+    const args = [...tiny, '--json', '--choices', '1,0', '--pairs', '2', '--prompt', '8', '--tokens', '24'];
+    const { status, stdout, stderr } = bench('drafts', temporaryFolder(context), args);
+    assert.equal(status, 0, stderr);
+    const report: DraftsReport = JSON.parse(stdout);
+    const [repeating, random] = report.texts as [DraftFigures, DraftFigures];
+    assert.ok(repeating.tokens_per_pass >= 1 && repeating.accepted_tokens <= repeating.drafted_tokens, stdout);
+    assert.deepEqual([random.choices, random.tokens_per_pass], [0, 1]);
+    for (const { time_ratio, time_ratio_quartiles: middle, time_ratio_spread: all } of report.texts) {
+      const ordered = [all[0], middle[0], time_ratio, middle[1], all[1]];
+      assert.deepEqual(
+        ordered,
+        [...ordered].sort((a, b) => a - b),
+      );
     }
   });
 });
