@@ -145,10 +145,14 @@ export class ForwardPass implements LanguageModel {
   async #embed(tokens: readonly number[]): Promise<void> {
     const { cols } = this.#engine.spec;
     const rows = f32View(this.#engine.arena, this.#residual, tokens.length * cols);
-    for (const [row, token] of tokens.entries()) {
-      await this.#weights.embedding.row(token, rows.subarray(row * cols, row * cols + this.#model.dim));
-      rows.fill(0, row * cols + this.#model.dim, (row + 1) * cols);
-    }
+    // At once, as each may wait for the file; until all have ended, as they write where the next step's go.
+    const read = await Promise.allSettled(
+      tokens.map((token, row) => {
+        rows.fill(0, row * cols + this.#model.dim, (row + 1) * cols);
+        return this.#weights.embedding.row(token, rows.subarray(row * cols, row * cols + this.#model.dim));
+      }),
+    );
+    for (const each of read) if (each.status === 'rejected') throw each.reason;
   }
 
   /** Fills the engine's input from residual rows: RMSNorm with norm weight `norm`, quantised too where the phase takes that. */

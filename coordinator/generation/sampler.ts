@@ -59,12 +59,18 @@ function adjusted(
   return result;
 }
 
-/** The ids that top-k and top-p leave, in ascending order; null stands for the whole vocabulary. */
-function keptIds(logits: Float32Array, max: number, options: SamplingOptions): Int32Array | null {
-  const byCount = options.topK > 0 && options.topK < logits.length;
-  if (!byCount && options.topP >= 1) return null;
-  if (!byCount) return nucleus(logits, max, options.topP);
-  let kept = selectTop(logits, options.topK);
+/**
+ * The ids that top-k and top-p leave, in ascending order; null stands for the whole vocabulary.
+ * @param top what top-k leaves; null where that is everything
+ */
+function keptIds(
+  logits: Float32Array,
+  top: Int32Array | null,
+  max: number,
+  options: SamplingOptions,
+): Int32Array | null {
+  if (top === null) return options.topP >= 1 ? null : nucleus(logits, max, options.topP);
+  let kept = top;
   if (options.topP < 1) {
     let total = 0;
     for (const id of kept) total += weight(logits[id]!, max, 1);
@@ -94,7 +100,9 @@ export function sample(
   generated: ReadonlyMap<number, number> = NO_TOKENS,
 ): number {
   const values = adjusted(logits, options, generated);
-  const best = argmax(values);
+  const byCount = options.temperature > 0 && options.topK > 0 && options.topK < values.length;
+  const top = byCount ? selectTop(values, options.topK) : null;
+  const best = top === null ? argmax(values) : (top[0] ?? -1);
   if (best < 0) {
     throw new StarlingError(
       'numeric_overflow',
@@ -104,7 +112,7 @@ export function sample(
   if (options.temperature <= 0) return best;
 
   const max = values[best]!;
-  const ids = keptIds(values, max, options);
+  const ids = keptIds(values, top, max, options);
   // Of their own, one after the other: shared memory, where logits come from, is slow to read value by value.
   const kept = new Float32Array(ids ?? values);
   if (ids !== null) for (let i = 0; i < ids.length; i++) kept[i] = values[ids[i]!]!;

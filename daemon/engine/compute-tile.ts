@@ -91,10 +91,12 @@ export class TileComputer {
     }
     this.#kernels.matmul(format, tile.matrices[matrix]!, outRows, cols, x, stride, count, partial, width * 4);
     const limit = sumLimit(this.#layout.spec, tile.shape.layer, phase);
+    // Unless rows are padded they lie side by side, and one call does for all.
+    const [runs, values] = outRows === width ? [1, count * width] : [count, outRows];
     let exact = true;
-    for (let i = 0; i < count; i++) {
+    for (let i = 0; i < runs; i++) {
       const sum = sums + (first + i) * width * 8;
-      exact = this.#kernels.accumulate(partial + i * width * 4, outRows, sum, limit) && exact;
+      exact = this.#kernels.accumulate(partial + i * width * 4, values, sum, limit) && exact;
     }
     return exact;
   }
@@ -178,8 +180,10 @@ export class TileComputer {
     const width = tile.shape.matrices[0]!.rows;
     this.#fromInput(tile, 0, rows, gate, this.#innerStride);
     this.#fromInput(tile, 1, rows, up, this.#innerStride);
-    for (let i = 0; i < rows.count; i++) {
-      this.#kernels.swiglu(gate + i * this.#innerStride, up + i * this.#innerStride, width);
+    // In the widest tiles rows lie side by side.
+    const [runs, values] = width * 4 === this.#innerStride ? [1, rows.count * width] : [rows.count, width];
+    for (let i = 0; i < runs; i++) {
+      this.#kernels.swiglu(gate + i * this.#innerStride, up + i * this.#innerStride, values);
     }
     return this.#toSums(tile, 2, rows, gate, PHASE.ffn);
   }
