@@ -209,6 +209,9 @@ export function activationBytes(format: ActivationFormat, cols: number): number 
   return format === 'f32' ? cols * 4 : roundUp(cols + (cols / BLOCK) * 8, 16);
 }
 
+/** Bytes of a panel: `rows` rows of q8 activations as products take them (Kernels.packPanel); `cols` a multiple of 32. */
+export const panelBytes = (cols: number, rows: number): number => (cols / BLOCK) * 48 * rows;
+
 /**
  * Formats of the KV cache, and how a page of one key/value head holds K and V of KV_PAGE positions p with headDim values d:
  *

@@ -46,7 +46,8 @@ export interface Kernels {
    *
    * @param weights matrix in tile layout (formats.ts), weights and scales finite: `repack` refuses others
    * @param cols columns, a multiple of the format's tileBlockCols (padded)
-   * @param x first activation row; rows are `xStride` bytes apart, in the format's activation layout
+   * @param x of a quantised format: a panel of exactly these rows (`packPanel`), and `xStride` counts for nothing; of a float
+   * format: the first of rows of f32, `xStride` bytes apart
    * @param outStride bytes between output rows
    */
   matmul(
@@ -60,6 +61,34 @@ export interface Kernels {
     out: Address,
     outStride: number,
   ): void;
+
+  /**
+   * sums[r][o] += roundTiesToEven(out[r][o] · 2^24), with `out` as `matmul` gives it; sums in f64 (exact integers).
+   * @param sumStride bytes between rows of sums
+   * @param fresh whether `sums` counts as zeros, whatever it holds
+   * @returns false when a value of `out` is not finite or |out · 2^24| exceeds `limit` (sumLimit in daemon/engine/engine-spec.ts);
+   * `sums` is then meaningless
+   */
+  matmulSums(
+    format: WeightFormat,
+    weights: Address,
+    outRows: number,
+    cols: number,
+    x: Address,
+    xStride: number,
+    rows: number,
+    sums: Address,
+    sumStride: number,
+    limit: number,
+    fresh: boolean,
+  ): boolean;
+
+  /**
+   * Arranges q8 rows, `xStride` bytes apart, as products take them. How is the backend's own affair.
+   * @param cols a multiple of 32
+   * @param out room for panelBytes(cols, rows); 16-byte aligned
+   */
+  packPanel(x: Address, xStride: number, cols: number, rows: number, out: Address): void;
 
   /**
    * Quantises rows of f32 (`cols` a multiple of 32) to q8. Each block of 32: amax = max |x|; if amax < 2^-100 then scale = 0
@@ -139,12 +168,6 @@ export interface Kernels {
     out: Address,
     outStride: number,
   ): void;
-
-  /**
-   * sums[i] += roundTiesToEven(v[i] · 2^24) for n values (a multiple of 8), sums in f64 (exact integers).
-   * @returns false when a value is not finite or |v · 2^24| exceeds `limit` (sumLimit in daemon/engine/engine-spec.ts); `sums` is then meaningless
-   */
-  accumulate(v: Address, n: number, sums: Address, limit: number): boolean;
 
   /** dst[i] += src[i], n values of f64, n a multiple of 8. */
   addSums(dst: Address, src: Address, n: number): void;

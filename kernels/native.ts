@@ -8,8 +8,9 @@ import type { Kernels } from './kernels.ts';
 type Rest<Kernel> = Kernel extends (format: never, ...rest: infer R) => unknown ? R : never;
 
 /** The addon's methods: those of Kernels, with formats as their numbers. */
-interface Addon extends Omit<Kernels, 'backend' | 'matmul' | 'repack' | 'kvStore' | 'attend'> {
+interface Addon extends Omit<Kernels, 'backend' | 'matmul' | 'matmulSums' | 'repack' | 'kvStore' | 'attend'> {
   matmul(format: number, ...rest: Rest<Kernels['matmul']>): void;
+  matmulSums(format: number, ...rest: [...Rest<Kernels['matmul']>, limit: number, fresh: number]): boolean;
   repack(format: number, ...rest: Rest<Kernels['repack']>): boolean;
   kvStore(format: number, ...rest: Rest<Kernels['kvStore']>): void;
   attend(format: number, ...rest: Rest<Kernels['attend']>): void;
@@ -73,6 +74,21 @@ export function createNativeKernels(segments: readonly SharedArrayBuffer[], targ
   return {
     backend: 'native',
     matmul: (format, ...rest) => addon.matmul(WEIGHT_FORMATS[format].id, ...rest),
+    matmulSums: (format, weights, outRows, cols, x, xStride, rows, sums, sumStride, limit, fresh) =>
+      addon.matmulSums(
+        WEIGHT_FORMATS[format].id,
+        weights,
+        outRows,
+        cols,
+        x,
+        xStride,
+        rows,
+        sums,
+        sumStride,
+        limit,
+        Number(fresh),
+      ),
+    packPanel: addon.packPanel,
     repack: (format, ...rest) => addon.repack(WEIGHT_FORMATS[format].id, ...rest),
     kvStore: (format, ...rest) => addon.kvStore(KV_FORMATS[format].id, ...rest),
     attend: (format, ...rest) => addon.attend(KV_FORMATS[format].id, ...rest),
@@ -80,7 +96,6 @@ export function createNativeKernels(segments: readonly SharedArrayBuffer[], targ
     rmsnorm: addon.rmsnorm,
     rope: addon.rope,
     swiglu: addon.swiglu,
-    accumulate: addon.accumulate,
     addSums: addon.addSums,
     residual: addon.residual,
     packSums: addon.packSums,

@@ -3,7 +3,16 @@
  * It follows the contract in kernels.ts line by line; f32(…) is one rounding. Sums and products of two f32 computed in
  * f64 and rounded once more are the correctly rounded f32 results (53 ≥ 2·24 + 2 bits), so Math.fround is exact IEEE.
  */
-import { BLOCK, KV_PAGE, type KvFormat, kvPageBytes, matrixBytes, sourceBytes, type WeightFormat } from './formats.ts';
+import {
+  activationBytes,
+  BLOCK,
+  KV_PAGE,
+  type KvFormat,
+  kvPageBytes,
+  matrixBytes,
+  sourceBytes,
+  type WeightFormat,
+} from './formats.ts';
 import { bfloatToFloat, halfToFloat } from './half.ts';
 import type { Address, Kernels } from './kernels.ts';
 import { packedSumsLimit, packSums, unpackSums } from './packed-sums.ts';
@@ -61,11 +70,59 @@ class ReferenceKernels implements Kernels {
   ): void {
     const y: Float32Array[] = []; // [rows][outRows]
     for (let r = 0; r < rows; r++) y.push(this.#views.f32(out + r * outStride, outRows));
+    this.#multiply(format, weights, outRows, cols, x, xStride, y);
+  }
+
+  matmulSums(
+    format: WeightFormat,
+    weights: Address,
+    outRows: number,
+    cols: number,
+    x: Address,
+    xStride: number,
+    rows: number,
+    sums: Address,
+    sumStride: number,
+    limit: number,
+    fresh: boolean,
+  ): boolean {
+    const y = Array.from({ length: rows }, () => new Float32Array(outRows));
+    this.#multiply(format, weights, outRows, cols, x, xStride, y);
+    let good = true;
+    for (let r = 0; r < rows; r++) {
+      const totals = this.#views.f64(sums + r * sumStride, outRows);
+      for (let o = 0; o < outRows; o++) {
+        const scaled = y[r]![o]! * SUM_SCALE; // exact: a power of two
+        if (!(Math.abs(scaled) <= limit)) good = false;
+        totals[o] = (fresh ? 0 : totals[o]!) + roundTiesToEven(scaled);
+      }
+    }
+    return good;
+  }
+
+  packPanel(x: Address, xStride: number, cols: number, rows: number, out: Address): void {
+    const stride = activationBytes('q8', cols);
+    for (let r = 0; r < rows; r++) {
+      this.#views.u8(out + r * stride, stride).set(this.#views.u8(x + r * xStride, stride));
+    }
+  }
+
+  #multiply(
+    format: WeightFormat,
+    weights: Address,
+    outRows: number,
+    cols: number,
+    x: Address,
+    xStride: number,
+    y: readonly Float32Array[],
+  ): void {
+    const rows = y.length;
     if (format === 'F32' || format === 'F16' || format === 'BF16') {
       this.#matmulFloat(format, weights, outRows, cols, this.#floatRows(x, xStride, cols, rows), y);
     } else {
       const tile = this.#views.u8(weights, matrixBytes(format, outRows, cols));
-      this.#matmulQuantized(format, tile, outRows, cols, this.#quantizedRows(x, xStride, cols, rows), y);
+      const panel = this.#quantizedRows(x, activationBytes('q8', cols), cols, rows);
+      this.#matmulQuantized(format, tile, outRows, cols, panel, y);
     }
   }
 
@@ -215,18 +272,6 @@ class ReferenceKernels implements Kernels {
         else attendHead(q8Math(query, scale, this.#half), q8Pages, positions + r, output);
       }
     }
-  }
-
-  accumulate(v: Address, n: number, sums: Address, limit: number): boolean {
-    const values = this.#views.f32(v, n);
-    const totals = this.#views.f64(sums, n);
-    let good = true;
-    for (let i = 0; i < n; i++) {
-      const scaled = values[i]! * SUM_SCALE; // exact: a power of two
-      if (!(Math.abs(scaled) <= limit)) good = false;
-      totals[i] = totals[i]! + roundTiesToEven(scaled);
-    }
-    return good;
   }
 
   addSums(dst: Address, src: Address, n: number): void {

@@ -83,20 +83,34 @@ export function createWasmKernels(handle: Extract<ArenaHandle, { backend: 'wasm'
     return found;
   };
   const matmul = kernel('matmul');
+  const matmulSums = kernel('matmul_sums');
   const repack = kernel('repack');
   const kvStore = kernel('kv_store');
   const attend = kernel('attend');
   const quantize = kernel('quantize');
-  const accumulate = kernel('accumulate');
   const unpackSums = kernel('unpack_sums');
   return {
     backend: 'wasm',
     matmul: (format, ...rest) => void matmul(WEIGHT_FORMATS[format].id, ...rest),
+    matmulSums: (format, weights, outRows, cols, x, xStride, rows, sums, sumStride, limit, fresh) =>
+      matmulSums(
+        WEIGHT_FORMATS[format].id,
+        weights,
+        outRows,
+        cols,
+        x,
+        xStride,
+        rows,
+        sums,
+        sumStride,
+        limit,
+        Number(fresh),
+      ) !== 0,
+    packPanel: kernel('pack_panel'),
     repack: (format, ...rest) => repack(WEIGHT_FORMATS[format].id, ...rest) !== 0,
     kvStore: (format, ...rest) => void kvStore(KV_FORMATS[format].id, ...rest),
     attend: (format, ...rest) => void attend(KV_FORMATS[format].id, ...rest),
     quantize: (...args) => quantize(...args) !== 0,
-    accumulate: (...args) => accumulate(...args) !== 0,
     unpackSums: (...args) => unpackSums(...args) !== 0,
     rmsnorm: kernel('rmsnorm'),
     rope: kernel('rope'),

@@ -4,6 +4,7 @@ import {
   activationBytes,
   type KvFormat,
   matrixBytes,
+  panelBytes,
   ROW_GROUP,
   roundUp,
   sourceBytes,
@@ -25,7 +26,7 @@ export interface KernelCase {
   readonly rows: number | null;
   /**
    * That one thread reads in one repetition: weights (matmul), pages (attend), source rows (repack), f32 activations
-   * (rmsnorm, quantize, swiglu, accumulate) or f64 sums (packSums; unpackSums makes as many).
+   * (rmsnorm, quantize, swiglu) or f64 sums (packSums; unpackSums makes as many).
    */
   readonly bytes: number;
   /** Multiplications and additions of one thread in one repetition, where the op is about them. */
@@ -87,7 +88,7 @@ export class BenchMemory {
   readonly arena: Arena;
   readonly #options: BenchMemoryOptions;
   readonly #kernels: Kernels;
-  readonly #x: Readonly<Record<'f32' | 'q8', Address>>;
+  readonly #x: Readonly<Record<'f32' | 'q8' | 'panel', Address>>;
   readonly #source: Address;
   readonly #attention: AttentionBench;
   readonly #threads: readonly ThreadMemory[];
@@ -104,7 +105,11 @@ export class BenchMemory {
     const outRows = Math.max(...runs.map((run) => run.outRows));
     this.arena = arena;
     this.#options = options;
-    this.#x = { f32: arena.alloc(rows * COLS * 4), q8: arena.alloc(rows * activationBytes('q8', COLS)) };
+    this.#x = {
+      f32: arena.alloc(rows * COLS * 4),
+      q8: arena.alloc(rows * activationBytes('q8', COLS)),
+      panel: arena.alloc(panelBytes(COLS, rows)),
+    };
     this.#source = arena.alloc(Math.max(...runs.map((run) => run.outRows * sourceBytes(run.format, COLS))));
     this.#attention = new AttentionBench(arena);
     this.#threads = Array.from({ length: threads }, () => ({
@@ -157,8 +162,7 @@ export class BenchMemory {
           tiles: tilesOf(thread),
           outRows,
           cols: COLS,
-          x: this.#x[activation],
-          xStride: activationBytes(activation, COLS),
+          x: activation === 'f32' ? this.#x.f32 : this.#panel(rows),
           rows,
           out: this.#threads[thread]!.out,
         }),
@@ -189,7 +193,6 @@ export class BenchMemory {
       rowOp('rmsnorm', cols * 4),
       rowOp('quantize', activationBytes('q8', cols)),
       wide('swiglu', n * 8, ({ f32: [gate, up] }, times) => ({ op: 'swiglu', times, gate, up, n })),
-      wide('accumulate', n * 4, ({ f32: [v], totals: sums }, times) => ({ op: 'accumulate', times, v, n, sums })),
       wide('packSums', n * 8, ({ sums, packed: out }, times) => ({ op: 'packSums', times, sums, n, out })),
       wide('unpackSums', n * 8, ({ sums, totals, packed }, times) => {
         // Packed here, since the other cases have used the room meanwhile.
@@ -197,6 +200,12 @@ export class BenchMemory {
         return { op: 'unpackSums', times, packed, length, n, sums: totals };
       }),
     ];
+  }
+
+  /** Of as many of the rows as a case has; until the next case. */
+  #panel(rows: number): Address {
+    this.#kernels.packPanel(this.#x.q8, activationBytes('q8', COLS), COLS, rows, this.#x.panel);
+    return this.#x.panel;
   }
 
   #fillInput(): void {

@@ -1,7 +1,7 @@
 import { type TileShape, tileLayout } from '../daemon/engine/tile.ts';
 import { type Arena, f32View } from '../kernels/arena.ts';
 import { createArena, openKernels } from '../kernels/create-kernels.ts';
-import { type ActivationFormat, activationBytes, WEIGHT_FORMATS } from '../kernels/formats.ts';
+import { type ActivationFormat, activationBytes, panelBytes, WEIGHT_FORMATS } from '../kernels/formats.ts';
 import type { Address, BackendName, Kernels } from '../kernels/kernels.ts';
 import { BenchThreads } from './bench-threads.ts';
 import type { KernelWork } from './bench-work.ts';
@@ -43,8 +43,9 @@ export class ModelProducts {
     const kernels = openKernels(arena.handle());
     inputs.fill(kernels);
     fillTiles(arena, kernels, tiles, places, source);
-    const works = (rows: number): KernelWork[] =>
-      outs.map((out, thread) => {
+    const works = (rows: number): KernelWork[] => {
+      inputs.pack(kernels, rows);
+      return outs.map((out, thread) => {
         // In turn, as threads take tiles.
         const mine = tiles.map((tile, i) => ({ tile, place: places[i]! })).filter((_, i) => i % threads === thread);
         return {
@@ -52,6 +53,7 @@ export class ModelProducts {
           works: mine.flatMap(({ tile, place }) => productsOf(tile, place, inputs, rows, out)),
         };
       });
+    };
     return new ModelProducts(await BenchThreads.start(handles), works);
   }
 
@@ -65,18 +67,18 @@ export class ModelProducts {
   }
 }
 
-/** Rows of activations for each width of a matrix, in both formats. */
+/** Rows of activations for each width of a matrix, as formats take them. */
 class Inputs {
   readonly #arena: Arena;
   readonly #rows: number;
-  readonly #at = new Map<number, Readonly<Record<ActivationFormat, Address>>>();
+  readonly #at = new Map<number, { readonly f32: Address; readonly q8: Address; readonly panel: Address }>();
 
   constructor(arena: Arena, rows: number, widths: ReadonlySet<number>) {
     this.#arena = arena;
     this.#rows = rows;
     for (const cols of widths) {
       const place = (format: ActivationFormat): Address => arena.alloc(rows * activationBytes(format, cols));
-      this.#at.set(cols, { f32: place('f32'), q8: place('q8') });
+      this.#at.set(cols, { f32: place('f32'), q8: place('q8'), panel: arena.alloc(panelBytes(cols, rows)) });
     }
   }
 
@@ -90,18 +92,24 @@ class Inputs {
     }
   }
 
+  /** Makes panels of so many rows. */
+  pack(kernels: Kernels, rows: number): void {
+    for (const [cols, { q8, panel }] of this.#at) {
+      kernels.packPanel(q8, activationBytes('q8', cols), cols, rows, panel);
+    }
+  }
+
   of(cols: number, format: ActivationFormat): Address {
-    return this.#at.get(cols)![format];
+    const { f32, panel } = this.#at.get(cols)!;
+    return format === 'f32' ? f32 : panel;
   }
 }
 
 function productsOf(tile: TileShape, place: Address, inputs: Inputs, rows: number, out: Address): KernelWork[] {
   const { offsets } = tileLayout(tile.matrices);
   return tile.matrices.map(({ format, rows: outRows, cols }, i) => {
-    const { activation } = WEIGHT_FORMATS[format];
-    const xStride = activationBytes(activation, cols);
-    const tiles = [place + offsets[i]!];
-    return { op: 'matmul', format, tiles, outRows, cols, x: inputs.of(cols, activation), xStride, rows, out };
+    const x = inputs.of(cols, WEIGHT_FORMATS[format].activation);
+    return { op: 'matmul', format, tiles: [place + offsets[i]!], outRows, cols, x, rows, out };
   });
 }
 

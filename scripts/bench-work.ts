@@ -10,8 +10,8 @@ export type KernelWork =
       readonly tiles: readonly Address[];
       readonly outRows: number;
       readonly cols: number;
+      /** Rows of f32, or a panel, as the format takes them. */
       readonly x: Address;
-      readonly xStride: number;
       readonly rows: number;
       readonly out: Address;
     }
@@ -53,13 +53,6 @@ export type KernelWork =
     }
   | { readonly op: 'swiglu'; readonly times: number; readonly gate: Address; readonly up: Address; readonly n: number }
   | {
-      readonly op: 'accumulate';
-      readonly times: number;
-      readonly v: Address;
-      readonly n: number;
-      readonly sums: Address;
-    }
-  | {
       readonly op: 'packSums';
       readonly times: number;
       readonly sums: Address;
@@ -81,8 +74,8 @@ const EPS = 1e-5;
 export function runWork(kernels: Kernels, work: KernelWork): boolean {
   switch (work.op) {
     case 'matmul': {
-      const { format, outRows, cols, x, xStride, rows, out } = work;
-      for (const tile of work.tiles) kernels.matmul(format, tile, outRows, cols, x, xStride, rows, out, outRows * 4);
+      const { format, outRows, cols, x, rows, out } = work;
+      for (const tile of work.tiles) kernels.matmul(format, tile, outRows, cols, x, cols * 4, rows, out, outRows * 4);
       return true;
     }
     case 'each':
@@ -110,8 +103,6 @@ export function runWork(kernels: Kernels, work: KernelWork): boolean {
     }
     case 'swiglu':
       return repeat(work.times, () => kernels.swiglu(work.gate, work.up, work.n));
-    case 'accumulate':
-      return repeat(work.times, () => kernels.accumulate(work.v, work.n, work.sums, 2 ** 53));
     case 'packSums':
       return repeat(work.times, () => kernels.packSums(work.sums, work.n, work.out) > 0);
     case 'unpackSums':

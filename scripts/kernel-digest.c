@@ -56,8 +56,11 @@ static void check_format(int number, const char *name, int block_cols, int sourc
   }
   const int finite = kernels.repack(number, source, stride, OUT_ROWS, COLS, tile, OUT_ROWS, COLS);
   if (!finite) printf("%s not finite\n", name);
-  kernels.matmul(number, tile, OUT_ROWS, COLS, x, STRIDE, ROWS, (uint8_t *)out, OUT_ROWS * 4);
+  uint8_t *panel = buffer(ROWS * COLS / 32 * 48);
+  kernels.pack_panel(x, STRIDE, COLS, ROWS, panel);
+  kernels.matmul(number, tile, OUT_ROWS, COLS, panel, 0, ROWS, (uint8_t *)out, OUT_ROWS * 4);
   digest(name, out, sizeof(float) * ROWS * OUT_ROWS);
+  free(panel);
   free(source);
   free(tile);
   free(out);
@@ -124,9 +127,14 @@ int main(void) {
   }
 
   double *sums = buffer(sizeof(double) * COLS);
-  if (!kernels.accumulate(x, COLS, sums, 0x1p50)) return 1;
+  // A row of x as COLS rows of F32 weights that have it in one column, times ones.
+  uint8_t *column = buffer((size_t)COLS * 32 * 4);
+  float ones[32];
+  for (int i = 0; i < 32; i++) ones[i] = 1;
+  for (int i = 0; i < COLS; i++) memcpy(column + ((size_t)(i / 8) * 32 * 8 + i % 8) * 4, &x[i], 4);
+  if (!kernels.matmul_sums(FORMAT_F32, column, COLS, 32, (uint8_t *)ones, 128, 1, (uint8_t *)sums, COLS * 8, 0x1p50, 1)) return 1;
   kernels.add_sums(sums, sums, COLS);
-  digest("accumulate", sums, sizeof(double) * COLS);
+  digest("matmul_sums", sums, sizeof(double) * COLS);
   uint8_t *packed = buffer(COLS / 32 * 257);
   const int length = kernels.pack_sums(sums, COLS, packed);
   digest("pack_sums", packed, (size_t)length);

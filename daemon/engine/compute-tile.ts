@@ -46,59 +46,59 @@ export class TileComputer {
     this.#scale = Math.fround(1 / Math.sqrt(layout.spec.headDim));
   }
 
-  /** @returns false when a value is not finite or too large for the exact sums */
-  compute(tile: PlacedTile, rows: RowRange, awaitKv: AwaitKv): boolean {
+  /**
+   * @param fresh whether the thread's sums hold nothing of the job yet
+   * @returns false when a value is not finite or too large for the exact sums
+   */
+  compute(tile: PlacedTile, rows: RowRange, fresh: boolean, awaitKv: AwaitKv): boolean {
     switch (tile.shape.kind) {
       case 'kv':
         return this.#keyValue(tile, rows);
       case 'attention':
-        return this.#attention(tile, rows, awaitKv);
+        return this.#attention(tile, rows, fresh, awaitKv);
       case 'ffn':
-        return this.#feedForward(tile, rows);
+        return this.#feedForward(tile, rows, fresh);
       case 'head':
         return this.#head(tile, rows);
     }
   }
 
-  clearSums({ first, count }: RowRange): void {
-    // By eights: filling shared memory byte by byte is six times slower.
-    const { cols } = this.#layout.spec;
-    const values = count * cols;
-    const bytes = viewOf(this.#handle, this.#buffers.sums + first * cols * 8, values * 8);
-    new Float64Array(bytes.buffer, bytes.byteOffset, values).fill(0);
-  }
-
   /** out[i][outRows] = matrix of the tile × the i-th of the rows of the phase's input. */
   #fromInput(tile: PlacedTile, matrix: number, rows: RowRange, out: Address, outStride: number): void {
     const { format, rows: outRows, cols } = tile.shape.matrices[matrix]!;
-    const activation = WEIGHT_FORMATS[format].activation;
-    const stride = activationBytes(activation, cols);
-    const input = (activation === 'q8' ? this.#layout.inputQ8 : this.#layout.inputF32) + rows.first * stride;
+    const stride = activationBytes('f32', cols);
+    const isQuantised = WEIGHT_FORMATS[format].activation === 'q8';
+    const input = isQuantised ? this.#layout.inputPanel : this.#layout.inputF32 + rows.first * stride;
     this.#kernels.matmul(format, tile.matrices[matrix]!, outRows, cols, input, stride, rows.count, out, outStride);
   }
 
   /** sums[first + i] += matrix of the tile × inner[i], as exact integers. */
-  #toSums(tile: PlacedTile, matrix: number, { first, count }: RowRange, inner: Address, phase: 0 | 1): boolean {
+  #toSums(tile: PlacedTile, matrix: number, rows: RowRange, inner: Address, phase: 0 | 1, fresh: boolean): boolean {
     const { format, rows: outRows, cols } = tile.shape.matrices[matrix]!;
-    const { cols: width } = this.#layout.spec;
-    const { partial, sums, innerQ8 } = this.#buffers;
-    let x = inner;
-    let stride = this.#innerStride;
-    if (WEIGHT_FORMATS[format].activation === 'q8') {
-      x = innerQ8;
-      stride = this.#innerQ8Stride;
-      if (!this.#kernels.quantize(inner, this.#innerStride, cols, count, x, stride)) return false;
+    const { spec } = this.#layout;
+    const { innerQ8, innerPanel } = this.#buffers;
+    const kernels = this.#kernels;
+    const isQuantised = WEIGHT_FORMATS[format].activation === 'q8';
+    if (isQuantised) {
+      if (!kernels.quantize(inner, this.#innerStride, cols, rows.count, innerQ8, this.#innerQ8Stride)) return false;
+      kernels.packPanel(innerQ8, this.#innerQ8Stride, cols, rows.count, innerPanel);
     }
-    this.#kernels.matmul(format, tile.matrices[matrix]!, outRows, cols, x, stride, count, partial, width * 4);
-    const limit = sumLimit(this.#layout.spec, tile.shape.layer, phase);
-    // Unless rows are padded they lie side by side, and one call does for all.
-    const [runs, values] = outRows === width ? [1, count * width] : [count, outRows];
-    let exact = true;
-    for (let i = 0; i < runs; i++) {
-      const sum = sums + (first + i) * width * 8;
-      exact = this.#kernels.accumulate(partial + i * width * 4, values, sum, limit) && exact;
-    }
-    return exact;
+    const stride = spec.cols * 8;
+    const sums = this.#buffers.sums + rows.first * stride;
+    if (fresh && outRows < spec.cols) this.#clear(sums, rows.count, stride, outRows * 8);
+    return kernels.matmulSums(
+      format,
+      tile.matrices[matrix]!,
+      outRows,
+      cols,
+      isQuantised ? innerPanel : inner,
+      this.#innerStride,
+      rows.count,
+      sums,
+      stride,
+      sumLimit(spec, tile.shape.layer, phase),
+      fresh,
+    );
   }
 
   #keyValue(tile: PlacedTile, rows: RowRange): boolean {
@@ -119,7 +119,7 @@ export class TileComputer {
     return true;
   }
 
-  #attention(tile: PlacedTile, rows: RowRange, awaitKv: AwaitKv): boolean {
+  #attention(tile: PlacedTile, rows: RowRange, fresh: boolean, awaitKv: AwaitKv): boolean {
     const { headDim, heads, kvHeads, kv } = this.#layout.spec;
     const { layer, first, count, matrices } = tile.shape;
     const [q, attended] = this.#buffers.inner;
@@ -130,7 +130,7 @@ export class TileComputer {
       this.#kernels.rope(q + i * this.#innerStride, count, headDim, table);
     }
     const width = matrices[0]!.rows;
-    if (width > count * headDim) this.#clearTail(attended, rows.count, count * headDim, width);
+    if (width > count * headDim) this.#clear(attended, rows.count, this.#innerStride, count * headDim * 4);
     for (let head = first; head < first + count; ) {
       const kvHead = Math.floor(head / group);
       const next = Math.min(first + count, (kvHead + 1) * group);
@@ -159,7 +159,7 @@ export class TileComputer {
       }
       head = next;
     }
-    return this.#toSums(tile, 1, rows, attended, PHASE.attention);
+    return this.#toSums(tile, 1, rows, attended, PHASE.attention, fresh);
   }
 
   /** How many rows from `row` on, before `limit`, are consecutive positions of one sequence: they attend together. */
@@ -175,7 +175,7 @@ export class TileComputer {
     return end - row;
   }
 
-  #feedForward(tile: PlacedTile, rows: RowRange): boolean {
+  #feedForward(tile: PlacedTile, rows: RowRange, fresh: boolean): boolean {
     const [gate, up] = this.#buffers.inner;
     const width = tile.shape.matrices[0]!.rows;
     this.#fromInput(tile, 0, rows, gate, this.#innerStride);
@@ -185,7 +185,7 @@ export class TileComputer {
     for (let i = 0; i < runs; i++) {
       this.#kernels.swiglu(gate + i * this.#innerStride, up + i * this.#innerStride, values);
     }
-    return this.#toSums(tile, 2, rows, gate, PHASE.ffn);
+    return this.#toSums(tile, 2, rows, gate, PHASE.ffn, fresh);
   }
 
   #head(tile: PlacedTile, rows: RowRange): boolean {
@@ -194,10 +194,8 @@ export class TileComputer {
     return true;
   }
 
-  /** Zeroes the padding between a row's values and the padded width of the next product. */
-  #clearTail(buffer: Address, rows: number, values: number, width: number): void {
-    for (let row = 0; row < rows; row++) {
-      viewOf(this.#handle, buffer + row * this.#innerStride + values * 4, (width - values) * 4).fill(0);
-    }
+  /** Zeroes each row's padding, from byte `from` on: what lies between its values and the padded width. */
+  #clear(rows: Address, count: number, stride: number, from: number): void {
+    for (let row = 0; row < count; row++) viewOf(this.#handle, rows + row * stride + from, stride - from).fill(0);
   }
 }

@@ -1,10 +1,10 @@
 import { type Arena, f32View, f64View, u32View } from '../../kernels/arena.ts';
 import { createArena, openKernels } from '../../kernels/create-kernels.ts';
-import { type ActivationFormat, activationBytes, roundUp } from '../../kernels/formats.ts';
+import { type ActivationFormat, activationBytes, roundUp, WEIGHT_FORMATS } from '../../kernels/formats.ts';
 import type { Address, BackendName, Kernels } from '../../kernels/kernels.ts';
 import { StarlingError } from '../errors.ts';
 import { type EngineSpec, inputFormat, MAX_ROWS, PHASE, type Phase } from './engine-spec.ts';
-import { type EngineLayout, executionOrder, packedBytes, placeEngine, tasksOf } from './layout.ts';
+import { type EngineLayout, executionOrder, type PlacedTile, packedBytes, placeEngine, tasksOf } from './layout.ts';
 import { type MemoryParts, planMemory } from './memory-plan.ts';
 import { directStart } from './read-tile-file.ts';
 import { READERS, ReaderPool } from './reader-pool.ts';
@@ -188,7 +188,10 @@ export class Engine {
    */
   async run(layer: number, phase: 0 | 1, rows: RowRange): Promise<Address> {
     const begun = performance.now();
-    if (inputFormat(this.spec, layer, phase) === 'f32') this.#quantizeInput(rows);
+    if (tasksOf(this.layout, layer, phase).some(takesQ8)) {
+      if (inputFormat(this.spec, layer, phase) === 'f32') this.#quantizeInput(rows);
+      this.#packInput(rows);
+    }
     const waited = await this.#pool.run(layer, phase, rows);
     const { cols } = this.spec;
     const count = rows.count * cols;
@@ -215,6 +218,12 @@ export class Engine {
     }
   }
 
+  /** Arranges q8 input rows for the products. */
+  #packInput({ first, count }: RowRange): void {
+    const { cols } = this.spec;
+    this.kernels.packPanel(this.input('q8', first), activationBytes('q8', cols), cols, count, this.layout.inputPanel);
+  }
+
   /** The sums of `rows` rows, packed for the wire; a view, valid until this is called again. */
   packedSums(sums: Address, rows: number): Uint8Array {
     const { packed } = this.layout;
@@ -233,7 +242,9 @@ export class Engine {
   async runHead(rows: number): Promise<Float32Array> {
     if (this.layout.logits === null) throw new RangeError('this engine has no head tiles');
     const begun = performance.now();
-    this.#count(begun, await this.#pool.run(0, PHASE.head, { first: 0, count: rows }));
+    const range = { first: 0, count: rows };
+    if (this.layout.headTasks.some(takesQ8)) this.#packInput(range);
+    this.#count(begun, await this.#pool.run(0, PHASE.head, range));
     return f32View(this.arena, this.layout.logits, rows * roundUp(this.spec.vocabSize, 8));
   }
 
@@ -246,6 +257,10 @@ export class Engine {
     this.#computeMs += performance.now() - begun - waitedMs;
   }
 }
+
+/** Whether any of a tile's products may take quantised input. */
+const takesQ8 = ({ shape }: PlacedTile): boolean =>
+  shape.matrices.some(({ format }) => WEIGHT_FORMATS[format].activation === 'q8');
 
 interface EngineParts {
   readonly arena: Arena;

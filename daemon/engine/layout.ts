@@ -1,5 +1,5 @@
 import type { Arena } from '../../kernels/arena.ts';
-import { activationBytes, BLOCK, KV_PAGE, kvPageBytes, roundUp } from '../../kernels/formats.ts';
+import { activationBytes, BLOCK, KV_PAGE, kvPageBytes, panelBytes, roundUp } from '../../kernels/formats.ts';
 import type { Address } from '../../kernels/kernels.ts';
 import { type EngineSpec, MAX_ROWS, PHASE, type Phase } from './engine-spec.ts';
 import { type TileShape, tileLayout } from './tile.ts';
@@ -19,10 +19,9 @@ export interface PlacedTile {
 export interface ThreadBuffers {
   /** f32 [row][widest inner width of a tile]: queries or gate; and keys, values, up, attention output. */
   readonly inner: readonly [Address, Address];
-  /** q8 [row] of the inner width. */
+  /** q8 [row] of the inner width, and the same as a panel. */
   readonly innerQ8: Address;
-  /** f32 [row][cols]: one tile's partial result. */
-  readonly partial: Address;
+  readonly innerPanel: Address;
   /** f64 [row][cols]: exact sums over the tiles that the thread computed. */
   readonly sums: Address;
 }
@@ -42,6 +41,8 @@ export interface EngineLayout {
   readonly rope: Address;
   readonly inputF32: Address;
   readonly inputQ8: Address;
+  /** The q8 input of the rows that are computed, as a panel. */
+  readonly inputPanel: Address;
   /** Sums packed for the wire, at their longest (see Kernels.packSums). */
   readonly packed: Address;
   /** f32 [row][vocabulary padded to 8]; null without head tiles. */
@@ -151,12 +152,13 @@ export function placeBuffers(
     rope: rows(spec.headDim * 4),
     inputF32: rows(spec.cols * 4),
     inputQ8: rows(activationBytes('q8', spec.cols)),
+    inputPanel: rows(panelBytes(spec.cols, 1)),
     packed: rows(packedBytes(spec.cols)),
     logits: hasHead ? rows(roundUp(spec.vocabSize, 8) * 4) : null,
     threads: Array.from({ length: threads + 1 }, () => ({
       inner: [rows(innerWidth * 4), rows(innerWidth * 4)] as const,
       innerQ8: rows(activationBytes('q8', innerWidth)),
-      partial: rows(spec.cols * 4),
+      innerPanel: rows(panelBytes(innerWidth, 1)),
       sums: rows(spec.cols * 8),
     })),
     innerWidth,

@@ -37,20 +37,20 @@ export class TaskRunner {
       const word = this.#kvWords.get(kvKey(layer, kvHead))!;
       for (let now = Atomics.load(words, word); now !== job; now = waitWhile(words, word, now));
     };
-    let started = false;
+    let fresh = true;
     for (let i = claimTask(words, job, tasks.length); i >= 0; i = claimTask(words, job, tasks.length)) {
       const tile = tasks[i]!;
-      if (!started && phase !== PHASE.head) {
-        this.#computer.clearSums(rows);
-        Atomics.store(words, this.#sumsWord, job);
-        started = true;
-      }
       try {
         if (!this.#arrived(tile)) Atomics.store(words, WORD.failure, FAILURE.tile);
-        else if (!this.#computer.compute(tile, rows, awaitKv)) Atomics.store(words, WORD.failure, FAILURE.numeric);
+        else if (!this.#computer.compute(tile, rows, fresh, awaitKv))
+          Atomics.store(words, WORD.failure, FAILURE.numeric);
       } catch (error) {
         Atomics.store(words, WORD.failure, FAILURE.exception);
         onException(error);
+      }
+      if (fresh && tile.shape.kind !== 'kv' && phase !== PHASE.head) {
+        Atomics.store(words, this.#sumsWord, job);
+        fresh = false;
       }
       if (tile.stream !== null) this.#window?.release(tile.stream);
       if (tile.shape.kind === 'kv') {

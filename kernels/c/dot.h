@@ -2,6 +2,7 @@
 // parts from which blocks are unpacked (kernels/formats.ts). A block is unpacked once for several activation rows. Addresses of
 // parts are those of the half block's rows; vectors of a part lie 32 bytes apart.
 #pragma once
+#include "panel.h"
 #include "vec.h"
 
 // quad[j] holds columns 4j..4j+3 of every row.
@@ -46,6 +47,17 @@ INLINE block add_pairs(block b, groups p, const int at) {
 INLINE block lookup(block b, const int8_t *table) {
   UNROLL for (int j = 0; j < 8; j++) b.quad[j] = vec_lookup(table, b.quad[j]);
   return b;
+}
+
+// −offset · Σ a in every lane: what unsigned weights are above those that they stand for.
+INLINE vi offset_dot(const q8_block *x, const int offset) {
+  const vi minus8 = splati(x->minus8);
+  switch (offset) {
+    case 8: return minus8;
+    case 12: return minus8 + (minus8 >> 1);
+    case 16: return minus8 << 1;
+    default: return minus8 << 4;
+  }
 }
 
 // Integer scales of a block's two halves of 16 columns, in the form that the target's products take.
@@ -95,11 +107,11 @@ INLINE block as_signed(block b) {
 }
 
 // Σ w·a, signed weights that went through as_signed.
-INLINE vi dot_signed(const block *b, const int8_t *a, const int16_t *sums) {
-  vi even = SIGNED_BIAS == 0 ? splati(0) : sums_times(sums, -SIGNED_BIAS), odd = splati(0);
+INLINE vi dot_signed(const block *b, const q8_block *x) {
+  vi even = SIGNED_BIAS == 0 ? splati(0) : offset_dot(x, SIGNED_BIAS), odd = splati(0);
   UNROLL for (int j = 0; j < 8; j += 2) {
-    even = dot32_signed(even, b->quad[j], vec_quad(a, j));
-    odd = dot32_signed(odd, b->quad[j + 1], vec_quad(a, j + 1));
+    even = dot32_signed(even, b->quad[j], vec_quad(x->q, j));
+    odd = dot32_signed(odd, b->quad[j + 1], vec_quad(x->q, j + 1));
   }
   return even + odd;
 }
@@ -153,8 +165,8 @@ INLINE vi weigh_sums(const scales *s, const int16_t *sums) {
 INLINE block as_signed(block b) { return b; }
 
 // Σ w·a, signed weights.
-INLINE vi dot_signed(const block *b, const int8_t *a, const int16_t *sums) {
-  (void)sums;
+INLINE vi dot_signed(const block *b, const q8_block *x) {
+  const int8_t *const a = x->q;
   const vi ones = splati(0x10001);
   vi even = signed_start(a), odd = splati(0);
   UNROLL for (int j = 0; j < 8; j += 2) {

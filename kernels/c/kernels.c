@@ -25,20 +25,39 @@ static ptrdiff_t group_bytes(int format, int cols) {
 }
 #endif
 
-KERNEL(matmul)
-void matmul(int format, const uint8_t *weights, int out_rows, int cols, const uint8_t *x, int x_stride, int rows,
-            uint8_t *out, int out_stride) {
+static void multiply(int format, const uint8_t *weights, int out_rows, int cols, const uint8_t *x, int x_stride, int rows,
+                     destination *to) {
 #if defined(STARLING_WIDE)
   // Few rows are bound by memory, which one stream reads best; for more, two row groups at a time halve the instructions.
   if (rows > 4) {
     const int pairs = out_rows / (2 * ROW_GROUP) * (2 * ROW_GROUP);
-    starling_matmul_wide(format, weights, pairs, cols, x, x_stride, rows, out, out_stride);
+    starling_matmul_wide(format, weights, pairs, cols, x, x_stride, rows, to);
     weights += pairs / ROW_GROUP * group_bytes(format, cols);
-    out += pairs * 4;
+    to->rows = place_of(to, 0, pairs);
     out_rows -= pairs;
   }
 #endif
-  matmul_format(format, weights, out_rows, cols, x, x_stride, rows, out, out_stride);
+  matmul_format(format, weights, out_rows, cols, x, x_stride, rows, to);
+}
+
+KERNEL(matmul)
+void matmul(int format, const uint8_t *weights, int out_rows, int cols, const uint8_t *x, int x_stride, int rows,
+            uint8_t *out, int out_stride) {
+  destination to = {.rows = out, .stride = out_stride};
+  multiply(format, weights, out_rows, cols, x, x_stride, rows, &to);
+}
+
+KERNEL(matmul_sums)
+int matmul_sums(int format, const uint8_t *weights, int out_rows, int cols, const uint8_t *x, int x_stride, int rows,
+                uint8_t *sums, int sum_stride, double limit, int fresh) {
+  destination to = {.rows = sums, .stride = sum_stride, .to_sums = 1, .fresh = fresh};
+  multiply(format, weights, out_rows, cols, x, x_stride, rows, &to);
+  return within(&to, limit);
+}
+
+KERNEL(pack_panel)
+void pack_panel(const uint8_t *x, int x_stride, int cols, int rows, uint8_t *out) {
+  fill_panel(x, x_stride, cols, rows, (q8_block *)out);
 }
 
 KERNEL(quantize)
@@ -57,8 +76,7 @@ int quantize(const uint8_t *x, int x_stride, int cols, int rows, uint8_t *out, i
         // As bits, which order magnitudes alike: see exp8.
         largest = select8((v8i)magnitude > (v8i)largest, magnitude, largest);
       }
-      float amax = 0.0f;
-      for (int i = 0; i < 8; i++) amax = largest[i] > amax ? largest[i] : amax;
+      const float amax = largest8(largest);
       float scale = 0.0f;
       int16_t sum[2] = {0, 0};
       if (amax < 0x1p-100f) {
@@ -72,9 +90,9 @@ int quantize(const uint8_t *x, int x_stride, int cols, int rows, uint8_t *out, i
             const v8i rounded = (v8i)(load8(row + i) * inverse + magic) - (v8i)magic;
             sums += rounded;
             const v8c bytes = __builtin_convertvector(rounded, v8c);
-          memcpy(q + i, &bytes, 8);
+            memcpy(q + i, &bytes, 8);
           }
-          for (int lane = 0; lane < 8; lane++) sum[half] = (int16_t)(sum[half] + sums[lane]);
+          sum[half] = (int16_t)sum8(sums);
         }
       }
       memcpy(out + blocks * BLOCK + b * 4, &scale, 4);
@@ -146,24 +164,6 @@ void attend(int format, const uint8_t *q, int q_stride, int rows, int heads, int
   }
 }
 
-KERNEL(accumulate)
-int accumulate(const float *v, int n, double *sums, double limit) {
-  const v4d unit = {0x1p24, 0x1p24, 0x1p24, 0x1p24};
-  // Rounds to nearest even below 2^51; an f32 that large is a multiple of 2^28 and stays exact.
-  const v4d magic = {0x1.8p52, 0x1.8p52, 0x1.8p52, 0x1.8p52};
-  const v4d most = {limit, limit, limit, limit};
-  const v4d least = -most;
-  v4l within = {-1, -1, -1, -1};
-  for (int i = 0; i < n; i += 4) {
-    v4f part;
-    memcpy(&part, v + i, 16);
-    const v4d scaled = __builtin_convertvector(part, v4d) * unit;
-    within &= (v4l)(scaled <= most) & (v4l)(scaled >= least);
-    store4d(sums + i, load4d(sums + i) + ((scaled + magic) - magic));
-  }
-  return (within[0] & within[1] & within[2] & within[3]) == -1;
-}
-
 KERNEL(add_sums)
 void add_sums(double *dst, const double *src, int n) {
   for (int i = 0; i < n; i += 4) store4d(dst + i, load4d(dst + i) + load4d(src + i));
@@ -175,7 +175,7 @@ void residual(float *x, const double *sums, int n) {
   for (int i = 0; i < n; i += 4) {
     v4f value;
     memcpy(&value, x + i, 16);
-    value = __builtin_convertvector(__builtin_convertvector(value, v4d) + load4d(sums + i) * unit, v4f);
+    value = to_float4(to_double4(value) + load4d(sums + i) * unit);
     memcpy(x + i, &value, 16);
   }
 }

@@ -26,6 +26,9 @@ enum { BLOCK = 32, ROW_GROUP = 8, KV_PAGE = 64 };
 #define STARLING_KERNELS(X)                                                                                            \
   X(matmul, void, (int format, const uint8_t *weights, int out_rows, int cols, const uint8_t *x, int x_stride,         \
                    int rows, uint8_t *out, int out_stride))                                                            \
+  X(matmul_sums, int, (int format, const uint8_t *weights, int out_rows, int cols, const uint8_t *x, int x_stride,     \
+                       int rows, uint8_t *sums, int sum_stride, double limit, int fresh))                              \
+  X(pack_panel, void, (const uint8_t *x, int x_stride, int cols, int rows, uint8_t *out))                              \
   X(quantize, int, (const uint8_t *x, int x_stride, int cols, int rows, uint8_t *out, int out_stride))                 \
   X(rmsnorm, void, (const uint8_t *x, int x_stride, const float *weight, int dim, int cols, int rows, float eps,       \
                     uint8_t *out, int out_stride))                                                                     \
@@ -34,7 +37,6 @@ enum { BLOCK = 32, ROW_GROUP = 8, KV_PAGE = 64 };
   X(kv_store, void, (int format, const float *k, const float *v, int head_dim, uint8_t *page, int slot))               \
   X(attend, void, (int format, const uint8_t *q, int q_stride, int rows, int heads, int head_dim, float scale,         \
                    uint8_t *kv, const uint32_t *pages, int positions, uint8_t *out, int out_stride))                   \
-  X(accumulate, int, (const float *v, int n, double *sums, double limit))                                              \
   X(add_sums, void, (double *dst, const double *src, int n))                                                           \
   X(residual, void, (float *x, const double *sums, int n))                                                             \
   X(pack_sums, int, (const double *sums, int n, uint8_t *out))                                                         \
@@ -45,6 +47,6 @@ enum { BLOCK = 32, ROW_GROUP = 8, KV_PAGE = 64 };
 #define STARLING_FIELD(name, result, parameters) result(*name) parameters;
 typedef struct { STARLING_KERNELS(STARLING_FIELD) } starling_kernels;
 
-// matmul for an even number of row groups (matmul-wide.c).
+// The product for an even number of row groups (matmul-wide.c), to a `destination`.
 void starling_matmul_wide(int format, const uint8_t *weights, int out_rows, int cols, const uint8_t *x, int x_stride, int rows,
-                          uint8_t *out, int out_stride);
+                          void *to);

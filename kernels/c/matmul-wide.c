@@ -3,6 +3,6 @@
 #include "matmul.h"
 
 void starling_matmul_wide(int format, const uint8_t *weights, int out_rows, int cols, const uint8_t *x, int x_stride, int rows,
-                          uint8_t *out, int out_stride) {
-  matmul_format(format, weights, out_rows, cols, x, x_stride, rows, out, out_stride);
+                          void *to) {
+  matmul_format(format, weights, out_rows, cols, x, x_stride, rows, to);
 }

@@ -39,6 +39,7 @@ typedef uint16_t v8h __attribute__((vector_size(16)));
 typedef int16_t v8s __attribute__((vector_size(16)));
 typedef int8_t v8c __attribute__((vector_size(8)));
 typedef float v4f __attribute__((vector_size(16)));
+typedef int32_t v4i __attribute__((vector_size(16)));
 typedef double v4d __attribute__((vector_size(32)));
 typedef int64_t v4l __attribute__((vector_size(32)));
 
@@ -51,6 +52,45 @@ INLINE v8i splat8i(int32_t x) { return (v8i){x, x, x, x, x, x, x, x}; }
 INLINE v8f select8(v8i mask, v8f yes, v8f no) { return (v8f)((mask & (v8i)yes) | (~mask & (v8i)no)); }
 INLINE v8f abs8(v8f x) { return (v8f)((v8i)x & splat8i(0x7fffffff)); }
 INLINE v8f to_float8(v8i x) { return __builtin_convertvector(x, v8f); }
+
+// Through the target's own instructions: GCC takes the general conversions apart.
+INLINE v4d to_double4(v4f x) {
+#if defined(__AVX2__)
+  return (v4d)_mm256_cvtps_pd((__m128)x);
+#else
+  return __builtin_convertvector(x, v4d);
+#endif
+}
+INLINE v4f to_float4(v4d x) {
+#if defined(__AVX2__)
+  return (v4f)_mm256_cvtpd_ps((__m256d)x);
+#else
+  return __builtin_convertvector(x, v4f);
+#endif
+}
+// Reductions whose order changes nothing: the largest of numbers, and sums of integers.
+INLINE float largest8(v8f a) {
+#if defined(__AVX2__)
+  __m128 m = _mm_max_ps(_mm256_castps256_ps128((__m256)a), _mm256_extractf128_ps((__m256)a, 1));
+  m = _mm_max_ps(m, _mm_movehl_ps(m, m));
+  return _mm_cvtss_f32(_mm_max_ss(m, _mm_movehdup_ps(m)));
+#else
+  float largest = a[0];
+  for (int i = 1; i < 8; i++) largest = a[i] > largest ? a[i] : largest;
+  return largest;
+#endif
+}
+INLINE int32_t sum8(v8i a) {
+#if defined(__AVX2__)
+  __m128i s = _mm_add_epi32(_mm256_castsi256_si128((__m256i)a), _mm256_extracti128_si256((__m256i)a, 1));
+  s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0x4e));
+  return _mm_cvtsi128_si32(_mm_add_epi32(s, _mm_shuffle_epi32(s, 0xb1)));
+#else
+  int32_t sum = 0;
+  for (int i = 0; i < 8; i++) sum += a[i];
+  return sum;
+#endif
+}
 
 // tree(a) of the contract.
 INLINE float tree8(v8f a) {

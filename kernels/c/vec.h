@@ -72,9 +72,6 @@ INLINE __m128i load_bytes16(groups p) {
 }
 INLINE vi widen_i8(groups p) { return (vi)_mm512_cvtepi8_epi32(load_bytes16(p)); }
 INLINE vi widen_u8(groups p) { return (vi)_mm512_cvtepu8_epi32(load_bytes16(p)); }
-INLINE vi sums_times(const int16_t *sums, const int factor) {
-  return (vi)_mm512_madd_epi16(vec_broadcast4(sums), _mm512_set1_epi16((short)factor));
-}
 INLINE vi pair_products(vi a, vec b) { return (vi)_mm512_madd_epi16((__m512i)a, b); }
 
 #define DOT32 1
@@ -106,11 +103,6 @@ INLINE vec vec_broadcast4(const void *p) {
 INLINE vi widen_i8(const void *p) { return (vi)_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)p)); }
 INLINE vi widen_u8(const void *p) { return (vi)_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p)); }
 
-// factor · (s0 + s1) in every lane, for the two int16 sums of an activation block.
-INLINE vi sums_times(const int16_t *sums, const int factor) {
-  return (vi)_mm256_madd_epi16(vec_broadcast4(sums), _mm256_set1_epi16((short)factor));
-}
-
 #if defined(__AVX512VNNI__) && defined(__AVX512VL__)
 #define DOT32 1
 INLINE vi pair_products(vi a, vec b) { return (vi)_mm256_madd_epi16((__m256i)a, b); }
@@ -141,7 +133,6 @@ INLINE vi pair_words(vi a, vi b) { return (a & splati(0xffff)) | (b << 16); }
 // Constants of an address cost nothing in v128.load only: engines add those of other loads up in registers. So bytes are loaded
 // as whole vectors and spread from there.
 typedef struct { v128_t low, high; } vec;
-typedef int32_t v4i __attribute__((vector_size(16)));
 
 INLINE vi joined(v128_t low, v128_t high) {
   return __builtin_shufflevector((v4i)low, (v4i)high, 0, 1, 2, 3, 4, 5, 6, 7);
@@ -187,11 +178,6 @@ INLINE vi widen_i8(const uint8_t *p) {
 INLINE vi widen_u8(const uint8_t *p) {
   const v128_t words = wasm_u16x8_extend_low_u8x16(wasm_v128_load(p));
   return joined(wasm_u32x4_extend_low_u16x8(words), wasm_u32x4_extend_high_u16x8(words));
-}
-
-INLINE vi sums_times(const int16_t *sums, const int factor) {
-  const v128_t products = wasm_i32x4_dot_i16x8(wasm_v128_load32_splat(sums), wasm_i16x8_splat((int16_t)factor));
-  return joined(products, products);
 }
 
 // a's low 16 bits of each lane, and b's above them.
@@ -272,7 +258,6 @@ INLINE vi widen_i8(const void *p) { return (vi)vmovl_s16(vget_low_s16(vmovl_s8(l
 INLINE vi widen_u8(const void *p) {
   return (vi)vmovl_u16(vget_low_u16(vmovl_u8(vreinterpret_u8_s8(load_four(p)))));
 }
-INLINE vi sums_times(const int16_t *sums, const int factor) { return splati(factor * (sums[0] + sums[1])); }
 INLINE vec vec_bias(vec w) { return w; }
 INLINE vi dot32_signed(vi sum, vec w, vec a) {
   const int8x16_t x = vreinterpretq_s8_u8(w), y = vreinterpretq_s8_u8(a);
@@ -317,7 +302,6 @@ INLINE vi widen_u8(const void *p) {
   const uint8_t *b = p;
   return (vi){b[0], b[1], b[2], b[3]};
 }
-INLINE vi sums_times(const int16_t *sums, const int factor) { return splati(factor * (sums[0] + sums[1])); }
 INLINE vec vec_bias(vec w) { return w; }
 INLINE vi dot32_signed(vi sum, vec w, vec a) {
   for (int row = 0; row < 4; row++) {

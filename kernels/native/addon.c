@@ -145,6 +145,19 @@ METHOD(matmul, 9, {
   k->matmul(N(0), w, N(2), N(3), x, N(5), N(6), out, N(8));
   return finish(&c);
 })
+METHOD(matmulSums, 11, {
+  const uint8_t *w = P(1), *x = P(4);
+  uint8_t *sums = P(7);
+  RESOLVED;
+  return finish_boolean(&c, k->matmul_sums(N(0), w, N(2), N(3), x, N(5), N(6), sums, N(8), c.value[9], N(10)));
+})
+METHOD(packPanel, 5, {
+  const uint8_t *x = P(0);
+  uint8_t *out = P(4);
+  RESOLVED;
+  k->pack_panel(x, N(1), N(2), N(3), out);
+  return finish(&c);
+})
 METHOD(quantize, 6, {
   const uint8_t *x = P(0);
   uint8_t *out = P(4);
@@ -188,12 +201,6 @@ METHOD(attend, 12, {
   k->attend(N(0), q, N(2), N(3), N(4), N(5), (float)c.value[6], kv, pages, N(9), out, N(11));
   return finish(&c);
 })
-METHOD(accumulate, 4, {
-  const float *v = P(0);
-  double *sums = P(2);
-  RESOLVED;
-  return finish_boolean(&c, k->accumulate(v, N(1), sums, c.value[3]));
-})
 METHOD(addSums, 3, {
   double *dst = P(0);
   const double *src = P(1);
@@ -231,11 +238,11 @@ static const struct {
   const char *name;
   napi_callback method;
 } METHODS[] = {
-    {"matmul", method_matmul},       {"quantize", method_quantize}, {"rmsnorm", method_rmsnorm},
-    {"rope", method_rope},           {"swiglu", method_swiglu},     {"kvStore", method_kvStore},
-    {"attend", method_attend},       {"accumulate", method_accumulate}, {"addSums", method_addSums},
-    {"residual", method_residual},   {"packSums", method_packSums}, {"unpackSums", method_unpackSums},
-    {"repack", method_repack},
+    {"matmul", method_matmul},         {"matmulSums", method_matmulSums}, {"packPanel", method_packPanel},
+    {"quantize", method_quantize},     {"rmsnorm", method_rmsnorm},       {"rope", method_rope},
+    {"swiglu", method_swiglu},         {"kvStore", method_kvStore},       {"attend", method_attend},
+    {"addSums", method_addSums},       {"residual", method_residual},     {"packSums", method_packSums},
+    {"unpackSums", method_unpackSums}, {"repack", method_repack},
 };
 
 static void release(napi_env env, void *data, void *hint) {

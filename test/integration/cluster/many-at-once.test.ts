@@ -127,7 +127,7 @@ test('a draft model changes no bit, and has the vocabulary of the model', async 
   const folder = temporaryFolder(t);
   const [model, draft, other] = ['model', 'draft', 'other'].map((name) => join(folder, `${name}.gguf`)) as string[];
   const { tiny } = MODEL_SHAPES;
-  const large = { ...tiny, vocabSize: 4096, dim: 512, heads: 8, kvHeads: 2, headDim: 64, ffDim: 1408, layers: 8 };
+  const large = { ...tiny, vocabSize: 4096, dim: 512, heads: 8, kvHeads: 2, headDim: 64, ffDim: 1408, layers: 16 };
   await writeSyntheticModel({ shape: large, quant: 'Q4_0', out: model! });
   await writeSyntheticModel({ shape: { ...tiny, vocabSize: 4096, layers: 1 }, quant: 'Q4_0', out: draft! });
   await writeSyntheticModel({ shape: 'tiny', quant: 'Q4_0', out: other! });

@@ -1,6 +1,6 @@
 import { BLOCK, WEIGHT_FORMATS } from '../../../kernels/formats.ts';
 import { testCompliance, testPairs } from '../../fixtures/compliance.ts';
-import { type MatmulShape, matmulCase } from '../../fixtures/compute-cases.ts';
+import { type MatmulShape, matmulCase, matmulSumsCase } from '../../fixtures/compute-cases.ts';
 import { FORMATS } from '../../fixtures/kernel-cases.ts';
 import { FINITE_STYLES, QUANT_STYLES } from '../../fixtures/kernel-values.ts';
 import { Random } from '../../fixtures/random.ts';
@@ -38,6 +38,20 @@ for (const format of FORMATS) {
             style,
             xStyle,
           });
+        }
+      }
+    }
+  });
+
+  testCompliance(`matmulSums of ${format}`, function* () {
+    let seed = 0;
+    for (const style of QUANT_STYLES) {
+      for (const rows of [1, 2, 5, 8, 13, 64]) {
+        for (const tiles of [1, 640]) {
+          const limit = 2 ** 53 / tiles;
+          const cols = tileBlockCols * (1 + (seed % 3));
+          const shape = { format, rows, cols, outRows: 24, style, xStyle: style, fresh: seed % 2 === 0, limit };
+          yield matmulSumsCase(new Random(seed++), shape);
         }
       }
     }

@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
 import { testCompliance, testEveryBackend } from '../../fixtures/compliance.ts';
 import { input, type KernelBench, output } from '../../fixtures/kernel-bench.ts';
-import { FINITE_STYLES, STYLES } from '../../fixtures/kernel-values.ts';
+import { FINITE_STYLES } from '../../fixtures/kernel-values.ts';
 import { Random } from '../../fixtures/random.ts';
 import {
-  accumulateCase,
   addSumsCase,
   DAMAGES,
   packByDefinition,
@@ -17,27 +16,24 @@ import {
 const doubles = (bytes: Uint8Array): number[] => Array.from(new Float64Array(bytes.slice().buffer));
 const doubleBytes = (values: readonly number[]): Uint8Array => new Uint8Array(Float64Array.from(values).buffer);
 
-testCompliance('accumulate', function* () {
-  let seed = 0;
-  for (const style of STYLES) {
-    for (const n of [8, 16, 40, 344, 2048]) {
-      for (const tiles of [1, 7, 640]) yield accumulateCase(new Random(seed++), { n, style, limit: 2 ** 53 / tiles });
-    }
-  }
-});
-
-/** Accumulates eight values onto eight sums. */
-function accumulate(bench: KernelBench, values: number[], sums: number[], limit: number) {
-  const v = new Uint8Array(Float32Array.from(values).buffer);
+/** Adds eight values to eight sums: as a diagonal matrix times ones. */
+function accumulate(bench: KernelBench, values: number[], sums: number[], limit: number, fresh = false) {
+  const weights = new Float32Array(8 * 32);
+  for (const [row, value] of values.entries()) weights[row * 8 + row] = value;
   const { result, buffers } = bench.run({
     name: `accumulate ${values.join(' ')}`,
-    buffers: { v: input('f32', v), sums: output('f64', doubleBytes(sums)) },
-    run: (kernels, at) => kernels.accumulate(at('v'), 8, at('sums'), limit),
+    buffers: {
+      weights: input('f32', new Uint8Array(weights.buffer)),
+      x: input('f32', new Uint8Array(new Float32Array(32).fill(1).buffer)),
+      sums: output('f64', doubleBytes(sums)),
+    },
+    run: (kernels, at) =>
+      kernels.matmulSums('F32', at('weights'), 8, 32, at('x'), 128, 1, at('sums'), 64, limit, fresh),
   });
   return { result, sums: doubles(buffers.sums!) };
 }
 
-testEveryBackend('accumulate rounds ties to even and adds exactly', (bench) => {
+testEveryBackend('matmulSums rounds ties to even and adds exactly', (bench) => {
   const unit = 2 ** -24;
   const { result, sums } = accumulate(
     bench,
@@ -49,7 +45,16 @@ testEveryBackend('accumulate rounds ties to even and adds exactly', (bench) => {
   assert.deepEqual(sums, [0, 2, 0, -2, 2 ** 52 + 3, 2 ** 45, 1 - 2 ** 44, 2 ** 24 - 1]);
 });
 
-testEveryBackend('accumulate takes the limit itself and refuses the next value, in every place', (bench) => {
+testEveryBackend('matmulSums does not look at sums that are fresh', (bench) => {
+  const { result, sums } = accumulate(bench, [1, -1, 0, -0, 2, 3, 4, 5], Array(8).fill(Number.NaN), 2 ** 53, true);
+  assert.equal(result, true);
+  assert.deepEqual(
+    sums,
+    [1, -1, 0, 0, 2, 3, 4, 5].map((value) => value * 2 ** 24),
+  );
+});
+
+testEveryBackend('matmulSums takes the limit itself and refuses the next value, in every place', (bench) => {
   const limit = 2 ** 44;
   for (let i = 0; i < 8; i++) {
     const at = (value: number): number[] => Array.from({ length: 8 }, (_, j) => (j === i ? value : 1));

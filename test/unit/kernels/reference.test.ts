@@ -8,6 +8,7 @@ import {
   KV_FORMAT_NAMES,
   KV_PAGE,
   kvPageBytes,
+  panelBytes,
   sourceBytes,
   WEIGHT_FORMATS,
 } from '../../../kernels/formats.ts';
@@ -30,7 +31,13 @@ function setUp(bytes = 2 ** 20) {
     return address;
   };
   const read = (address: Address, count: number): number[] => Array.from(f32View(arena, address, count));
-  return { arena, kernels: createReferenceKernels(segments), floats, read };
+  const kernels = createReferenceKernels(segments);
+  const panel = (x: Address, cols: number, rows: number): Address => {
+    const address = arena.alloc(panelBytes(cols, rows));
+    kernels.packPanel(x, activationBytes('q8', cols), cols, rows, address);
+    return address;
+  };
+  return { arena, kernels, floats, read, panel };
 }
 
 const draw = (random: Random, count: number): number[] =>
@@ -43,7 +50,7 @@ function assertNear(actual: number, expected: number, tolerance: number, where: 
 for (const format of FORMATS) {
   test(`the product with ${format} is Σ w·x within 1e-6 of Σ |w·x|`, () => {
     const [rows, cols, outRows] = [3, Math.max(96, 2 * WEIGHT_FORMATS[format].tileBlockCols), 16];
-    const { arena, kernels, floats, read } = setUp();
+    const { arena, kernels, floats, read, panel } = setUp();
     const random = new Random(3);
     const tile = tileBytes(random, format, outRows, cols, 'normal');
     const weights = arena.alloc(tile.length);
@@ -68,7 +75,8 @@ for (const format of FORMATS) {
       }
     }
     const out = arena.alloc(rows * outRows * 4);
-    kernels.matmul(format, weights, outRows, cols, x, stride, rows, out, outRows * 4);
+    const input = quantized ? panel(x, cols, rows) : x;
+    kernels.matmul(format, weights, outRows, cols, input, stride, rows, out, outRows * 4);
     const products = read(out, rows * outRows);
     for (let r = 0; r < rows; r++) {
       for (let o = 0; o < outRows; o++) {
@@ -100,7 +108,7 @@ test('a float product adds columns in eight lanes and then as a tree', () => {
 });
 
 test('a quantised product rounds after each block', () => {
-  const { arena, kernels, read } = setUp();
+  const { arena, kernels, read, panel } = setUp();
   const cols = 96;
   const tile = new Uint8Array(3 * 272);
   const view = new DataView(tile.buffer);
@@ -120,12 +128,12 @@ test('a quantised product rounds after each block', () => {
     activations.setInt16(cols + 12 + 4 * block, 1, true);
   }
   const out = arena.alloc(32);
-  kernels.matmul('Q8_0', weights, 8, cols, x, stride, 1, out, 32);
+  kernels.matmul('Q8_0', weights, 8, cols, panel(x, cols, 1), stride, 1, out, 32);
   assert.deepEqual(read(out, 8), [2 ** 24, 0, 0, 0, 0, 0, 0, 0]);
 });
 
 test('a super-block keeps products and minima apart, and rounds each by its own scale', () => {
-  const { arena, kernels, read } = setUp();
+  const { arena, kernels, read, panel } = setUp();
   const cols = 256;
   // Q4_K, row 0: d = 2, dmin = 0.5; run 0 has scale 3 and one weight of 5, run 1 the minimum 63.
   const tile = new Uint8Array(1184);
@@ -150,11 +158,11 @@ test('a super-block keeps products and minima apart, and rounds each by its own 
   activations.setInt16(cols + 36, -1, true);
   activations.setInt16(cols + 38, -1, true);
   const out = arena.alloc(32);
-  kernels.matmul('Q4_K', weights, 8, cols, x, stride, 1, out, 32);
+  kernels.matmul('Q4_K', weights, 8, cols, panel(x, cols, 1), stride, 1, out, 32);
   // t = 3·5·7·2^24; u = 63·(−2·2^-24), which the difference then loses beside t.
   assert.deepEqual(read(out, 8), [2 * 105 * 2 ** 24, 0, 0, 0, 0, 0, 0, 0]);
   activations.setFloat32(cols, 0, true);
-  kernels.matmul('Q4_K', weights, 8, cols, x, stride, 1, out, 32);
+  kernels.matmul('Q4_K', weights, 8, cols, panel(x, cols, 1), stride, 1, out, 32);
   assert.equal(read(out, 1)[0], 0.5 * 63 * 2 ** -23);
 });
 

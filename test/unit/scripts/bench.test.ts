@@ -13,7 +13,7 @@ import { median, rounded, spread } from '../../../scripts/bench-statistics.ts';
 import type { UsersReport } from '../../../scripts/bench-users.ts';
 import { temporaryFolder } from '../../fixtures/temporary-folder.ts';
 
-const OTHER_OPS = ['attend', 'rmsnorm', 'quantize', 'swiglu', 'accumulate', 'packSums', 'unpackSums'];
+const OTHER_OPS = ['attend', 'rmsnorm', 'quantize', 'swiglu', 'packSums', 'unpackSums'];
 const backend = (['native', 'wasm'] as const).find(backendAvailable) ?? 'reference';
 
 /** Runs a bench whose temporary files all go to `folder`. */
