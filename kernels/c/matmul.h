@@ -85,7 +85,7 @@ INLINE void begin_rows(vf *acc, const int rows, int first, const destination *to
                               destination *to) {                                                                       \
     const int blocks = cols / BLOCK;                                                                                   \
     const ptrdiff_t group = (ptrdiff_t)(cols / cols_of_block) * bytes;                                                 \
-    const int depth = to->to_sums ? blocks : PASS / rows / 8 * 8;                                                      \
+    const int depth = to->to_sums || rows > PASS / 8 ? blocks : PASS / rows / 8 * 8;                                   \
     for (int k = 0; k < blocks; k += depth) {                                                                          \
       const int n = blocks - k < depth ? blocks - k : depth;                                                           \
       const uint8_t *weights = w + (ptrdiff_t)(k / (cols_of_block / BLOCK)) * bytes;                                   \

@@ -11,6 +11,11 @@ const COLS = [32, 64, 96, 352, 2048];
 const SUPER_COLS = [256, 512, 768, 2048];
 const OUT_ROWS = [8, 16, 24, 32, 40, 48, 56, 64, 72];
 
+testCompliance('matmul of more rows than a step has', function* () {
+  const shape = { rows: 520, cols: 64, outRows: 8, style: 'normal', xStyle: 'normal' } as const;
+  for (const format of ['Q4_0', 'F16'] as const) yield matmulCase(new Random(1), { ...shape, format });
+});
+
 for (const format of FORMATS) {
   const { tileBlockCols } = WEIGHT_FORMATS[format];
   const columnCounts = tileBlockCols === BLOCK ? COLS : SUPER_COLS;
