@@ -156,7 +156,9 @@ export const WEIGHT_FORMATS = {
 export type WeightFormat = keyof typeof WEIGHT_FORMATS;
 
 /** The form in which a matrix product takes its activations. */
-export type ActivationFormat = 'f32' | 'q8';
+export const ACTIVATION_FORMATS = { f32: { id: 0 }, q8: { id: 1 } } as const;
+
+export type ActivationFormat = keyof typeof ACTIVATION_FORMATS;
 
 export interface FormatInfo {
   /** The number of this type in GGUF files; also its number in kernel calls. */
@@ -209,8 +211,10 @@ export function activationBytes(format: ActivationFormat, cols: number): number 
   return format === 'f32' ? cols * 4 : roundUp(cols + (cols / BLOCK) * 8, 16);
 }
 
-/** Bytes of a panel: `rows` rows of q8 activations as products take them (Kernels.packPanel); `cols` a multiple of 32. */
-export const panelBytes = (cols: number, rows: number): number => (cols / BLOCK) * 48 * rows;
+/** Bytes of a panel: `rows` rows of activations as products take them (Kernels.packPanel); `cols` a multiple of 32. */
+export function panelBytes(format: ActivationFormat, cols: number, rows: number): number {
+  return format === 'f32' ? activationBytes('f32', cols) * rows : (cols / BLOCK) * 48 * rows;
+}
 
 /**
  * Formats of the KV cache, and how a page of one key/value head holds K and V of KV_PAGE positions p with headDim values d:

@@ -1,4 +1,4 @@
-import type { KvFormat, WeightFormat } from './formats.ts';
+import type { ActivationFormat, KvFormat, WeightFormat } from './formats.ts';
 
 /**
  * A place in an arena: segment · 2^32 + byte offset in that segment. (WebAssembly has one segment.)
@@ -46,8 +46,7 @@ export interface Kernels {
    *
    * @param weights matrix in tile layout (formats.ts), weights and scales finite: `repack` refuses others
    * @param cols columns, a multiple of the format's tileBlockCols (padded)
-   * @param x of a quantised format: a panel of exactly these rows (`packPanel`), and `xStride` counts for nothing; of a float
-   * format: the first of rows of f32, `xStride` bytes apart
+   * @param panel of exactly these rows, in the activation format that `format` takes (`packPanel`, `quantizePanel`)
    * @param outStride bytes between output rows
    */
   matmul(
@@ -55,8 +54,7 @@ export interface Kernels {
     weights: Address,
     outRows: number,
     cols: number,
-    x: Address,
-    xStride: number,
+    panel: Address,
     rows: number,
     out: Address,
     outStride: number,
@@ -74,8 +72,7 @@ export interface Kernels {
     weights: Address,
     outRows: number,
     cols: number,
-    x: Address,
-    xStride: number,
+    panel: Address,
     rows: number,
     sums: Address,
     sumStride: number,
@@ -84,11 +81,14 @@ export interface Kernels {
   ): boolean;
 
   /**
-   * Arranges q8 rows, `xStride` bytes apart, as products take them. How is the backend's own affair.
+   * Arranges rows of activations, `xStride` bytes apart, as products take them. How is the backend's own affair.
    * @param cols a multiple of 32
-   * @param out room for panelBytes(cols, rows); 16-byte aligned
+   * @param out room for panelBytes(format, cols, rows)
    */
-  packPanel(x: Address, xStride: number, cols: number, rows: number, out: Address): void;
+  packPanel(format: ActivationFormat, x: Address, xStride: number, cols: number, rows: number, out: Address): void;
+
+  /** `quantize` and `packPanel` in one: a q8 panel of rows of f32. @returns false when any value is not finite (the panel is then meaningless) */
+  quantizePanel(x: Address, xStride: number, cols: number, rows: number, out: Address): boolean;
 
   /**
    * Quantises rows of f32 (`cols` a multiple of 32) to q8. Each block of 32: amax = max |x|; if amax < 2^-100 then scale = 0

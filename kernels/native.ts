@@ -1,16 +1,18 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
-import { KV_FORMATS, WEIGHT_FORMATS } from './formats.ts';
+import { ACTIVATION_FORMATS, KV_FORMATS, WEIGHT_FORMATS } from './formats.ts';
 import type { Kernels } from './kernels.ts';
 
 /** A kernel's parameters after the format. */
 type Rest<Kernel> = Kernel extends (format: never, ...rest: infer R) => unknown ? R : never;
 
 /** The addon's methods: those of Kernels, with formats as their numbers. */
-interface Addon extends Omit<Kernels, 'backend' | 'matmul' | 'matmulSums' | 'repack' | 'kvStore' | 'attend'> {
+interface Addon
+  extends Omit<Kernels, 'backend' | 'matmul' | 'matmulSums' | 'packPanel' | 'repack' | 'kvStore' | 'attend'> {
   matmul(format: number, ...rest: Rest<Kernels['matmul']>): void;
   matmulSums(format: number, ...rest: [...Rest<Kernels['matmul']>, limit: number, fresh: number]): boolean;
+  packPanel(format: number, ...rest: Rest<Kernels['packPanel']>): void;
   repack(format: number, ...rest: Rest<Kernels['repack']>): boolean;
   kvStore(format: number, ...rest: Rest<Kernels['kvStore']>): void;
   attend(format: number, ...rest: Rest<Kernels['attend']>): void;
@@ -74,21 +76,21 @@ export function createNativeKernels(segments: readonly SharedArrayBuffer[], targ
   return {
     backend: 'native',
     matmul: (format, ...rest) => addon.matmul(WEIGHT_FORMATS[format].id, ...rest),
-    matmulSums: (format, weights, outRows, cols, x, xStride, rows, sums, sumStride, limit, fresh) =>
+    matmulSums: (format, weights, outRows, cols, panel, rows, sums, sumStride, limit, fresh) =>
       addon.matmulSums(
         WEIGHT_FORMATS[format].id,
         weights,
         outRows,
         cols,
-        x,
-        xStride,
+        panel,
         rows,
         sums,
         sumStride,
         limit,
         Number(fresh),
       ),
-    packPanel: addon.packPanel,
+    packPanel: (format, ...rest) => addon.packPanel(ACTIVATION_FORMATS[format].id, ...rest),
+    quantizePanel: addon.quantizePanel,
     repack: (format, ...rest) => addon.repack(WEIGHT_FORMATS[format].id, ...rest),
     kvStore: (format, ...rest) => addon.kvStore(KV_FORMATS[format].id, ...rest),
     attend: (format, ...rest) => addon.attend(KV_FORMATS[format].id, ...rest),

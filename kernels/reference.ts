@@ -4,6 +4,7 @@
  * f64 and rounded once more are the correctly rounded f32 results (53 ≥ 2·24 + 2 bits), so Math.fround is exact IEEE.
  */
 import {
+  type ActivationFormat,
   activationBytes,
   BLOCK,
   KV_PAGE,
@@ -62,15 +63,14 @@ class ReferenceKernels implements Kernels {
     weights: Address,
     outRows: number,
     cols: number,
-    x: Address,
-    xStride: number,
+    panel: Address,
     rows: number,
     out: Address,
     outStride: number,
   ): void {
     const y: Float32Array[] = []; // [rows][outRows]
     for (let r = 0; r < rows; r++) y.push(this.#views.f32(out + r * outStride, outRows));
-    this.#multiply(format, weights, outRows, cols, x, xStride, y);
+    this.#multiply(format, weights, outRows, cols, panel, y);
   }
 
   matmulSums(
@@ -78,8 +78,7 @@ class ReferenceKernels implements Kernels {
     weights: Address,
     outRows: number,
     cols: number,
-    x: Address,
-    xStride: number,
+    panel: Address,
     rows: number,
     sums: Address,
     sumStride: number,
@@ -87,7 +86,7 @@ class ReferenceKernels implements Kernels {
     fresh: boolean,
   ): boolean {
     const y = Array.from({ length: rows }, () => new Float32Array(outRows));
-    this.#multiply(format, weights, outRows, cols, x, xStride, y);
+    this.#multiply(format, weights, outRows, cols, panel, y);
     let good = true;
     for (let r = 0; r < rows; r++) {
       const totals = this.#views.f64(sums + r * sumStride, outRows);
@@ -100,11 +99,15 @@ class ReferenceKernels implements Kernels {
     return good;
   }
 
-  packPanel(x: Address, xStride: number, cols: number, rows: number, out: Address): void {
-    const stride = activationBytes('q8', cols);
+  packPanel(format: ActivationFormat, x: Address, xStride: number, cols: number, rows: number, out: Address): void {
+    const stride = activationBytes(format, cols);
     for (let r = 0; r < rows; r++) {
       this.#views.u8(out + r * stride, stride).set(this.#views.u8(x + r * xStride, stride));
     }
+  }
+
+  quantizePanel(x: Address, xStride: number, cols: number, rows: number, out: Address): boolean {
+    return this.quantize(x, xStride, cols, rows, out, activationBytes('q8', cols));
   }
 
   #multiply(
@@ -112,17 +115,23 @@ class ReferenceKernels implements Kernels {
     weights: Address,
     outRows: number,
     cols: number,
-    x: Address,
-    xStride: number,
+    panel: Address,
     y: readonly Float32Array[],
   ): void {
     const rows = y.length;
     if (format === 'F32' || format === 'F16' || format === 'BF16') {
-      this.#matmulFloat(format, weights, outRows, cols, this.#floatRows(x, xStride, cols, rows), y);
+      this.#matmulFloat(
+        format,
+        weights,
+        outRows,
+        cols,
+        this.#floatRows(panel, activationBytes('f32', cols), cols, rows),
+        y,
+      );
     } else {
       const tile = this.#views.u8(weights, matrixBytes(format, outRows, cols));
-      const panel = this.#quantizedRows(x, activationBytes('q8', cols), cols, rows);
-      this.#matmulQuantized(format, tile, outRows, cols, panel, y);
+      const x = this.#quantizedRows(panel, activationBytes('q8', cols), cols, rows);
+      this.#matmulQuantized(format, tile, outRows, cols, x, y);
     }
   }
 

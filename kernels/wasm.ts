@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { setFlagsFromString } from 'node:v8';
 import { type Arena, type ArenaHandle, alignmentFor } from './arena.ts';
-import { KV_FORMATS, roundUp, WEIGHT_FORMATS } from './formats.ts';
+import { ACTIVATION_FORMATS, KV_FORMATS, roundUp, WEIGHT_FORMATS } from './formats.ts';
 import type { Address, Kernels } from './kernels.ts';
 
 const PAGE = 65536;
@@ -84,6 +84,8 @@ export function createWasmKernels(handle: Extract<ArenaHandle, { backend: 'wasm'
   };
   const matmul = kernel('matmul');
   const matmulSums = kernel('matmul_sums');
+  const packPanel = kernel('pack_panel');
+  const quantizePanel = kernel('quantize_panel');
   const repack = kernel('repack');
   const kvStore = kernel('kv_store');
   const attend = kernel('attend');
@@ -92,21 +94,21 @@ export function createWasmKernels(handle: Extract<ArenaHandle, { backend: 'wasm'
   return {
     backend: 'wasm',
     matmul: (format, ...rest) => void matmul(WEIGHT_FORMATS[format].id, ...rest),
-    matmulSums: (format, weights, outRows, cols, x, xStride, rows, sums, sumStride, limit, fresh) =>
+    matmulSums: (format, weights, outRows, cols, panel, rows, sums, sumStride, limit, fresh) =>
       matmulSums(
         WEIGHT_FORMATS[format].id,
         weights,
         outRows,
         cols,
-        x,
-        xStride,
+        panel,
         rows,
         sums,
         sumStride,
         limit,
         Number(fresh),
       ) !== 0,
-    packPanel: kernel('pack_panel'),
+    packPanel: (format, ...rest) => void packPanel(ACTIVATION_FORMATS[format].id, ...rest),
+    quantizePanel: (...args) => quantizePanel(...args) !== 0,
     repack: (format, ...rest) => repack(WEIGHT_FORMATS[format].id, ...rest) !== 0,
     kvStore: (format, ...rest) => void kvStore(KV_FORMATS[format].id, ...rest),
     attend: (format, ...rest) => void attend(KV_FORMATS[format].id, ...rest),

@@ -1,6 +1,7 @@
 import { type Arena, f32View, f64View } from '../kernels/arena.ts';
 import { createArena, openKernels } from '../kernels/create-kernels.ts';
 import {
+  type ActivationFormat,
   activationBytes,
   type KvFormat,
   matrixBytes,
@@ -88,7 +89,8 @@ export class BenchMemory {
   readonly arena: Arena;
   readonly #options: BenchMemoryOptions;
   readonly #kernels: Kernels;
-  readonly #x: Readonly<Record<'f32' | 'q8' | 'panel', Address>>;
+  readonly #x: Address;
+  readonly #panel: Address;
   readonly #source: Address;
   readonly #attention: AttentionBench;
   readonly #threads: readonly ThreadMemory[];
@@ -105,11 +107,8 @@ export class BenchMemory {
     const outRows = Math.max(...runs.map((run) => run.outRows));
     this.arena = arena;
     this.#options = options;
-    this.#x = {
-      f32: arena.alloc(rows * COLS * 4),
-      q8: arena.alloc(rows * activationBytes('q8', COLS)),
-      panel: arena.alloc(panelBytes(COLS, rows)),
-    };
+    this.#x = arena.alloc(rows * COLS * 4);
+    this.#panel = arena.alloc(panelBytes('f32', COLS, rows));
     this.#source = arena.alloc(Math.max(...runs.map((run) => run.outRows * sourceBytes(run.format, COLS))));
     this.#attention = new AttentionBench(arena);
     this.#threads = Array.from({ length: threads }, () => ({
@@ -162,7 +161,7 @@ export class BenchMemory {
           tiles: tilesOf(thread),
           outRows,
           cols: COLS,
-          x: activation === 'f32' ? this.#x.f32 : this.#panel(rows),
+          panel: this.#packed(activation, rows),
           rows,
           out: this.#threads[thread]!.out,
         }),
@@ -203,17 +202,17 @@ export class BenchMemory {
   }
 
   /** Of as many of the rows as a case has; until the next case. */
-  #panel(rows: number): Address {
-    this.#kernels.packPanel(this.#x.q8, activationBytes('q8', COLS), COLS, rows, this.#x.panel);
-    return this.#x.panel;
+  #packed(activation: ActivationFormat, rows: number): Address {
+    const stride = COLS * 4;
+    if (activation === 'f32') this.#kernels.packPanel('f32', this.#x, stride, COLS, rows, this.#panel);
+    else accepted(this.#kernels.quantizePanel(this.#x, stride, COLS, rows, this.#panel));
+    return this.#panel;
   }
 
   #fillInput(): void {
     const { rows } = this.#options;
     const { arena } = this;
-    randomFloats(SEED, 0, 1)(arena.bytes(this.#x.f32, rows * COLS * 4), 0);
-    const stride = activationBytes('q8', COLS);
-    accepted(this.#kernels.quantize(this.#x.f32, COLS * 4, COLS, rows, this.#x.q8, stride));
+    randomFloats(SEED, 0, 1)(arena.bytes(this.#x, rows * COLS * 4), 0);
   }
 
   /** One tile of random weights, copied to every place: reading it from there costs the same. */

@@ -41,7 +41,7 @@ export class ModelProducts {
     const inputs = new Inputs(arena, options.rows, new Set(matrices.map(({ cols }) => cols)));
     const handles = Array.from({ length: threads }, () => arena.handle());
     const kernels = openKernels(arena.handle());
-    inputs.fill(kernels);
+    inputs.fill();
     fillTiles(arena, kernels, tiles, places, source);
     const works = (rows: number): KernelWork[] => {
       inputs.pack(kernels, rows);
@@ -67,49 +67,50 @@ export class ModelProducts {
   }
 }
 
-/** Rows of activations for each width of a matrix, as formats take them. */
+/** Rows of activations for each width of a matrix, and as formats take them. */
 class Inputs {
   readonly #arena: Arena;
   readonly #rows: number;
-  readonly #at = new Map<number, { readonly f32: Address; readonly q8: Address; readonly panel: Address }>();
+  readonly #at = new Map<
+    number,
+    { readonly f32: Address; readonly panels: Readonly<Record<ActivationFormat, Address>> }
+  >();
 
   constructor(arena: Arena, rows: number, widths: ReadonlySet<number>) {
     this.#arena = arena;
     this.#rows = rows;
     for (const cols of widths) {
-      const place = (format: ActivationFormat): Address => arena.alloc(rows * activationBytes(format, cols));
-      this.#at.set(cols, { f32: place('f32'), q8: place('q8'), panel: arena.alloc(panelBytes(cols, rows)) });
+      const panel = (format: ActivationFormat): Address => arena.alloc(panelBytes(format, cols, rows));
+      const f32 = arena.alloc(rows * activationBytes('f32', cols));
+      this.#at.set(cols, { f32, panels: { f32: panel('f32'), q8: panel('q8') } });
     }
   }
 
-  fill(kernels: Kernels): void {
-    for (const [cols, { f32, q8 }] of this.#at) {
+  fill(): void {
+    for (const [cols, { f32 }] of this.#at) {
       const values = f32View(this.#arena, f32, this.#rows * cols);
       randomFloats(SEED, 0, 1)(new Uint8Array(values.buffer, values.byteOffset, values.byteLength), 0);
-      if (!kernels.quantize(f32, cols * 4, cols, this.#rows, q8, activationBytes('q8', cols))) {
-        throw new Error('quantize refused random values');
-      }
     }
   }
 
   /** Makes panels of so many rows. */
   pack(kernels: Kernels, rows: number): void {
-    for (const [cols, { q8, panel }] of this.#at) {
-      kernels.packPanel(q8, activationBytes('q8', cols), cols, rows, panel);
+    for (const [cols, { f32, panels }] of this.#at) {
+      kernels.packPanel('f32', f32, cols * 4, cols, rows, panels.f32);
+      if (!kernels.quantizePanel(f32, cols * 4, cols, rows, panels.q8)) throw new Error('random values were refused');
     }
   }
 
   of(cols: number, format: ActivationFormat): Address {
-    const { f32, panel } = this.#at.get(cols)!;
-    return format === 'f32' ? f32 : panel;
+    return this.#at.get(cols)!.panels[format];
   }
 }
 
 function productsOf(tile: TileShape, place: Address, inputs: Inputs, rows: number, out: Address): KernelWork[] {
   const { offsets } = tileLayout(tile.matrices);
   return tile.matrices.map(({ format, rows: outRows, cols }, i) => {
-    const x = inputs.of(cols, WEIGHT_FORMATS[format].activation);
-    return { op: 'matmul', format, tiles: [place + offsets[i]!], outRows, cols, x, rows, out };
+    const panel = inputs.of(cols, WEIGHT_FORMATS[format].activation);
+    return { op: 'matmul', format, tiles: [place + offsets[i]!], outRows, cols, panel, rows, out };
   });
 }
 

@@ -10,8 +10,7 @@ export type KernelWork =
       readonly tiles: readonly Address[];
       readonly outRows: number;
       readonly cols: number;
-      /** Rows of f32, or a panel, as the format takes them. */
-      readonly x: Address;
+      readonly panel: Address;
       readonly rows: number;
       readonly out: Address;
     }
@@ -74,8 +73,8 @@ const EPS = 1e-5;
 export function runWork(kernels: Kernels, work: KernelWork): boolean {
   switch (work.op) {
     case 'matmul': {
-      const { format, outRows, cols, x, rows, out } = work;
-      for (const tile of work.tiles) kernels.matmul(format, tile, outRows, cols, x, cols * 4, rows, out, outRows * 4);
+      const { format, outRows, cols, panel, rows, out } = work;
+      for (const tile of work.tiles) kernels.matmul(format, tile, outRows, cols, panel, rows, out, outRows * 4);
       return true;
     }
     case 'each':

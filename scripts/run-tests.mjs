@@ -15,7 +15,7 @@ if (files.length === 0) {
   console.error(`no test file matches ${wanted.join(', ') || dist}`);
   process.exit(1);
 }
-const { status } = spawnSync(process.execPath, ['--enable-source-maps', '--test', '--test-timeout=240000', ...files], {
-  stdio: 'inherit',
-});
+// The spec reporter tells what failed once more at the end, where it is found in a long log.
+const options = ['--enable-source-maps', '--test', '--test-reporter=spec', '--test-timeout=240000'];
+const { status } = spawnSync(process.execPath, [...options, ...files], { stdio: 'inherit' });
 process.exit(status ?? 1);

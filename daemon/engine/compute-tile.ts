@@ -1,5 +1,5 @@
 import { type ArenaHandle, viewOf } from '../../kernels/arena.ts';
-import { activationBytes, kvPageBytes, roundUp, WEIGHT_FORMATS } from '../../kernels/formats.ts';
+import { kvPageBytes, roundUp, WEIGHT_FORMATS } from '../../kernels/formats.ts';
 import type { Address, Kernels } from '../../kernels/kernels.ts';
 import { MAX_ROWS, PHASE, sumLimit } from './engine-spec.ts';
 import {
@@ -25,7 +25,6 @@ export class TileComputer {
   readonly #tables: Uint32Array;
   readonly #pages: Uint32Array;
   readonly #innerStride: number;
-  readonly #innerQ8Stride: number;
   readonly #scale: number;
   readonly #handle: ArenaHandle;
 
@@ -42,7 +41,6 @@ export class TileComputer {
     this.#tables = words(layout.tables, MAX_ROWS);
     this.#pages = words(layout.pages, pageTableCapacity(layout.spec));
     this.#innerStride = layout.innerWidth * 4;
-    this.#innerQ8Stride = activationBytes('q8', layout.innerWidth);
     this.#scale = Math.fround(1 / Math.sqrt(layout.spec.headDim));
   }
 
@@ -66,23 +64,19 @@ export class TileComputer {
   /** out[i][outRows] = matrix of the tile × the i-th of the rows of the phase's input. */
   #fromInput(tile: PlacedTile, matrix: number, rows: RowRange, out: Address, outStride: number): void {
     const { format, rows: outRows, cols } = tile.shape.matrices[matrix]!;
-    const stride = activationBytes('f32', cols);
-    const isQuantised = WEIGHT_FORMATS[format].activation === 'q8';
-    const input = isQuantised ? this.#layout.inputPanel : this.#layout.inputF32 + rows.first * stride;
-    this.#kernels.matmul(format, tile.matrices[matrix]!, outRows, cols, input, stride, rows.count, out, outStride);
+    const panel = this.#layout.inputPanels[WEIGHT_FORMATS[format].activation];
+    this.#kernels.matmul(format, tile.matrices[matrix]!, outRows, cols, panel, rows.count, out, outStride);
   }
 
   /** sums[first + i] += matrix of the tile × inner[i], as exact integers. */
   #toSums(tile: PlacedTile, matrix: number, rows: RowRange, inner: Address, phase: 0 | 1, fresh: boolean): boolean {
     const { format, rows: outRows, cols } = tile.shape.matrices[matrix]!;
     const { spec } = this.#layout;
-    const { innerQ8, innerPanel } = this.#buffers;
+    const { innerPanel } = this.#buffers;
     const kernels = this.#kernels;
-    const isQuantised = WEIGHT_FORMATS[format].activation === 'q8';
-    if (isQuantised) {
-      if (!kernels.quantize(inner, this.#innerStride, cols, rows.count, innerQ8, this.#innerQ8Stride)) return false;
-      kernels.packPanel(innerQ8, this.#innerQ8Stride, cols, rows.count, innerPanel);
-    }
+    if (WEIGHT_FORMATS[format].activation === 'f32') {
+      kernels.packPanel('f32', inner, this.#innerStride, cols, rows.count, innerPanel);
+    } else if (!kernels.quantizePanel(inner, this.#innerStride, cols, rows.count, innerPanel)) return false;
     const stride = spec.cols * 8;
     const sums = this.#buffers.sums + rows.first * stride;
     if (fresh && outRows < spec.cols) this.#clear(sums, rows.count, stride, outRows * 8);
@@ -91,8 +85,7 @@ export class TileComputer {
       tile.matrices[matrix]!,
       outRows,
       cols,
-      isQuantised ? innerPanel : inner,
-      this.#innerStride,
+      innerPanel,
       rows.count,
       sums,
       stride,

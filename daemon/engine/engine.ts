@@ -1,6 +1,6 @@
 import { type Arena, f32View, f64View, u32View } from '../../kernels/arena.ts';
 import { createArena, openKernels } from '../../kernels/create-kernels.ts';
-import { type ActivationFormat, activationBytes, roundUp, WEIGHT_FORMATS } from '../../kernels/formats.ts';
+import { type ActivationFormat, activationBytes, roundUp } from '../../kernels/formats.ts';
 import type { Address, BackendName, Kernels } from '../../kernels/kernels.ts';
 import { StarlingError } from '../errors.ts';
 import { type EngineSpec, inputFormat, MAX_ROWS, PHASE, type Phase } from './engine-spec.ts';
@@ -188,10 +188,7 @@ export class Engine {
    */
   async run(layer: number, phase: 0 | 1, rows: RowRange): Promise<Address> {
     const begun = performance.now();
-    if (tasksOf(this.layout, layer, phase).some(takesQ8)) {
-      if (inputFormat(this.spec, layer, phase) === 'f32') this.#quantizeInput(rows);
-      this.#packInput(rows);
-    }
+    this.#packInput(tasksOf(this.layout, layer, phase), inputFormat(this.spec, layer, phase), rows);
     const waited = await this.#pool.run(layer, phase, rows);
     const { cols } = this.spec;
     const count = rows.count * cols;
@@ -206,22 +203,26 @@ export class Engine {
     return sums;
   }
 
-  /** Fills q8 input rows from the f32 ones. @throws StarlingError numeric_overflow */
-  #quantizeInput({ first, count }: RowRange): void {
+  /**
+   * Arranges the input as the products of `tasks` take it.
+   * @param given the format that the phase's input came in; q8 products take theirs from either
+   * @throws StarlingError numeric_overflow
+   */
+  #packInput(tasks: readonly PlacedTile[], given: ActivationFormat, { first, count }: RowRange): void {
+    const { kernels, layout } = this;
     const { cols } = this.spec;
-    const q8 = this.input('q8', first);
-    if (!this.kernels.quantize(this.input('f32', first), cols * 4, cols, count, q8, activationBytes('q8', cols))) {
+    const [f32Bytes, q8Bytes] = [activationBytes('f32', cols), activationBytes('q8', cols)];
+    if (tasks.some(takes('f32'))) {
+      kernels.packPanel('f32', this.input('f32', first), f32Bytes, cols, count, layout.inputPanels.f32);
+    }
+    if (!tasks.some(takes('q8'))) return;
+    if (given === 'q8') kernels.packPanel('q8', this.input('q8', first), q8Bytes, cols, count, layout.inputPanels.q8);
+    else if (!kernels.quantizePanel(this.input('f32', first), f32Bytes, cols, count, layout.inputPanels.q8)) {
       throw new StarlingError(
         'numeric_overflow',
         'an activation is not finite: the model file is damaged or its weights are out of range',
       );
     }
-  }
-
-  /** Arranges q8 input rows for the products. */
-  #packInput({ first, count }: RowRange): void {
-    const { cols } = this.spec;
-    this.kernels.packPanel(this.input('q8', first), activationBytes('q8', cols), cols, count, this.layout.inputPanel);
   }
 
   /** The sums of `rows` rows, packed for the wire; a view, valid until this is called again. */
@@ -243,7 +244,7 @@ export class Engine {
     if (this.layout.logits === null) throw new RangeError('this engine has no head tiles');
     const begun = performance.now();
     const range = { first: 0, count: rows };
-    if (this.layout.headTasks.some(takesQ8)) this.#packInput(range);
+    this.#packInput(this.layout.headTasks, 'q8', range);
     this.#count(begun, await this.#pool.run(0, PHASE.head, range));
     return f32View(this.arena, this.layout.logits, rows * roundUp(this.spec.vocabSize, 8));
   }
@@ -258,9 +259,11 @@ export class Engine {
   }
 }
 
-/** Whether any of a tile's products may take quantised input. */
-const takesQ8 = ({ shape }: PlacedTile): boolean =>
-  shape.matrices.some(({ format }) => WEIGHT_FORMATS[format].activation === 'q8');
+/** Whether a tile has products that take the phase's input in a format. */
+const takes =
+  (activation: ActivationFormat) =>
+  ({ inputs }: PlacedTile): boolean =>
+    inputs.includes(activation);
 
 interface EngineParts {
   readonly arena: Arena;

@@ -1,8 +1,16 @@
 import type { Arena } from '../../kernels/arena.ts';
-import { activationBytes, BLOCK, KV_PAGE, kvPageBytes, panelBytes, roundUp } from '../../kernels/formats.ts';
+import {
+  type ActivationFormat,
+  activationBytes,
+  BLOCK,
+  KV_PAGE,
+  kvPageBytes,
+  panelBytes,
+  roundUp,
+} from '../../kernels/formats.ts';
 import type { Address } from '../../kernels/kernels.ts';
 import { type EngineSpec, MAX_ROWS, PHASE, type Phase } from './engine-spec.ts';
-import { type TileShape, tileLayout } from './tile.ts';
+import { inputFormats, type TileShape, tileLayout } from './tile.ts';
 import type { WindowPlan } from './window-plan.ts';
 import type { WindowShared } from './window-words.ts';
 
@@ -11,6 +19,7 @@ export interface PlacedTile {
   readonly shape: TileShape;
   readonly address: Address;
   readonly matrices: readonly Address[];
+  readonly inputs: readonly ActivationFormat[];
   /** Place among the streamed tiles, which share the slots of the window; null for a tile that is always in memory. */
   readonly stream: number | null;
 }
@@ -19,8 +28,7 @@ export interface PlacedTile {
 export interface ThreadBuffers {
   /** f32 [row][widest inner width of a tile]: queries or gate; and keys, values, up, attention output. */
   readonly inner: readonly [Address, Address];
-  /** q8 [row] of the inner width, and the same as a panel. */
-  readonly innerQ8: Address;
+  /** Rows of the inner width as a panel, in either activation format. */
   readonly innerPanel: Address;
   /** f64 [row][cols]: exact sums over the tiles that the thread computed. */
   readonly sums: Address;
@@ -41,8 +49,8 @@ export interface EngineLayout {
   readonly rope: Address;
   readonly inputF32: Address;
   readonly inputQ8: Address;
-  /** The q8 input of the rows that are computed, as a panel. */
-  readonly inputPanel: Address;
+  /** The input of the rows that are computed, as panels. */
+  readonly inputPanels: Readonly<Record<ActivationFormat, Address>>;
   /** Sums packed for the wire, at their longest (see Kernels.packSums). */
   readonly packed: Address;
   /** f32 [row][vocabulary padded to 8]; null without head tiles. */
@@ -105,7 +113,8 @@ export function placeEngine(
     const { offsets, bytes } = tileLayout(shape.matrices);
     const stream = plan.stream[i]!;
     const address = stream === null ? arena.alloc(bytes) : ring + (stream % plan.slots) * plan.slotBytes;
-    const placed = { shape, address, matrices: offsets.map((offset) => address + offset), stream };
+    const matrices = offsets.map((offset) => address + offset);
+    const placed = { shape, address, matrices, inputs: inputFormats(shape), stream };
     if (shape.kind === 'head') headTasks.push(placed);
     else tasks[shape.layer]![shape.kind === 'ffn' ? PHASE.ffn : PHASE.attention].push(placed);
   }
@@ -145,6 +154,7 @@ export function placeBuffers(
   );
   const hasHead = tiles.some(({ kind }) => kind === 'head');
   const rows = (bytes: number): Address => arena.alloc(MAX_ROWS * bytes);
+  const panel = (format: ActivationFormat, cols: number): Address => arena.alloc(panelBytes(format, cols, MAX_ROWS));
   return {
     positions: rows(4),
     tables: rows(4),
@@ -152,13 +162,12 @@ export function placeBuffers(
     rope: rows(spec.headDim * 4),
     inputF32: rows(spec.cols * 4),
     inputQ8: rows(activationBytes('q8', spec.cols)),
-    inputPanel: rows(panelBytes(spec.cols, 1)),
+    inputPanels: { f32: panel('f32', spec.cols), q8: panel('q8', spec.cols) },
     packed: rows(packedBytes(spec.cols)),
     logits: hasHead ? rows(roundUp(spec.vocabSize, 8) * 4) : null,
     threads: Array.from({ length: threads + 1 }, () => ({
       inner: [rows(innerWidth * 4), rows(innerWidth * 4)] as const,
-      innerQ8: rows(activationBytes('q8', innerWidth)),
-      innerPanel: rows(panelBytes(innerWidth, 1)),
+      innerPanel: panel('f32', innerWidth),
       sums: rows(spec.cols * 8),
     })),
     innerWidth,

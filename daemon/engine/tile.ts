@@ -1,4 +1,10 @@
-import { matrixBytes, roundUp, type WeightFormat } from '../../kernels/formats.ts';
+import {
+  type ActivationFormat,
+  matrixBytes,
+  roundUp,
+  WEIGHT_FORMATS,
+  type WeightFormat,
+} from '../../kernels/formats.ts';
 
 /**
  * A tile is the smallest piece of a layer that can be computed alone: the unit of splitting over devices and threads, of
@@ -46,6 +52,12 @@ export function tileLayout(matrices: readonly TileMatrix[]): { offsets: number[]
     end = roundUp(end + matrixBytes(format, rows, cols), MATRIX_ALIGNMENT);
   }
   return { offsets, bytes: end };
+}
+
+/** The formats in which the tile's first products take the phase's input. The last one of attention and ffn takes what those gave. */
+export function inputFormats({ kind, matrices }: Pick<TileShape, 'kind' | 'matrices'>): ActivationFormat[] {
+  const first = kind === 'attention' || kind === 'ffn' ? matrices.slice(0, -1) : matrices;
+  return [...new Set(first.map(({ format }) => WEIGHT_FORMATS[format].activation))];
 }
 
 /** The tile's name within its model, in stores and messages: for example "v1-l007-ffn-0012". */

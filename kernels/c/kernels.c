@@ -4,6 +4,7 @@
 #include "attention.h"
 #include "kernels.h"
 #include "matmul.h"
+#include "panel.h"
 #include "repack.h"
 
 #if defined(__wasm__)
@@ -25,78 +26,58 @@ static ptrdiff_t group_bytes(int format, int cols) {
 }
 #endif
 
-static void multiply(int format, const uint8_t *weights, int out_rows, int cols, const uint8_t *x, int x_stride, int rows,
+static void multiply(int format, const uint8_t *weights, int out_rows, int cols, const uint8_t *panel, int rows,
                      destination *to) {
 #if defined(STARLING_WIDE)
   // Few rows are bound by memory, which one stream reads best; for more, two row groups at a time halve the instructions.
   if (rows > 4) {
     const int pairs = out_rows / (2 * ROW_GROUP) * (2 * ROW_GROUP);
-    starling_matmul_wide(format, weights, pairs, cols, x, x_stride, rows, to);
+    starling_matmul_wide(format, weights, pairs, cols, panel, rows, to);
     weights += pairs / ROW_GROUP * group_bytes(format, cols);
     to->rows = place_of(to, 0, pairs);
     out_rows -= pairs;
   }
 #endif
-  matmul_format(format, weights, out_rows, cols, x, x_stride, rows, to);
+  matmul_format(format, weights, out_rows, cols, panel, rows, to);
 }
 
 KERNEL(matmul)
-void matmul(int format, const uint8_t *weights, int out_rows, int cols, const uint8_t *x, int x_stride, int rows,
-            uint8_t *out, int out_stride) {
+void matmul(int format, const uint8_t *weights, int out_rows, int cols, const uint8_t *panel, int rows, uint8_t *out,
+            int out_stride) {
   destination to = {.rows = out, .stride = out_stride};
-  multiply(format, weights, out_rows, cols, x, x_stride, rows, &to);
+  multiply(format, weights, out_rows, cols, panel, rows, &to);
 }
 
 KERNEL(matmul_sums)
-int matmul_sums(int format, const uint8_t *weights, int out_rows, int cols, const uint8_t *x, int x_stride, int rows,
-                uint8_t *sums, int sum_stride, double limit, int fresh) {
+int matmul_sums(int format, const uint8_t *weights, int out_rows, int cols, const uint8_t *panel, int rows, uint8_t *sums,
+                int sum_stride, double limit, int fresh) {
   destination to = {.rows = sums, .stride = sum_stride, .to_sums = 1, .fresh = fresh};
-  multiply(format, weights, out_rows, cols, x, x_stride, rows, &to);
+  multiply(format, weights, out_rows, cols, panel, rows, &to);
   return within(&to, limit);
 }
 
 KERNEL(pack_panel)
-void pack_panel(const uint8_t *x, int x_stride, int cols, int rows, uint8_t *out) {
-  fill_panel(x, x_stride, cols, rows, (q8_block *)out);
+void pack_panel(int format, const uint8_t *x, int x_stride, int cols, int rows, uint8_t *out) {
+  if (format == ACTIVATION_F32) pack_floats(x, x_stride, cols, rows, (float *)out);
+  else pack_blocks(x, x_stride, cols, rows, (q8_block *)out);
+}
+
+KERNEL(quantize_panel)
+int quantize_panel(const uint8_t *x, int x_stride, int cols, int rows, uint8_t *out) {
+  return quantize_blocks(x, x_stride, cols, rows, (q8_block *)out);
 }
 
 KERNEL(quantize)
 int quantize(const uint8_t *x, int x_stride, int cols, int rows, uint8_t *out, int out_stride) {
   const int blocks = cols / BLOCK;
-  const v8f magic = splat8(12582912.0f);
   v8i finite = splat8i(-1);
   for (int r = 0; r < rows; r++, x += x_stride, out += out_stride) {
-    const float *row = (const float *)x;
-    int8_t *q = (int8_t *)out;
-    for (int b = 0; b < blocks; b++, row += BLOCK, q += BLOCK) {
-      v8f largest = splat8(0.0f);
-      for (int i = 0; i < BLOCK; i += 8) {
-        const v8f magnitude = abs8(load8(row + i));
-        finite &= (v8i)magnitude < splat8i(0x7f800000);
-        // As bits, which order magnitudes alike: see exp8.
-        largest = select8((v8i)magnitude > (v8i)largest, magnitude, largest);
-      }
-      const float amax = largest8(largest);
-      float scale = 0.0f;
-      int16_t sum[2] = {0, 0};
-      if (amax < 0x1p-100f) {
-        memset(q, 0, BLOCK);
-      } else {
-        scale = amax / 127.0f;
-        const v8f inverse = splat8(127.0f / amax);
-        for (int half = 0; half < 2; half++) {
-          v8i sums = splat8i(0);
-          for (int i = 16 * half; i < 16 * half + 16; i += 8) {
-            const v8i rounded = (v8i)(load8(row + i) * inverse + magic) - (v8i)magic;
-            sums += rounded;
-            const v8c bytes = __builtin_convertvector(rounded, v8c);
-            memcpy(q + i, &bytes, 8);
-          }
-          sum[half] = (int16_t)sum8(sums);
-        }
-      }
-      memcpy(out + blocks * BLOCK + b * 4, &scale, 4);
-      memcpy(out + blocks * (BLOCK + 4) + b * 4, sum, 4);
+    uint8_t *const scales = out + cols, *const sums = scales + blocks * 4;
+    for (int b = 0; b < blocks; b++) {
+      int16_t sum[2];
+      const float scale = quantize_block((const float *)x + b * BLOCK, (int8_t *)out + b * BLOCK, sum, &finite);
+      memcpy(scales + b * 4, &scale, 4);
+      memcpy(sums + b * 4, sum, 4);
     }
   }
   return all8(finite);

@@ -20,15 +20,18 @@
 
 enum float_format { FORMAT_F32 = 0, FORMAT_F16 = 1, FORMAT_BF16 = 30 };
 
+enum activation_format { ACTIVATION_F32 = 0, ACTIVATION_Q8 = 1 };
+
 enum { BLOCK = 32, ROW_GROUP = 8, KV_PAGE = 64 };
 
 // name, result, parameters: one row a kernel, from which declarations, the dispatch table and the exports are made.
 #define STARLING_KERNELS(X)                                                                                            \
-  X(matmul, void, (int format, const uint8_t *weights, int out_rows, int cols, const uint8_t *x, int x_stride,         \
-                   int rows, uint8_t *out, int out_stride))                                                            \
-  X(matmul_sums, int, (int format, const uint8_t *weights, int out_rows, int cols, const uint8_t *x, int x_stride,     \
-                       int rows, uint8_t *sums, int sum_stride, double limit, int fresh))                              \
-  X(pack_panel, void, (const uint8_t *x, int x_stride, int cols, int rows, uint8_t *out))                              \
+  X(matmul, void, (int format, const uint8_t *weights, int out_rows, int cols, const uint8_t *panel, int rows,         \
+                   uint8_t *out, int out_stride))                                                                      \
+  X(matmul_sums, int, (int format, const uint8_t *weights, int out_rows, int cols, const uint8_t *panel, int rows,     \
+                       uint8_t *sums, int sum_stride, double limit, int fresh))                                        \
+  X(pack_panel, void, (int format, const uint8_t *x, int x_stride, int cols, int rows, uint8_t *out))                  \
+  X(quantize_panel, int, (const uint8_t *x, int x_stride, int cols, int rows, uint8_t *out))                           \
   X(quantize, int, (const uint8_t *x, int x_stride, int cols, int rows, uint8_t *out, int out_stride))                 \
   X(rmsnorm, void, (const uint8_t *x, int x_stride, const float *weight, int dim, int cols, int rows, float eps,       \
                     uint8_t *out, int out_stride))                                                                     \
@@ -48,5 +51,4 @@ enum { BLOCK = 32, ROW_GROUP = 8, KV_PAGE = 64 };
 typedef struct { STARLING_KERNELS(STARLING_FIELD) } starling_kernels;
 
 // The product for an even number of row groups (matmul-wide.c), to a `destination`.
-void starling_matmul_wide(int format, const uint8_t *weights, int out_rows, int cols, const uint8_t *x, int x_stride, int rows,
-                          void *to);
+void starling_matmul_wide(int format, const uint8_t *weights, int out_rows, int cols, const uint8_t *panel, int rows, void *to);

@@ -2,7 +2,6 @@
 #define LANES 16
 #include "matmul.h"
 
-void starling_matmul_wide(int format, const uint8_t *weights, int out_rows, int cols, const uint8_t *x, int x_stride, int rows,
-                          void *to) {
-  matmul_format(format, weights, out_rows, cols, x, x_stride, rows, to);
+void starling_matmul_wide(int format, const uint8_t *weights, int out_rows, int cols, const uint8_t *panel, int rows, void *to) {
+  matmul_format(format, weights, out_rows, cols, panel, rows, to);
 }

@@ -1,6 +1,6 @@
 // Matrix × rows of activations for every weight format, by the contract of Kernels.matmul.
 #pragma once
-#include "destination.h"
+#include "matmul-float.h"
 #include "weights.h"
 
 // Two groups are two streams that jump from group to group, which the processor does not foresee. Asks for `bytes` from `offset` on,
@@ -120,89 +120,14 @@ DEFINE_SUPER_ROWS(iq4_xs, 1104, 0)
 #define DEFINE_FORMAT(number, name, block_cols, source_bytes, tile_bytes) DEFINE_MATMUL_Q8(name, tile_bytes, block_cols)
 STARLING_QUANTISED_FORMATS(DEFINE_FORMAT)
 
-INLINE vf load_f32(groups p) {
-#if LANES == 16
-  return (vf)_mm512_insertf32x8(_mm512_castps256_ps512(_mm256_loadu_ps((const float *)p.first)),
-                                _mm256_loadu_ps((const float *)p.second), 1);
-#else
-  vf v;
-  memcpy(&v, p, sizeof(v));
-  return v;
-#endif
-}
-INLINE vf load_bf16(groups p) {
-#if LANES == 16
-  const __m256i halves = _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)p.first)),
-                                                 _mm_loadu_si128((const __m128i *)p.second), 1);
-  return (vf)_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16);
-#elif LANES == 8
-  return load8_bf16(p);
-#else
-  typedef uint16_t halves __attribute__((vector_size(8)));
-  halves h;
-  memcpy(&h, p, 8);
-  return (vf)(__builtin_convertvector(h, vi) << 16);
-#endif
-}
-
-// Rows of float activations that share a loaded weight: each needs eight accumulators.
-#if defined(__AVX512F__)
-#define FLOAT_BATCH 3
-#else
-#define FLOAT_BATCH 1
-#endif
-
-// Eight accumulators by column mod 8; the tree adds them lane by lane, as each lane is a row.
-#define DEFINE_MATMUL_FLOAT(name, bytes, load)                                                                         \
-  INLINE void name##_rows(groups p, int cols, const uint8_t *x, int x_stride, const int rows, destination *to,         \
-                          uint8_t *at) {                                                                               \
-    vf a[FLOAT_BATCH][8], sum[FLOAT_BATCH];                                                                            \
-    UNROLL for (int r = 0; r < rows; r++) {                                                                            \
-      UNROLL for (int s = 0; s < 8; s++) a[r][s] = splatf(0.0f);                                                       \
-    }                                                                                                                  \
-    for (int c = 0; c < cols; c += 8) {                                                                                \
-      UNROLL for (int s = 0; s < 8; s++) {                                                                             \
-        const vf weight = load(part(p, (ptrdiff_t)(c + s) * bytes));                                                   \
-        UNROLL for (int r = 0; r < rows; r++) {                                                                        \
-          a[r][s] = a[r][s] + weight * splatf(((const float *)(x + (ptrdiff_t)r * x_stride))[c + s]);                  \
-        }                                                                                                              \
-      }                                                                                                                \
-    }                                                                                                                  \
-    UNROLL for (int r = 0; r < rows; r++) {                                                                            \
-      const vf *const v = a[r];                                                                                        \
-      sum[r] = ((v[0] + v[4]) + (v[2] + v[6])) + ((v[1] + v[5]) + (v[3] + v[7]));                                      \
-    }                                                                                                                  \
-    put_rows(sum, rows, to, at);                                                                                       \
-  }                                                                                                                    \
-  NOINLINE void matmul_##name(const uint8_t *w, int out_rows, int cols, const uint8_t *x, int x_stride, int rows,      \
-                              destination *to) {                                                                       \
-    const ptrdiff_t group = (ptrdiff_t)cols * bytes;                                                                   \
-    for (int o = 0; o < out_rows; o += VECTOR_ROWS, w += group * (VECTOR_ROWS / ROW_GROUP)) {                          \
-      for (int half = 0; half < HALVES; half++) {                                                                      \
-        const groups p = part(groups_at(w, group), (bytes / 2) * half);                                                \
-        int r = 0;                                                                                                     \
-        for (; r + FLOAT_BATCH <= rows; r += FLOAT_BATCH) {                                                            \
-          name##_rows(p, cols, x + (ptrdiff_t)r * x_stride, x_stride, FLOAT_BATCH, to, place_of(to, r, o + LANES * half)); \
-        }                                                                                                              \
-        for (; r < rows; r++) {                                                                                        \
-          name##_rows(p, cols, x + (ptrdiff_t)r * x_stride, x_stride, 1, to, place_of(to, r, o + LANES * half));       \
-        }                                                                                                              \
-      }                                                                                                                \
-    }                                                                                                                  \
-  }
-
-DEFINE_MATMUL_FLOAT(f32, 32, load_f32)
-DEFINE_MATMUL_FLOAT(f16, 16, load_scales)
-DEFINE_MATMUL_FLOAT(bf16, 16, load_bf16)
-
-INLINE void matmul_format(int format, const uint8_t *weights, int out_rows, int cols, const uint8_t *x, int x_stride, int rows,
+INLINE void matmul_format(int format, const uint8_t *weights, int out_rows, int cols, const void *panel, int rows,
                           destination *to) {
   switch (format) {
 #define MATMUL_CASE(number, name, block_cols, source_bytes, tile_bytes) \
-  case number: matmul_##name(weights, out_rows, cols, (const q8_block *)x, rows, to); break;
+  case number: matmul_##name(weights, out_rows, cols, panel, rows, to); break;
     STARLING_QUANTISED_FORMATS(MATMUL_CASE)
-    case FORMAT_F32: matmul_f32(weights, out_rows, cols, x, x_stride, rows, to); break;
-    case FORMAT_F16: matmul_f16(weights, out_rows, cols, x, x_stride, rows, to); break;
-    case FORMAT_BF16: matmul_bf16(weights, out_rows, cols, x, x_stride, rows, to); break;
+    case FORMAT_F32: matmul_f32(weights, out_rows, cols, panel, rows, to); break;
+    case FORMAT_F16: matmul_f16(weights, out_rows, cols, panel, rows, to); break;
+    case FORMAT_BF16: matmul_bf16(weights, out_rows, cols, panel, rows, to); break;
   }
 }

@@ -2,13 +2,28 @@
 // block and row by row, so that all addresses of a product are one and a constant.
 #pragma once
 #include "kernels.h"
-#include "simd.h"
+#include "quantize.h"
 
 // Activation rows that share one unpacked block of weights: what the registers hold beside it.
 #if defined(__AVX512F__)
 #define ROW_BATCH 8
 #else
 #define ROW_BATCH 4
+#endif
+
+// The same for float formats: sizes of batches, largest first, each with how it is computed (matmul-float.h).
+#if defined(__AVX512F__)
+#define FLOAT_SIZES(X, name) \
+  X(name, in_turn, 24) X(name, in_turn, 16) X(name, in_turn, 12) X(name, in_turn, 8) X(name, in_turn, 6) X(name, at_once, 3) \
+  X(name, at_once, 2) X(name, at_once, 1)
+#define FLOAT_BATCH 24
+#elif defined(__wasm_simd128__)
+#define FLOAT_SIZES(X, name) X(name, in_turn, 6) X(name, in_turn, 4) X(name, in_turn, 2) X(name, at_once, 1)
+#define FLOAT_BATCH 6
+#else
+#define FLOAT_SIZES(X, name) \
+  X(name, in_turn, 12) X(name, in_turn, 8) X(name, in_turn, 6) X(name, in_turn, 4) X(name, at_once, 1)
+#define FLOAT_BATCH 12
 #endif
 
 // A block of one row.
@@ -25,19 +40,64 @@ typedef struct {
 // Rows of the batch that begins at row `from`.
 INLINE int batch_at(int from, int rows) { return rows - from < ROW_BATCH ? rows - from : ROW_BATCH; }
 
-INLINE void fill_panel(const uint8_t *x, int x_stride, int cols, int rows, q8_block *panel) {
-  const int blocks = cols / BLOCK;
-  for (int row = 0; row < rows; row++, x += x_stride) {
-    const int first = row / ROW_BATCH * ROW_BATCH, batch = batch_at(first, rows);
-    q8_block *to = panel + (ptrdiff_t)first * blocks + (row - first);
-    const uint8_t *const scales = x + cols, *const sums = scales + blocks * 4;
-    for (int b = 0; b < blocks; b++, to += batch) {
-      memcpy(to->q, x + b * BLOCK, BLOCK);
-      memcpy(&to->scale, scales + b * 4, 4);
-      memcpy(to->sums, sums + b * 4, 4);
-      const int32_t sum = to->sums[0] + to->sums[1];
-      to->weighted = to->scale * (float)sum;
-      to->minus8 = -8 * sum;
+// Rows of the float batch that begins at row `from`.
+INLINE int float_batch_at(int from, int rows) {
+#define FLOAT_SIZE(name, kind, size) if (rows - from >= size) return size;
+  FLOAT_SIZES(FLOAT_SIZE, )
+  return 0;
+}
+
+INLINE void pack_floats(const uint8_t *x, int x_stride, int cols, int rows, float *panel) {
+  for (int first = 0, batch; first < rows; first += batch) {
+    batch = float_batch_at(first, rows);
+    for (int c = 0; c < cols; c++) {
+      for (int r = first; r < first + batch; r++) *panel++ = ((const float *)(x + (ptrdiff_t)r * x_stride))[c];
     }
   }
+}
+
+// What products take beside the quants.
+INLINE void complete(q8_block *block, float scale, const int16_t *sums) {
+  const int32_t sum = sums[0] + sums[1];
+  block->scale = scale;
+  memcpy(block->sums, sums, 4);
+  block->weighted = scale * (float)sum;
+  block->minus8 = -8 * sum;
+}
+
+// The place of a row's first block; the next is as many blocks on as its batch has rows.
+INLINE q8_block *row_of(q8_block *panel, int row, int blocks) {
+  const int first = row / ROW_BATCH * ROW_BATCH;
+  return panel + (ptrdiff_t)first * blocks + (row - first);
+}
+
+INLINE void pack_blocks(const uint8_t *x, int x_stride, int cols, int rows, q8_block *panel) {
+  const int blocks = cols / BLOCK;
+  for (int row = 0; row < rows; row++, x += x_stride) {
+    const int batch = batch_at(row / ROW_BATCH * ROW_BATCH, rows);
+    q8_block *to = row_of(panel, row, blocks);
+    for (int b = 0; b < blocks; b++, to += batch) {
+      float scale;
+      int16_t sums[2];
+      memcpy(&scale, x + cols + b * 4, 4);
+      memcpy(sums, x + cols + blocks * 4 + b * 4, 4);
+      memcpy(to->q, x + b * BLOCK, BLOCK);
+      complete(to, scale, sums);
+    }
+  }
+}
+
+INLINE int quantize_blocks(const uint8_t *x, int x_stride, int cols, int rows, q8_block *panel) {
+  const int blocks = cols / BLOCK;
+  v8i finite = splat8i(-1);
+  for (int row = 0; row < rows; row++, x += x_stride) {
+    const int batch = batch_at(row / ROW_BATCH * ROW_BATCH, rows);
+    q8_block *to = row_of(panel, row, blocks);
+    for (int b = 0; b < blocks; b++, to += batch) {
+      int16_t sums[2];
+      const float scale = quantize_block((const float *)x + b * BLOCK, to->q, sums, &finite);
+      complete(to, scale, sums);
+    }
+  }
+  return all8(finite);
 }

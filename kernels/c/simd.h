@@ -26,10 +26,13 @@
 // Loops over the parts of a block, whose shifts and addresses become constants.
 #if defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")
+#define UNROLL_ROWS UNROLL
 #elif defined(__AVX2__) || defined(__ARM_NEON)
 #define UNROLL _Pragma("GCC unroll 8")
+#define UNROLL_ROWS _Pragma("GCC unroll 24")
 #else
 #define UNROLL
+#define UNROLL_ROWS
 #endif
 
 typedef float v8f __attribute__((vector_size(32)));

@@ -138,25 +138,31 @@ static napi_value finish_number(const call *c, int value) {
 // Arguments are resolved before the call, so that a bad address throws instead of being followed.
 #define RESOLVED if (c.failed) return finish(&c)
 
-METHOD(matmul, 9, {
-  const uint8_t *w = P(1), *x = P(4);
-  uint8_t *out = P(7);
+METHOD(matmul, 8, {
+  const uint8_t *w = P(1), *panel = P(4);
+  uint8_t *out = P(6);
   RESOLVED;
-  k->matmul(N(0), w, N(2), N(3), x, N(5), N(6), out, N(8));
+  k->matmul(N(0), w, N(2), N(3), panel, N(5), out, N(7));
   return finish(&c);
 })
-METHOD(matmulSums, 11, {
-  const uint8_t *w = P(1), *x = P(4);
-  uint8_t *sums = P(7);
+METHOD(matmulSums, 10, {
+  const uint8_t *w = P(1), *panel = P(4);
+  uint8_t *sums = P(6);
   RESOLVED;
-  return finish_boolean(&c, k->matmul_sums(N(0), w, N(2), N(3), x, N(5), N(6), sums, N(8), c.value[9], N(10)));
+  return finish_boolean(&c, k->matmul_sums(N(0), w, N(2), N(3), panel, N(5), sums, N(7), c.value[8], N(9)));
 })
-METHOD(packPanel, 5, {
+METHOD(packPanel, 6, {
+  const uint8_t *x = P(1);
+  uint8_t *out = P(5);
+  RESOLVED;
+  k->pack_panel(N(0), x, N(2), N(3), N(4), out);
+  return finish(&c);
+})
+METHOD(quantizePanel, 5, {
   const uint8_t *x = P(0);
   uint8_t *out = P(4);
   RESOLVED;
-  k->pack_panel(x, N(1), N(2), N(3), out);
-  return finish(&c);
+  return finish_boolean(&c, k->quantize_panel(x, N(1), N(2), N(3), out));
 })
 METHOD(quantize, 6, {
   const uint8_t *x = P(0);
@@ -238,11 +244,14 @@ static const struct {
   const char *name;
   napi_callback method;
 } METHODS[] = {
-    {"matmul", method_matmul},         {"matmulSums", method_matmulSums}, {"packPanel", method_packPanel},
-    {"quantize", method_quantize},     {"rmsnorm", method_rmsnorm},       {"rope", method_rope},
-    {"swiglu", method_swiglu},         {"kvStore", method_kvStore},       {"attend", method_attend},
-    {"addSums", method_addSums},       {"residual", method_residual},     {"packSums", method_packSums},
-    {"unpackSums", method_unpackSums}, {"repack", method_repack},
+    {"matmul", method_matmul},         {"matmulSums", method_matmulSums},
+    {"packPanel", method_packPanel},   {"quantizePanel", method_quantizePanel},
+    {"quantize", method_quantize},     {"rmsnorm", method_rmsnorm},
+    {"rope", method_rope},             {"swiglu", method_swiglu},
+    {"kvStore", method_kvStore},       {"attend", method_attend},
+    {"addSums", method_addSums},       {"residual", method_residual},
+    {"packSums", method_packSums},     {"unpackSums", method_unpackSums},
+    {"repack", method_repack},
 };
 
 static void release(napi_env env, void *data, void *hint) {

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { f32View, f64View, SegmentArena, u32View } from '../../../kernels/arena.ts';
 import {
+  type ActivationFormat,
   activationBytes,
   BLOCK,
   KV_FORMAT_NAMES,
@@ -32,9 +33,9 @@ function setUp(bytes = 2 ** 20) {
   };
   const read = (address: Address, count: number): number[] => Array.from(f32View(arena, address, count));
   const kernels = createReferenceKernels(segments);
-  const panel = (x: Address, cols: number, rows: number): Address => {
-    const address = arena.alloc(panelBytes(cols, rows));
-    kernels.packPanel(x, activationBytes('q8', cols), cols, rows, address);
+  const panel = (x: Address, cols: number, rows: number, format: ActivationFormat = 'q8'): Address => {
+    const address = arena.alloc(panelBytes(format, cols, rows));
+    kernels.packPanel(format, x, activationBytes(format, cols), cols, rows, address);
     return address;
   };
   return { arena, kernels, floats, read, panel };
@@ -75,8 +76,8 @@ for (const format of FORMATS) {
       }
     }
     const out = arena.alloc(rows * outRows * 4);
-    const input = quantized ? panel(x, cols, rows) : x;
-    kernels.matmul(format, weights, outRows, cols, input, stride, rows, out, outRows * 4);
+    const input = panel(x, cols, rows, WEIGHT_FORMATS[format].activation);
+    kernels.matmul(format, weights, outRows, cols, input, rows, out, outRows * 4);
     const products = read(out, rows * outRows);
     for (let r = 0; r < rows; r++) {
       for (let o = 0; o < outRows; o++) {
@@ -94,7 +95,7 @@ for (const format of FORMATS) {
 }
 
 test('a float product adds columns in eight lanes and then as a tree', () => {
-  const { arena, kernels, floats, read } = setUp();
+  const { arena, kernels, floats, read, panel } = setUp();
   const row = new Array<number>(32).fill(0);
   row[0] = 2 ** 24;
   row[1] = 1;
@@ -103,7 +104,7 @@ test('a float product adds columns in eight lanes and then as a tree', () => {
   const x = floats(row);
   const weights = floats(new Array(8 * 32).fill(1));
   const out = arena.alloc(32);
-  kernels.matmul('F32', weights, 8, 32, x, 128, 1, out, 32);
+  kernels.matmul('F32', weights, 8, 32, panel(x, 32, 1, 'f32'), 1, out, 32);
   assert.deepEqual(read(out, 8), new Array(8).fill(2 ** 24 + 2));
 });
 
@@ -128,7 +129,7 @@ test('a quantised product rounds after each block', () => {
     activations.setInt16(cols + 12 + 4 * block, 1, true);
   }
   const out = arena.alloc(32);
-  kernels.matmul('Q8_0', weights, 8, cols, panel(x, cols, 1), stride, 1, out, 32);
+  kernels.matmul('Q8_0', weights, 8, cols, panel(x, cols, 1), 1, out, 32);
   assert.deepEqual(read(out, 8), [2 ** 24, 0, 0, 0, 0, 0, 0, 0]);
 });
 
@@ -158,11 +159,11 @@ test('a super-block keeps products and minima apart, and rounds each by its own 
   activations.setInt16(cols + 36, -1, true);
   activations.setInt16(cols + 38, -1, true);
   const out = arena.alloc(32);
-  kernels.matmul('Q4_K', weights, 8, cols, panel(x, cols, 1), stride, 1, out, 32);
+  kernels.matmul('Q4_K', weights, 8, cols, panel(x, cols, 1), 1, out, 32);
   // t = 3·5·7·2^24; u = 63·(−2·2^-24), which the difference then loses beside t.
   assert.deepEqual(read(out, 8), [2 * 105 * 2 ** 24, 0, 0, 0, 0, 0, 0, 0]);
   activations.setFloat32(cols, 0, true);
-  kernels.matmul('Q4_K', weights, 8, cols, panel(x, cols, 1), stride, 1, out, 32);
+  kernels.matmul('Q4_K', weights, 8, cols, panel(x, cols, 1), 1, out, 32);
   assert.equal(read(out, 1)[0], 0.5 * 63 * 2 ** -23);
 });
 
@@ -265,7 +266,7 @@ test('residual adds sums in units of 2^-24', () => {
 
 test('a row repacked and multiplied gives the file row', () => {
   // Multiplying by a unit vector reads one column out of the tile.
-  const { arena, kernels, floats, read } = setUp();
+  const { arena, kernels, floats, read, panel } = setUp();
   const [rows, cols] = [5, 40];
   const values = draw(new Random(6), rows * cols);
   const source = floats(values);
@@ -275,7 +276,7 @@ test('a row repacked and multiplied gives the file row', () => {
   for (const column of [0, 7, 31, 32, 39]) {
     const unit = new Array<number>(64).fill(0);
     unit[column] = 1;
-    kernels.matmul('F32', tile, 8, 64, floats(unit), 256, 1, out, 32);
+    kernels.matmul('F32', tile, 8, 64, panel(floats(unit), 64, 1, 'f32'), 1, out, 32);
     const row = (r: number): Uint8Array => arena.bytes(source + r * cols * 4, cols * 4);
     const expected = Array.from({ length: 8 }, (_, r) => (r < rows ? sourceWeight('F32', row(r), column) : 0));
     assert.deepEqual(read(out, 8), expected);
