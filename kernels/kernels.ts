@@ -1,4 +1,5 @@
 import type { ActivationFormat, KvFormat, WeightFormat } from './formats.ts';
+import type { AttentionWork, FeedForwardWork, KeyValueWork } from './tile-work.ts';
 
 /**
  * A place in an arena: segment · 2^32 + byte offset in that segment. (WebAssembly has one segment.)
@@ -206,4 +207,30 @@ export interface Kernels {
     outRows: number,
     outCols: number,
   ): boolean;
+
+  /** Make a tile ready to be computed again and again. @returns what the following methods know it by */
+  prepareFeedForward(work: FeedForwardWork): number;
+  prepareKeyValue(work: KeyValueWork): number;
+  prepareAttention(work: AttentionWork): number;
+
+  /*
+   * Whole tiles for the rows of the panels, which are the step's rows from `first` on, as `composeTiles` (tile-work.ts) puts
+   * them together from the other kernels: in one call, as memory idles between two.
+   */
+
+  /**
+   * down × silu(gate × x) · (up × x), into the sums.
+   * @param fresh see `matmulSums`
+   * @returns false when a value is not finite, or is too large for the sums (which are then meaningless)
+   */
+  feedForward(prepared: number, first: number, rows: number, fresh: boolean): boolean;
+
+  /** k × x, rotated, and v × x, into the cache. */
+  keyValue(prepared: number, first: number, rows: number): void;
+
+  /** q × x, rotated, into the tile's buffers, from which `attention` takes it. */
+  queries(prepared: number, first: number, rows: number): void;
+
+  /** out × attention, into the sums; for rows whose keys and values are in the caches. @returns see `feedForward` */
+  attention(prepared: number, first: number, rows: number, fresh: boolean): boolean;
 }

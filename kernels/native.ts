@@ -3,19 +3,43 @@ import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { ACTIVATION_FORMATS, KV_FORMATS, WEIGHT_FORMATS } from './formats.ts';
 import type { Kernels } from './kernels.ts';
+import { attentionWords, feedForwardWords, keyValueWords } from './tile-words.ts';
 
 /** A kernel's parameters after the format. */
 type Rest<Kernel> = Kernel extends (format: never, ...rest: infer R) => unknown ? R : never;
 
-/** The addon's methods: those of Kernels, with formats as their numbers. */
+/** A kernel whose first parameter is a format, with the format's number in its place. */
+type ByNumber<Kernel> = Kernel extends (format: never, ...rest: infer R) => infer Result
+  ? (format: number, ...rest: R) => Result
+  : never;
+
+/** The addon's methods: those of Kernels, with numbers for formats and booleans. */
 interface Addon
-  extends Omit<Kernels, 'backend' | 'matmul' | 'matmulSums' | 'packPanel' | 'repack' | 'kvStore' | 'attend'> {
-  matmul(format: number, ...rest: Rest<Kernels['matmul']>): void;
+  extends Pick<
+    Kernels,
+    | 'quantizePanel'
+    | 'quantize'
+    | 'rmsnorm'
+    | 'rope'
+    | 'swiglu'
+    | 'addSums'
+    | 'residual'
+    | 'packSums'
+    | 'unpackSums'
+    | 'keyValue'
+    | 'queries'
+  > {
+  readonly matmul: ByNumber<Kernels['matmul']>;
+  readonly packPanel: ByNumber<Kernels['packPanel']>;
+  readonly repack: ByNumber<Kernels['repack']>;
+  readonly kvStore: ByNumber<Kernels['kvStore']>;
+  readonly attend: ByNumber<Kernels['attend']>;
   matmulSums(format: number, ...rest: [...Rest<Kernels['matmul']>, limit: number, fresh: number]): boolean;
-  packPanel(format: number, ...rest: Rest<Kernels['packPanel']>): void;
-  repack(format: number, ...rest: Rest<Kernels['repack']>): boolean;
-  kvStore(format: number, ...rest: Rest<Kernels['kvStore']>): void;
-  attend(format: number, ...rest: Rest<Kernels['attend']>): void;
+  prepareFeedForward(words: Float64Array, caches: number): number;
+  prepareKeyValue(words: Float64Array, caches: number): number;
+  prepareAttention(words: Float64Array, caches: number): number;
+  feedForward(prepared: number, first: number, rows: number, fresh: number): boolean;
+  attention(prepared: number, first: number, rows: number, fresh: number): boolean;
 }
 
 interface NativeModule {
@@ -91,6 +115,13 @@ export function createNativeKernels(segments: readonly SharedArrayBuffer[], targ
       ),
     packPanel: (format, ...rest) => addon.packPanel(ACTIVATION_FORMATS[format].id, ...rest),
     quantizePanel: addon.quantizePanel,
+    prepareFeedForward: (work) => addon.prepareFeedForward(feedForwardWords(work), 0),
+    prepareKeyValue: (work) => addon.prepareKeyValue(keyValueWords(work), 0),
+    prepareAttention: (work) => addon.prepareAttention(attentionWords(work), work.caches.length),
+    feedForward: (prepared, first, rows, fresh) => addon.feedForward(prepared, first, rows, Number(fresh)),
+    keyValue: addon.keyValue,
+    queries: addon.queries,
+    attention: (prepared, first, rows, fresh) => addon.attention(prepared, first, rows, Number(fresh)),
     repack: (format, ...rest) => addon.repack(WEIGHT_FORMATS[format].id, ...rest),
     kvStore: (format, ...rest) => addon.kvStore(KV_FORMATS[format].id, ...rest),
     attend: (format, ...rest) => addon.attend(KV_FORMATS[format].id, ...rest),

@@ -30,6 +30,7 @@ import {
 import { repackRows } from './reference-repack.ts';
 import { roundTiesToEven, siluF32, tree } from './scalar.ts';
 import { SegmentViews } from './segment-views.ts';
+import { composeTiles, type TileKernels } from './tile-work.ts';
 
 const f32 = Math.fround;
 
@@ -45,10 +46,17 @@ const LANES = 8;
  * Every method throws RangeError for a buffer that leaves its segment or is not aligned to its elements.
  */
 export function createReferenceKernels(segments: readonly SharedArrayBuffer[]): Kernels {
-  return new ReferenceKernels(new SegmentViews(segments));
+  const views = new SegmentViews(segments);
+  const kernels = new ReferenceKernels(views);
+  const tiles = composeTiles(
+    kernels,
+    (address) => views.u32(address, 1)[0]!,
+    (address, bytes) => void views.u8(address, bytes).fill(0),
+  );
+  return Object.assign(kernels, tiles);
 }
 
-class ReferenceKernels implements Kernels {
+class ReferenceKernels implements Omit<Kernels, keyof TileKernels> {
   readonly backend = 'reference';
   readonly #views: SegmentViews;
   /** The value of every f16: [65536]. */

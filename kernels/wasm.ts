@@ -4,6 +4,7 @@ import { setFlagsFromString } from 'node:v8';
 import { type Arena, type ArenaHandle, alignmentFor } from './arena.ts';
 import { ACTIVATION_FORMATS, KV_FORMATS, roundUp, WEIGHT_FORMATS } from './formats.ts';
 import type { Address, Kernels } from './kernels.ts';
+import { composeTiles, type TileKernels } from './tile-work.ts';
 
 const PAGE = 65536;
 const MOST_PAGES = 65536;
@@ -91,7 +92,7 @@ export function createWasmKernels(handle: Extract<ArenaHandle, { backend: 'wasm'
   const attend = kernel('attend');
   const quantize = kernel('quantize');
   const unpackSums = kernel('unpack_sums');
-  return {
+  const kernels: Omit<Kernels, keyof TileKernels> = {
     backend: 'wasm',
     matmul: (format, ...rest) => void matmul(WEIGHT_FORMATS[format].id, ...rest),
     matmulSums: (format, weights, outRows, cols, panel, rows, sums, sumStride, limit, fresh) =>
@@ -121,4 +122,14 @@ export function createWasmKernels(handle: Extract<ArenaHandle, { backend: 'wasm'
     residual: kernel('residual'),
     packSums: kernel('pack_sums'),
   };
+  let words = new Uint32Array(handle.memory.buffer);
+  const word = (address: Address): number => {
+    // The memory may have grown.
+    if (address / 4 >= words.length) words = new Uint32Array(handle.memory.buffer);
+    return words[address / 4]!;
+  };
+  const clear = (address: Address, bytes: number): void => {
+    new Uint8Array(handle.memory.buffer, address, bytes).fill(0);
+  };
+  return { ...kernels, ...composeTiles(kernels, word, clear) };
 }

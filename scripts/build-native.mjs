@@ -14,8 +14,7 @@ const stamp = join(native, 'build/sources.sha256');
 const optional = process.argv.includes('--optional');
 
 const sources = [
-  'native/addon.c',
-  'native/binding.gyp',
+  ...['addon.c', 'binding.gyp', 'call.h', 'tiles.h'].map((file) => `native/${file}`),
   ...readdirSync(join(root, 'kernels/c')).map((file) => `c/${file}`),
 ];
 const hash = createHash('sha256').update(`${process.platform} ${process.arch}`);

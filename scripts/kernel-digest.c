@@ -57,8 +57,8 @@ static void check_format(int number, const char *name, int block_cols, int sourc
   const int finite = kernels.repack(number, source, stride, OUT_ROWS, COLS, tile, OUT_ROWS, COLS);
   if (!finite) printf("%s not finite\n", name);
   uint8_t *panel = buffer(ROWS * COLS / 32 * 48);
-  kernels.pack_panel(x, STRIDE, COLS, ROWS, panel);
-  kernels.matmul(number, tile, OUT_ROWS, COLS, panel, 0, ROWS, (uint8_t *)out, OUT_ROWS * 4);
+  kernels.pack_panel(ACTIVATION_Q8, x, STRIDE, COLS, ROWS, panel);
+  kernels.matmul(number, tile, OUT_ROWS, COLS, panel, ROWS, (uint8_t *)out, OUT_ROWS * 4);
   digest(name, out, sizeof(float) * ROWS * OUT_ROWS);
   free(panel);
   free(source);
@@ -78,6 +78,8 @@ int main(void) {
   STARLING_QUANTISED_FORMATS(CHECK)
 
   float *out = buffer(sizeof(float) * ROWS * OUT_ROWS);
+  uint8_t *panel = buffer(sizeof(float) * ROWS * COLS);
+  kernels.pack_panel(ACTIVATION_F32, (uint8_t *)x, COLS * 4, COLS, ROWS, panel);
   const int floats[] = {FORMAT_F32, FORMAT_F16, FORMAT_BF16};
   for (int f = 0; f < 3; f++) {
     uint8_t *tile = buffer((size_t)OUT_ROWS * COLS * 4);
@@ -89,7 +91,7 @@ int main(void) {
       if (f == 0) memcpy(tile + 4 * i, &bits, 4);
       else memcpy(tile + 2 * i, &upper, 2);
     }
-    kernels.matmul(floats[f], tile, OUT_ROWS, COLS, (uint8_t *)x, COLS * 4, ROWS, (uint8_t *)out, OUT_ROWS * 4);
+    kernels.matmul(floats[f], tile, OUT_ROWS, COLS, panel, ROWS, (uint8_t *)out, OUT_ROWS * 4);
     digest(f == 0 ? "f32" : f == 1 ? "f16" : "bf16", out, sizeof(float) * ROWS * OUT_ROWS);
     free(tile);
   }
@@ -132,7 +134,7 @@ int main(void) {
   float ones[32];
   for (int i = 0; i < 32; i++) ones[i] = 1;
   for (int i = 0; i < COLS; i++) memcpy(column + ((size_t)(i / 8) * 32 * 8 + i % 8) * 4, &x[i], 4);
-  if (!kernels.matmul_sums(FORMAT_F32, column, COLS, 32, (uint8_t *)ones, 128, 1, (uint8_t *)sums, COLS * 8, 0x1p50, 1)) return 1;
+  if (!kernels.matmul_sums(FORMAT_F32, column, COLS, 32, (uint8_t *)ones, 1, (uint8_t *)sums, COLS * 8, 0x1p50, 1)) return 1;
   kernels.add_sums(sums, sums, COLS);
   digest("matmul_sums", sums, sizeof(double) * COLS);
   uint8_t *packed = buffer(COLS / 32 * 257);

@@ -36,6 +36,10 @@ function expectedSizes(
   switch (kind) {
     case 'attention': {
       if (first + count > heads) return null;
+      const group = heads / kvHeads;
+      const isWithinOne = Math.floor(first / group) === Math.floor((first + count - 1) / group);
+      const isWholeGroups = first % group === 0 && count % group === 0;
+      if (!isWithinOne && !isWholeGroups) return null;
       const width = roundUp(count * headDim, BLOCK);
       return [
         [width, cols],

@@ -10,7 +10,7 @@ import { directStart } from './read-tile-file.ts';
 import { READERS, ReaderPool } from './reader-pool.ts';
 import { type RowRange, rowsOf, type Step } from './step.ts';
 import { ThreadPool } from './thread-pool.ts';
-import { type TileShape, tileLayout } from './tile.ts';
+import { inputFormats, type TileShape, tileLayout } from './tile.ts';
 import { PAGE, type WindowPlan } from './window-plan.ts';
 import { createWindowShared, WindowWords } from './window-words.ts';
 
@@ -65,6 +65,9 @@ export class Engine {
   readonly #pool: ThreadPool;
   readonly #readers: ReaderPool | null;
   readonly #window: WindowWords | null;
+  /** How the tiles of each layer's phases take their input. */
+  readonly #taken: readonly (readonly ReadonlySet<ActivationFormat>[])[];
+  readonly #takenByHead: ReadonlySet<ActivationFormat>;
   #computeMs = 0;
   #diskMs = 0;
 
@@ -78,6 +81,9 @@ export class Engine {
     this.#pool = parts.pool;
     this.#readers = parts.readers;
     this.#window = parts.layout.window === null ? null : new WindowWords(parts.layout.window);
+    const takenBy = (tiles: readonly PlacedTile[]) => new Set(tiles.flatMap(({ shape }) => inputFormats(shape)));
+    this.#taken = parts.layout.tasks.map((phases) => phases.map(takenBy));
+    this.#takenByHead = takenBy(parts.layout.headTasks);
   }
 
   /**
@@ -188,7 +194,7 @@ export class Engine {
    */
   async run(layer: number, phase: 0 | 1, rows: RowRange): Promise<Address> {
     const begun = performance.now();
-    this.#packInput(tasksOf(this.layout, layer, phase), inputFormat(this.spec, layer, phase), rows);
+    this.#packInput(this.#taken[layer]![phase]!, inputFormat(this.spec, layer, phase), rows);
     const waited = await this.#pool.run(layer, phase, rows);
     const { cols } = this.spec;
     const count = rows.count * cols;
@@ -204,18 +210,18 @@ export class Engine {
   }
 
   /**
-   * Arranges the input as the products of `tasks` take it.
+   * Arranges the input as the products of a phase take it.
    * @param given the format that the phase's input came in; q8 products take theirs from either
    * @throws StarlingError numeric_overflow
    */
-  #packInput(tasks: readonly PlacedTile[], given: ActivationFormat, { first, count }: RowRange): void {
+  #packInput(taken: ReadonlySet<ActivationFormat>, given: ActivationFormat, { first, count }: RowRange): void {
     const { kernels, layout } = this;
     const { cols } = this.spec;
     const [f32Bytes, q8Bytes] = [activationBytes('f32', cols), activationBytes('q8', cols)];
-    if (tasks.some(takes('f32'))) {
+    if (taken.has('f32')) {
       kernels.packPanel('f32', this.input('f32', first), f32Bytes, cols, count, layout.inputPanels.f32);
     }
-    if (!tasks.some(takes('q8'))) return;
+    if (!taken.has('q8')) return;
     if (given === 'q8') kernels.packPanel('q8', this.input('q8', first), q8Bytes, cols, count, layout.inputPanels.q8);
     else if (!kernels.quantizePanel(this.input('f32', first), f32Bytes, cols, count, layout.inputPanels.q8)) {
       throw new StarlingError(
@@ -244,7 +250,7 @@ export class Engine {
     if (this.layout.logits === null) throw new RangeError('this engine has no head tiles');
     const begun = performance.now();
     const range = { first: 0, count: rows };
-    this.#packInput(this.layout.headTasks, 'q8', range);
+    this.#packInput(this.#takenByHead, 'q8', range);
     this.#count(begun, await this.#pool.run(0, PHASE.head, range));
     return f32View(this.arena, this.layout.logits, rows * roundUp(this.spec.vocabSize, 8));
   }
@@ -258,12 +264,6 @@ export class Engine {
     this.#computeMs += performance.now() - begun - waitedMs;
   }
 }
-
-/** Whether a tile has products that take the phase's input in a format. */
-const takes =
-  (activation: ActivationFormat) =>
-  ({ inputs }: PlacedTile): boolean =>
-    inputs.includes(activation);
 
 interface EngineParts {
   readonly arena: Arena;

@@ -3,23 +3,26 @@ import {
   type ActivationFormat,
   activationBytes,
   BLOCK,
-  KV_PAGE,
   kvPageBytes,
   panelBytes,
   roundUp,
 } from '../../kernels/formats.ts';
 import type { Address } from '../../kernels/kernels.ts';
 import { type EngineSpec, MAX_ROWS, PHASE, type Phase } from './engine-spec.ts';
-import { inputFormats, type TileShape, tileLayout } from './tile.ts';
+import { type TileKind, type TileShape, tileLayout } from './tile.ts';
 import type { WindowPlan } from './window-plan.ts';
 import type { WindowShared } from './window-words.ts';
 
 /** A tile with the addresses of its matrices. */
 export interface PlacedTile {
   readonly shape: TileShape;
+  readonly kind: TileKind;
+  /** Position in execution order. */
+  readonly place: number;
   readonly address: Address;
   readonly matrices: readonly Address[];
-  readonly inputs: readonly ActivationFormat[];
+  /** Key/value heads that an attention tile attends to. */
+  readonly kvHeads: readonly number[];
   /** Place among the streamed tiles, which share the slots of the window; null for a tile that is always in memory. */
   readonly stream: number | null;
 }
@@ -114,7 +117,8 @@ export function placeEngine(
     const stream = plan.stream[i]!;
     const address = stream === null ? arena.alloc(bytes) : ring + (stream % plan.slots) * plan.slotBytes;
     const matrices = offsets.map((offset) => address + offset);
-    const placed = { shape, address, matrices, inputs: inputFormats(shape), stream };
+    const kvHeads = shape.kind === 'attention' ? kvHeadsOf(spec, shape) : [];
+    const placed: PlacedTile = { shape, kind: shape.kind, place: i, address, matrices, kvHeads, stream };
     if (shape.kind === 'head') headTasks.push(placed);
     else tasks[shape.layer]![shape.kind === 'ffn' ? PHASE.ffn : PHASE.attention].push(placed);
   }
@@ -126,6 +130,13 @@ export function placeEngine(
     ...placeBuffers(spec, ordered, threads, arena),
     window: shared,
   };
+}
+
+/** Key/value heads of a tile's query heads: one, or whole groups (attentionTiles in coordinator/tiles/tile-table.ts). */
+function kvHeadsOf({ heads, kvHeads }: EngineSpec, { first, count }: TileShape): number[] {
+  const group = heads / kvHeads;
+  const from = Math.floor(first / group);
+  return Array.from({ length: Math.ceil((first + count) / group) - from }, (_, i) => from + i);
 }
 
 /** Gives the cache of each key/value head its place. */
@@ -173,6 +184,3 @@ export function placeBuffers(
     innerWidth,
   };
 }
-
-export const pageOf = (position: number): number => Math.floor(position / KV_PAGE);
-export const slotOf = (position: number): number => position % KV_PAGE;

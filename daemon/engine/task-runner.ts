@@ -48,12 +48,12 @@ export class TaskRunner {
         Atomics.store(words, WORD.failure, FAILURE.exception);
         onException(error);
       }
-      if (fresh && tile.shape.kind !== 'kv' && phase !== PHASE.head) {
+      if (fresh && tile.kind !== 'kv' && phase !== PHASE.head) {
         Atomics.store(words, this.#sumsWord, job);
         fresh = false;
       }
       if (tile.stream !== null) this.#window?.release(tile.stream);
-      if (tile.shape.kind === 'kv') {
+      if (tile.kind === 'kv') {
         const word = this.#kvWords.get(kvKey(tile.shape.layer, tile.shape.first))!;
         Atomics.store(words, word, job);
         Atomics.notify(words, word);

@@ -220,6 +220,8 @@ int repack(int format, const uint8_t *source, int source_stride, int rows, int c
 }
 
 #if !defined(__wasm__)
+#include "tiles.h"
+
 #define STARLING_ENTRY(name, result, parameters) .name = name,
 const starling_kernels STARLING_TABLE = {STARLING_KERNELS(STARLING_ENTRY)};
 #endif

@@ -24,6 +24,49 @@ enum activation_format { ACTIVATION_F32 = 0, ACTIVATION_Q8 = 1 };
 
 enum { BLOCK = 32, ROW_GROUP = 8, KV_PAGE = 64 };
 
+// A matrix of a tile.
+typedef struct {
+  const uint8_t *weights;
+  int format, rows, cols;
+} matrix;
+
+// What computes tiles is given; see kernels/tile-work.ts.
+typedef struct {
+  // By activation format.
+  const uint8_t *panels[2];
+  uint8_t *inner[2], *inner_panel, *sums;
+  int inner_stride, sum_stride;
+} tile_buffers;
+
+typedef struct {
+  const uint32_t *positions, *tables, *pages;
+  const float *rope;
+} step_rows;
+
+typedef struct {
+  matrix gate, up, down;
+  tile_buffers buffers;
+  double limit;
+} feed_forward_tile;
+
+typedef struct {
+  matrix k, v;
+  tile_buffers buffers;
+  step_rows step;
+  uint8_t *cache;
+  int kv_format, head_dim;
+} key_value_tile;
+
+typedef struct {
+  matrix q, out;
+  tile_buffers buffers;
+  step_rows step;
+  double limit;
+  float scale;
+  int kv_format, head_dim, group, cache_count;
+  uint8_t *caches[];
+} attention_tile;
+
 // name, result, parameters: one row a kernel, from which declarations, the dispatch table and the exports are made.
 #define STARLING_KERNELS(X)                                                                                            \
   X(matmul, void, (int format, const uint8_t *weights, int out_rows, int cols, const uint8_t *panel, int rows,         \
@@ -45,7 +88,11 @@ enum { BLOCK = 32, ROW_GROUP = 8, KV_PAGE = 64 };
   X(pack_sums, int, (const double *sums, int n, uint8_t *out))                                                         \
   X(unpack_sums, int, (const uint8_t *packed, int length, int n, double *sums))                                        \
   X(repack, int, (int format, const uint8_t *source, int source_stride, int rows, int cols, uint8_t *out,              \
-                  int out_rows, int out_cols))
+                  int out_rows, int out_cols))                                                                         \
+  X(feed_forward, int, (const feed_forward_tile *tile, int first, int rows, int fresh))                                \
+  X(key_value, void, (const key_value_tile *tile, int first, int rows))                                                \
+  X(queries_of, void, (const attention_tile *tile, int first, int rows))                                               \
+  X(attention, int, (const attention_tile *tile, int first, int rows, int fresh))
 
 #define STARLING_FIELD(name, result, parameters) result(*name) parameters;
 typedef struct { STARLING_KERNELS(STARLING_FIELD) } starling_kernels;

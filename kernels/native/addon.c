@@ -1,8 +1,4 @@
 // N-API face of the kernels: open(segments) gives an object whose methods take addresses in those segments.
-#include <node_api.h>
-#include <stdlib.h>
-#include <string.h>
-
 #if defined(__linux__)
 #include <sys/mman.h>
 #endif
@@ -10,7 +6,8 @@
 #include <fcntl.h>
 #endif
 
-#include "../c/kernels.h"
+#include "call.h"
+#include "tiles.h"
 
 extern const starling_kernels starling_kernels_base;
 static int always(void) { return 1; }
@@ -65,78 +62,6 @@ static const starling_kernels *find_kernels(const char *name) {
   }
   return NULL;
 }
-
-typedef struct {
-  const starling_kernels *kernels;
-  uint32_t segments;
-  uint8_t *base[];
-} arena;
-
-#define MOST_ARGUMENTS 12
-
-typedef struct {
-  napi_env env;
-  const arena *arena;
-  double value[MOST_ARGUMENTS];
-  int failed;
-} call;
-
-static call begin(napi_env env, napi_callback_info info, size_t wanted) {
-  call c = {.env = env};
-  napi_value argument[MOST_ARGUMENTS];
-  size_t count = MOST_ARGUMENTS;
-  void *data;
-  napi_get_cb_info(env, info, &count, argument, NULL, &data);
-  c.arena = data;
-  if (count < wanted) c.failed = 1;
-  for (size_t i = 0; i < wanted && !c.failed; i++) {
-    if (napi_get_value_double(env, argument[i], &c.value[i]) != napi_ok) c.failed = 1;
-  }
-  return c;
-}
-
-static void *at(call *c, int i) {
-  const double address = c->value[i];
-  if (address >= 0 && address < (double)c->arena->segments * 0x1p32) {
-    const uint64_t where = (uint64_t)address;
-    return c->arena->base[where >> 32] + (uint32_t)where;
-  }
-  c->failed = 1;
-  return NULL;
-}
-
-static int number(const call *c, int i) { return (int)c->value[i]; }
-
-static napi_value finish(const call *c) {
-  if (c->failed) napi_throw_range_error(c->env, "KERNEL_ARGUMENT", "a kernel call has an argument that is no number or an address in no segment");
-  return NULL;
-}
-
-static napi_value finish_boolean(const call *c, int value) {
-  napi_value result;
-  if (c->failed) return finish(c);
-  napi_get_boolean(c->env, value != 0, &result);
-  return result;
-}
-
-static napi_value finish_number(const call *c, int value) {
-  napi_value result;
-  if (c->failed) return finish(c);
-  napi_create_int32(c->env, value, &result);
-  return result;
-}
-
-#define METHOD(name, count, ...)                                         \
-  static napi_value method_##name(napi_env env, napi_callback_info info) { \
-    call c = begin(env, info, count);                                     \
-    if (c.failed) return finish(&c);                                      \
-    const starling_kernels *k = c.arena->kernels;                         \
-    __VA_ARGS__                                                           \
-  }
-#define P(i) at(&c, i)
-#define N(i) number(&c, i)
-// Arguments are resolved before the call, so that a bad address throws instead of being followed.
-#define RESOLVED if (c.failed) return finish(&c)
 
 METHOD(matmul, 8, {
   const uint8_t *w = P(1), *panel = P(4);
@@ -251,13 +176,19 @@ static const struct {
     {"kvStore", method_kvStore},       {"attend", method_attend},
     {"addSums", method_addSums},       {"residual", method_residual},
     {"packSums", method_packSums},     {"unpackSums", method_unpackSums},
-    {"repack", method_repack},
+    {"repack", method_repack},         {"prepareFeedForward", method_prepareFeedForward},
+    {"prepareKeyValue", method_prepareKeyValue}, {"prepareAttention", method_prepareAttention},
+    {"feedForward", method_feedForward}, {"keyValue", method_keyValue},
+    {"queries", method_queries},       {"attention", method_attention},
 };
 
 static void release(napi_env env, void *data, void *hint) {
   (void)env;
   (void)hint;
-  free(data);
+  arena *const a = data;
+  for (uint32_t i = 0; i < a->tile_count; i++) free(a->tiles[i]);
+  free(a->tiles);
+  free(a);
 }
 
 // open(segments: Uint8Array[], target?: string): the object keeps the segments alive; keep the object for as long as its methods.
@@ -278,6 +209,8 @@ static napi_value open_arena(napi_env env, napi_callback_info info) {
   char target[16] = "";
   if (count > 1) napi_get_value_string_utf8(env, argument[1], target, sizeof(target), NULL);
   a->segments = segments;
+  a->tiles = NULL;
+  a->tile_count = 0;
   a->kernels = find_kernels(target);
   if (a->kernels == NULL) {
     free(a);

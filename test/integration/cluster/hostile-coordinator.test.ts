@@ -11,7 +11,7 @@ import { engineSpec } from '../../../coordinator/tiles/tile-table.ts';
 import { ClusterKey } from '../../../daemon/cluster-key.ts';
 import type { EngineSpec } from '../../../daemon/engine/engine-spec.ts';
 import type { Step } from '../../../daemon/engine/step.ts';
-import { type TileShape, tileLayout } from '../../../daemon/engine/tile.ts';
+import { type TileMatrix, type TileShape, tileLayout } from '../../../daemon/engine/tile.ts';
 import { createLogger } from '../../../daemon/log.ts';
 import { packageRoot } from '../../../daemon/paths.ts';
 import { processMemory } from '../../../daemon/process-memory.ts';
@@ -29,7 +29,7 @@ import { encodeStep } from '../../../daemon/protocol/step-codec.ts';
 import { HASH_BYTES, TILE_STATUS } from '../../../daemon/protocol/tile-transfer.ts';
 import { TileStore } from '../../../daemon/store/tile-store.ts';
 import { bestBackend } from '../../../kernels/create-kernels.ts';
-import { activationBytes } from '../../../kernels/formats.ts';
+import { activationBytes, roundUp } from '../../../kernels/formats.ts';
 import { LoneSequence } from '../../../scripts/lone-sequence.ts';
 import { Random } from '../../fixtures/random.ts';
 import { type Closed, RawLink } from '../../fixtures/raw-link.ts';
@@ -434,6 +434,18 @@ test('a hostile coordinator with the right key', async (t) => {
   await t.test('loads that are inconsistent', async () => {
     const [, attention, ffn] = tiles as [TileShape, TileShape, TileShape];
     const head = target.model.table.tiles.find(({ kind }) => kind === 'head')!;
+    const keysAndValues = target.model.table.tiles.filter((tile) => tile.kind === 'kv' && tile.layer === 0);
+    const width = roundUp(2 * spec.headDim, 32);
+    const [q, out] = attention.matrices as [TileMatrix, TileMatrix];
+    const acrossGroups = {
+      ...attention,
+      first: spec.heads / spec.kvHeads - 1,
+      count: 2,
+      matrices: [
+        { ...q, rows: width },
+        { ...out, cols: width },
+      ],
+    };
     const larger = { ...kv, matrices: kv.matrices.map((matrix) => ({ ...matrix, rows: matrix.rows + 8 })) };
     const cases: readonly (readonly [string, Partial<Load>])[] = [
       ['a tile twice', { tiles: [kv, kv] }],
@@ -445,6 +457,7 @@ test('a hostile coordinator with the right key', async (t) => {
       ['a matrix that is too large', { tiles: [larger] }],
       ['a matrix that is missing', { tiles: [{ ...ffn, matrices: ffn.matrices.slice(1) }] }],
       ['columns that are not those of the tile', { tiles: [{ ...ffn, count: ffn.count + 32 }] }],
+      ['query heads of parts of two groups', { tiles: [...keysAndValues, acrossGroups] }],
       ['query heads beyond the last', { tiles: [kv, { ...attention, first: spec.heads }] }],
       ['a width that is not padded', { engine: { ...spec, cols: spec.cols + 32 } }],
       ['key/value heads that do not divide', { engine: { ...spec, kvHeads: 3 } }],

@@ -1,0 +1,37 @@
+/** Tiles as the native addon reads them: numbers in the order of read_tile (native/addon.c). */
+import { KV_FORMATS, WEIGHT_FORMATS } from './formats.ts';
+import type { AttentionWork, FeedForwardWork, KeyValueWork, PlacedMatrix, StepRows, TileBuffers } from './tile-work.ts';
+
+const matrix = ({ format, weights, rows, cols }: PlacedMatrix): number[] => [
+  WEIGHT_FORMATS[format].id,
+  weights,
+  rows,
+  cols,
+];
+
+const places = ({ panels, inner, innerStride, innerPanel, sums, sumStride }: TileBuffers): number[] => [
+  panels.f32,
+  panels.q8,
+  ...inner,
+  innerStride,
+  innerPanel,
+  sums,
+  sumStride,
+];
+
+const rows = ({ positions, tables, pages, rope }: StepRows): number[] => [positions, tables, pages, rope];
+
+export function feedForwardWords({ gate, up, down, buffers, limit }: FeedForwardWork): Float64Array {
+  return Float64Array.from([...matrix(gate), ...matrix(up), ...matrix(down), ...places(buffers), limit]);
+}
+
+export function keyValueWords({ k, v, kv, headDim, cache, buffers, step }: KeyValueWork): Float64Array {
+  const head = [KV_FORMATS[kv].id, headDim, cache];
+  return Float64Array.from([...matrix(k), ...matrix(v), ...places(buffers), ...rows(step), ...head]);
+}
+
+export function attentionWords(work: AttentionWork): Float64Array {
+  const { q, out, kv, headDim, scale, group, caches, buffers, step, limit } = work;
+  const heads = [limit, KV_FORMATS[kv].id, headDim, scale, group, ...caches];
+  return Float64Array.from([...matrix(q), ...matrix(out), ...places(buffers), ...rows(step), ...heads]);
+}

@@ -1,0 +1,36 @@
+import { KV_FORMAT_NAMES } from '../../../kernels/formats.ts';
+import { testCompliance } from '../../fixtures/compliance.ts';
+import { FORMATS } from '../../fixtures/kernel-cases.ts';
+import { Random } from '../../fixtures/random.ts';
+import { attentionCase, feedForwardCase, keyValueCase } from '../../fixtures/tile-cases.ts';
+
+// Random calls of every kind are in compliance-random.test.ts.
+testCompliance('feed-forward tiles of every format', function* () {
+  let seed = 0;
+  for (const format of FORMATS) {
+    for (const rows of [1, 9]) {
+      for (const fresh of [true, false]) {
+        const shape = { format, last: format, rows, first: 2, style: 'normal', fresh } as const;
+        yield feedForwardCase(new Random(seed++), shape);
+      }
+    }
+  }
+});
+
+testCompliance('key/value and attention tiles over pages of two sequences', function* () {
+  let seed = 0;
+  for (const kv of KV_FORMAT_NAMES) {
+    for (const format of ['Q8_0', 'F16'] as const) {
+      for (const [first, ofFirst] of [
+        [0, 1],
+        [1, 4],
+        [3, 0],
+      ] as const) {
+        const rows = { format, last: format, rows: 7, first, style: 'normal', fresh: true } as const;
+        const shape = { ...rows, kv, headDim: 40, ofFirst, positions: [62, 130] } as const;
+        yield keyValueCase(new Random(seed++), shape);
+        yield attentionCase(new Random(seed++), { ...shape, group: 3, kvHeads: 2 });
+      }
+    }
+  }
+});
