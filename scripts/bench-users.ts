@@ -10,11 +10,11 @@ import { accountBetween } from '../coordinator/cluster/accounting.ts';
 import type { Cluster } from '../coordinator/cluster/cluster.ts';
 import type { LanguageModel } from '../coordinator/language-model.ts';
 import { openModel } from '../coordinator/model/open-model.ts';
-import type { TileShape } from '../daemon/engine/tile.ts';
+import { engineSpec, type TileTable } from '../coordinator/tiles/tile-table.ts';
 import type { BackendName } from '../kernels/kernels.ts';
 import { withCluster } from './bench-cluster.ts';
 import { benchFolder, benchModel, quantName, shapeName } from './bench-model.ts';
-import { ModelProducts } from './bench-products.ts';
+import { ModelKernels } from './bench-model-kernels.ts';
 import { median, rounded } from './bench-statistics.ts';
 import { type MixFigures, mixFigures, mixOf } from './bench-users-mix.ts';
 import {
@@ -66,9 +66,12 @@ export interface UsersRow {
 export interface UsersReport extends BenchUsersOptions {
   readonly machine: string;
   readonly rows: readonly UsersRow[];
-  /** Tokens per second at which all matrix products of the model pass by themselves, by rows; null where tiles come from disk. */
-  readonly products_tokens_per_second: Readonly<Record<string, number>> | null;
+  /** Tokens per second at which all kernels of a step pass by themselves, by rows; null where tiles come from disk. */
+  readonly kernels_tokens_per_second: Readonly<Record<string, number>> | null;
   /** Ours to that, at the most users. */
+  readonly of_kernels: number | null;
+  /** The same of the matrix products only. */
+  readonly products_tokens_per_second: Readonly<Record<string, number>> | null;
   readonly of_products: number | null;
   /** Where tiles come from disk: mean of raw sequential direct reads before and after. */
   readonly disk_mb_s: number | null;
@@ -76,8 +79,8 @@ export interface UsersReport extends BenchUsersOptions {
   readonly mix_together: MixFigures | null;
 }
 
-/** Seconds for which the products are measured, each time. */
-const PRODUCTS_S = 0.5;
+/** Seconds for which kernels are measured, each time. */
+const KERNELS_S = 0.5;
 
 export async function benchUsers(options: BenchUsersOptions): Promise<UsersReport> {
   const { shape, quant, devices, threads, backend, users } = options;
@@ -92,7 +95,7 @@ export async function benchUsers(options: BenchUsersOptions): Promise<UsersRepor
     const disk = async (): Promise<number | null> => (streams ? directReadSpeed(benchFolder()) : null);
     await atOnce(forward, options, users.at(-1)!, 0);
     const before = await disk();
-    const measured = await measureRows(cluster, options, streams ? null : await tilesOf(path));
+    const measured = await measureRows(cluster, options, streams ? null : await tableOf(path));
     const after = await disk();
     const arrivals = mixOf(options.mix, forward.vocabSize, context);
     return {
@@ -102,7 +105,7 @@ export async function benchUsers(options: BenchUsersOptions): Promise<UsersRepor
       mixed: arrivals.length === 0 ? null : mixFigures(await together(forward, arrivals)),
     };
   });
-  const { rows, products, disk } = figures;
+  const { rows, products, kernels, disk } = figures;
   const most = rows.at(-1)!;
   return {
     machine: cpus()[0]?.model ?? 'unknown',
@@ -110,6 +113,8 @@ export async function benchUsers(options: BenchUsersOptions): Promise<UsersRepor
     shape,
     quant,
     rows,
+    kernels_tokens_per_second: kernels,
+    of_kernels: kernels === null ? null : rounded(most.tokens_per_second / kernels[most.users]!, 3),
     products_tokens_per_second: products,
     of_products: products === null ? null : rounded(most.tokens_per_second / products[most.users]!, 3),
     disk_mb_s: disk === null ? null : rounded(disk / 1e6, 0),
@@ -118,10 +123,10 @@ export async function benchUsers(options: BenchUsersOptions): Promise<UsersRepor
   };
 }
 
-async function tilesOf(path: string): Promise<readonly TileShape[]> {
+async function tableOf(path: string): Promise<TileTable> {
   const model = await openModel(path);
   await model.gguf.close();
-  return model.table.tiles;
+  return model.table;
 }
 
 /** As many users as are wanted, each with a prompt of their own, all at the same moment. */
@@ -141,23 +146,27 @@ function atOnce(
 }
 
 /**
- * All user counts in turn, as often as there are runs, and the products at as many rows beside each: what changes on the machine
+ * All user counts in turn, as often as there are runs, and the kernels at as many rows beside each: what changes on the machine
  * meanwhile hits all of them.
- * @param tiles of the products; null leaves them out
+ * @param table of the model whose kernels they are; null leaves them out
  */
 async function measureRows(
   cluster: Cluster,
   options: BenchUsersOptions,
-  tiles: readonly TileShape[] | null,
-): Promise<{ rows: UsersRow[]; products: Record<string, number> | null }> {
-  const { users: counts, runs, devices, threads, backend } = options;
+  table: TileTable | null,
+): Promise<{ rows: UsersRow[]; products: Record<string, number> | null; kernels: Record<string, number> | null }> {
+  const { users: counts, runs, devices, threads, backend, prompt, tokens } = options;
   const most = Math.max(...counts);
-  const products = tiles && (await ModelProducts.start(tiles, { backend, threads: devices * threads, rows: most }));
+  // Where sequences are on average while they decode.
+  const position = prompt + Math.floor(tokens / 2);
+  const alone = { backend, threads: devices * threads, rows: most, position };
+  const kernels = table && (await ModelKernels.start(engineSpec(table, position + 1, 'f16'), table.tiles, alone));
   const measured = counts.map(() => ({
     rates: [] as number[],
     firsts: [] as number[],
     read: [] as number[],
     products: [] as number[],
+    kernels: [] as number[],
   }));
   try {
     for (let run = 1; run <= runs; run++) {
@@ -169,11 +178,14 @@ async function measureRows(
         into.rates.push(sharedRate(heard));
         into.firsts.push(...heard.map(firstTokenMs));
         into.read.push(used.reduce((sum, { bytesRead }) => sum + bytesRead, 0) / steps);
-        if (products !== null) into.products.push(users / (await products.measure(users, PRODUCTS_S)));
+        if (kernels === null) continue;
+        const seconds = await kernels.measure(users, KERNELS_S);
+        into.products.push(users / seconds.products);
+        into.kernels.push(users / seconds.kernels);
       }
     }
   } finally {
-    await products?.stop();
+    await kernels?.stop();
   }
   const rows = counts.map((users, i): UsersRow => {
     const { rates, firsts, read } = measured[i]!;
@@ -187,8 +199,10 @@ async function measureRows(
       mb_read_per_step: rounded(median(read) / 1e6, 1),
     };
   });
-  const rates = measured.map(({ products: of }, i) => [counts[i]!, rounded(median(of.length > 0 ? of : [0]))] as const);
-  return { rows, products: products === null ? null : Object.fromEntries(rates) };
+  if (kernels === null) return { rows, products: null, kernels: null };
+  const rates = (of: 'products' | 'kernels'): Record<string, number> =>
+    Object.fromEntries(measured.map((each, i) => [counts[i]!, rounded(median(each[of]))]));
+  return { rows, products: rates('products'), kernels: rates('kernels') };
 }
 
 /** The report as lines for people. */
@@ -202,11 +216,14 @@ function text(report: UsersReport): string {
         `first token after ${row.ttft_ms_p50} ms (p95 ${row.ttft_ms_p95})\n`,
     ),
   ];
-  if (report.products_tokens_per_second !== null) {
-    const products = Object.entries(report.products_tokens_per_second).map(([users, rate]) => `${rate} at ${users}`);
-    lines.push(
-      `matrix products alone: ${products.join(', ')} rows; at the most users ours is ${report.of_products} of that\n`,
-    );
+  const alone = [
+    ['all kernels', report.kernels_tokens_per_second, report.of_kernels],
+    ['matrix products', report.products_tokens_per_second, report.of_products],
+  ] as const;
+  for (const [what, rates, ours] of alone) {
+    if (rates === null) continue;
+    const each = Object.entries(rates).map(([users, rate]) => `${rate} at ${users}`);
+    lines.push(`${what} alone: ${each.join(', ')} rows; at the most users ours is ${ours} of that\n`);
   }
   if (report.disk_mb_s !== null) {
     const read = rows.map((row) => `${row.mb_read_per_step} MB`);

@@ -1,6 +1,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import type { ArenaHandle } from '../kernels/arena.ts';
 import { openKernels } from '../kernels/create-kernels.ts';
+import { prepareStep, type StepWork } from './bench-step.ts';
 import { type KernelWork, runWork } from './bench-work.ts';
 
 export interface BenchWorkerData {
@@ -17,7 +18,7 @@ export interface CompareWork {
 }
 
 export interface BenchJob {
-  readonly work: KernelWork | CompareWork;
+  readonly work: KernelWork | StepWork | CompareWork;
   /** Start when so many have arrived, which is when all workers of this repetition have. */
   readonly arrivals: number;
 }
@@ -39,7 +40,8 @@ function work({ handle, arrivals }: BenchWorkerData): void {
 
   const prepare = ({ work: wanted }: BenchJob): (() => boolean) => {
     if (wanted.op !== 'compare') {
-      if (kernels === null) throw new Error('this worker has no kernels');
+      if (kernels === null || handle === null) throw new Error('this worker has no kernels');
+      if (wanted.op === 'step') return prepareStep(kernels, handle, wanted);
       return () => runWork(kernels, wanted);
     }
     if (compared.length !== wanted.bytes) compared = Buffer.alloc(wanted.bytes, 1);

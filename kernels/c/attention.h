@@ -13,8 +13,9 @@ INLINE ptrdiff_t page_bytes(int format, int head_dim) {
 }
 
 // Up to QUERIES queries q[i]; query i sees positions[i] positions, at least 1 and in ascending order.
+// @param after the page that is needed next, or NULL
 INLINE void attend_batch(const int format, queries *b, const float *const *q, const int *positions, int count, float scale,
-                         uint8_t *kv, const uint32_t *pages) {
+                         uint8_t *kv, const uint32_t *pages, const uint8_t *after) {
   const int head_dim = b->head_dim;
   union { scaled_queries f16; words_q8 q8; } x;
   for (int i = 0; i < count; i++) {
@@ -30,13 +31,11 @@ INLINE void attend_batch(const int format, queries *b, const float *const *q, co
     b->first = first == 0;
     for (int i = start; i < count; i++) b->valid[i] = smaller(KV_PAGE, positions[i] - first);
     uint8_t *const at = kv + (ptrdiff_t)pages[page] * page_bytes(format, head_dim);
-    b->ahead = b->ahead_end = NULL;
-    if (first + KV_PAGE < positions[count - 1]) {
-      const ptrdiff_t bytes = page_bytes(format, head_dim), runs = (KV_PAGE + head_dim) / (8 * SPAN);
-      b->ahead = (const char *)kv + (ptrdiff_t)pages[page + 1] * bytes;
-      b->ahead_end = b->ahead + bytes;
-      b->ahead_step = bytes / runs;
-    }
+    const ptrdiff_t bytes = page_bytes(format, head_dim), runs = (smaller(KV_PAGE, positions[count - 1] - first) + head_dim) / (8 * SPAN);
+    const int is_last = first + KV_PAGE >= positions[count - 1];
+    b->ahead = (const char *)(is_last ? after : kv + (ptrdiff_t)pages[page + 1] * bytes);
+    b->ahead_end = b->ahead == NULL ? NULL : b->ahead + bytes;
+    b->ahead_step = bytes / (runs + 1);
     for (int from = start; from < count; from += SIDE) {
       const int side = smaller(SIDE, count - from), groups = (b->valid[from + side - 1] + 7) / 8;
       if (format == KV_F16) page_f16(b, (const uint16_t *)at, x.f16, from, side, groups);
@@ -50,11 +49,11 @@ INLINE void attend_batch(const int format, queries *b, const float *const *q, co
 }
 
 NOINLINE void attend_f16(queries *b, const float *const *q, const int *positions, int count, float scale, uint8_t *kv,
-                         const uint32_t *pages) {
-  attend_batch(KV_F16, b, q, positions, count, scale, kv, pages);
+                         const uint32_t *pages, const uint8_t *after) {
+  attend_batch(KV_F16, b, q, positions, count, scale, kv, pages, after);
 }
 
 NOINLINE void attend_q8(queries *b, const float *const *q, const int *positions, int count, float scale, uint8_t *kv,
-                        const uint32_t *pages) {
-  attend_batch(KV_Q8, b, q, positions, count, scale, kv, pages);
+                        const uint32_t *pages, const uint8_t *after) {
+  attend_batch(KV_Q8, b, q, positions, count, scale, kv, pages, after);
 }

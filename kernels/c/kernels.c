@@ -125,9 +125,9 @@ void kv_store(int format, const float *k, const float *v, int head_dim, uint8_t 
   else store_q8(k, v, head_dim, page, slot);
 }
 
-KERNEL(attend)
-void attend(int format, const uint8_t *q, int q_stride, int rows, int heads, int head_dim, float scale, uint8_t *kv,
-            const uint32_t *pages, int positions, uint8_t *out, int out_stride) {
+// Kernels.attend; `after` is the page that is needed after these, or NULL.
+static void attend_before(int format, const uint8_t *q, int q_stride, int rows, int heads, int head_dim, float scale, uint8_t *kv,
+                          const uint32_t *pages, int positions, uint8_t *out, int out_stride, const uint8_t *after) {
   const int all = rows * heads;
   for (int done = 0; done < all; done += QUERIES) {
     const int count = smaller(QUERIES, all - done);
@@ -141,8 +141,14 @@ void attend(int format, const uint8_t *q, int q_stride, int rows, int heads, int
       batch.out[i] = (float *)(out + (ptrdiff_t)row * out_stride) + (ptrdiff_t)head * head_dim;
       seen[i] = positions + row;
     }
-    (format == KV_F16 ? attend_f16 : attend_q8)(&batch, query, seen, count, scale, kv, pages);
+    (format == KV_F16 ? attend_f16 : attend_q8)(&batch, query, seen, count, scale, kv, pages, after);
   }
+}
+
+KERNEL(attend)
+void attend(int format, const uint8_t *q, int q_stride, int rows, int heads, int head_dim, float scale, uint8_t *kv,
+            const uint32_t *pages, int positions, uint8_t *out, int out_stride) {
+  attend_before(format, q, q_stride, rows, heads, head_dim, scale, kv, pages, positions, out, out_stride, NULL);
 }
 
 KERNEL(add_sums)

@@ -63,17 +63,25 @@ INLINE int run_from(const step_rows *step, int row, int limit) {
   return end - row;
 }
 
+// The first page of a row's sequence.
+INLINE const uint8_t *page_of(const attention_tile *t, int cache, int row) {
+  return t->caches[cache] + (ptrdiff_t)t->step.pages[t->step.tables[row]] * page_bytes(t->kv_format, t->head_dim);
+}
+
 static int attention(const attention_tile *t, int first, int rows, int fresh) {
   const tile_buffers *const b = &t->buffers;
   const step_rows *const step = &t->step;
   const ptrdiff_t stride = b->inner_stride, width = (ptrdiff_t)t->group * t->cache_count * t->head_dim * 4;
   for (int i = 0; i < rows; i++) memset(b->inner[1] + i * stride + width, 0, (size_t)(t->q.rows * 4 - width));
   for (int i = 0; i < t->cache_count; i++) {
-    for (int row = 0, run; row < rows; row += run) {
-      run = run_from(step, first + row, first + rows);
-      const ptrdiff_t at = row * stride + (ptrdiff_t)i * t->group * t->head_dim * 4;
-      attend(t->kv_format, b->inner[0] + at, b->inner_stride, run, t->group, t->head_dim, t->scale, t->caches[i],
-             step->pages + step->tables[first + row], (int)step->positions[first + row] + 1, b->inner[1] + at, b->inner_stride);
+    for (int row = first, run; row < first + rows; row += run) {
+      run = run_from(step, row, first + rows);
+      const ptrdiff_t at = (row - first) * stride + (ptrdiff_t)i * t->group * t->head_dim * 4;
+      const uint8_t *after = NULL;
+      if (row + run < first + rows) after = page_of(t, i, row + run);
+      else if (i + 1 < t->cache_count) after = page_of(t, i + 1, first);
+      attend_before(t->kv_format, b->inner[0] + at, b->inner_stride, run, t->group, t->head_dim, t->scale, t->caches[i],
+                    step->pages + step->tables[row], (int)step->positions[row] + 1, b->inner[1] + at, b->inner_stride, after);
     }
   }
   return to_sums(&t->out, b, b->inner[1], first, rows, t->limit, fresh);

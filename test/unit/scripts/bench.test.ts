@@ -139,6 +139,8 @@ describe('bench-users', () => {
     }
     assert.deepEqual(Object.keys(report.products_tokens_per_second ?? {}), ['1', '3']);
     assert.ok(report.of_products! > 0);
+    assert.deepEqual(Object.keys(report.kernels_tokens_per_second ?? {}), ['1', '3']);
+    assert.ok(report.of_kernels! > 0);
     for (const figures of [report.mix_in_turn!, report.mix_together!]) {
       assert.ok(figures.short_p50_ms <= figures.short_p95_ms && figures.longest_ms <= figures.all_ms + 1);
     }
