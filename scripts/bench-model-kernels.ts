@@ -1,5 +1,5 @@
 import type { EngineSpec } from '../daemon/engine/engine-spec.ts';
-import { type EngineLayout, executionOrder, type PlacedTile, placeEngine } from '../daemon/engine/layout.ts';
+import { type EngineLayout, executionOrder, type PlacedTile, placeEngine, tilesOf } from '../daemon/engine/layout.ts';
 import { type TileShape, tileLayout } from '../daemon/engine/tile.ts';
 import { planWindow } from '../daemon/engine/window-plan.ts';
 import { type Arena, f32View, u32View } from '../kernels/arena.ts';
@@ -72,7 +72,7 @@ export class ModelKernels {
     );
     const inMemory = { plan, ring: 0, shared: null };
     const layout = placeEngine({ ...spec, kvPages: rows * pagesEach }, tiles, threads, arena, inMemory);
-    const places = [...layout.tasks.flat(2), ...layout.headTasks];
+    const places = tilesOf(layout);
     const matrices = tiles.flatMap((tile) => tile.matrices);
     const source = arena.alloc(Math.max(...matrices.map(sourceSize)));
     const outBytes = rows * 4 * Math.max(...matrices.map((matrix) => matrix.rows));

@@ -36,8 +36,8 @@ export function prepareStep(kernels: Kernels, handle: ArenaHandle, work: StepWor
   const compute = (tiles: readonly PlacedTile[]): boolean => {
     let fresh = true;
     for (const tile of tiles) {
-      if (!computer.compute(tile, rows, fresh, () => {})) return false;
-      if (tile.kind !== 'kv') fresh = false;
+      if (!computer.compute(tile.place, rows, fresh, () => {})) return false;
+      if (tile.shape.kind !== 'kv') fresh = false;
     }
     return true;
   };

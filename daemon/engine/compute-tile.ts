@@ -3,13 +3,18 @@ import { ROW_GROUP, roundUp, WEIGHT_FORMATS } from '../../kernels/formats.ts';
 import type { Address, Kernels } from '../../kernels/kernels.ts';
 import type { PlacedMatrix, StepRows, TileBuffers } from '../../kernels/tile-work.ts';
 import { PHASE, sumLimit } from './engine-spec.ts';
-import { type EngineLayout, kvKey, type PlacedTile, type ThreadBuffers } from './layout.ts';
+import { type EngineLayout, kvKey, type PlacedTile, type ThreadBuffers, tilesOf } from './layout.ts';
 import type { RowRange } from './step.ts';
 
-/** Waits until the key/value tile of (layer, kvHead) has been computed in the current job. */
-export type AwaitKv = (layer: number, kvHead: number) => void;
+/** Waits until the keys and values that an attention tile attends to have been computed in the current job. */
+export type AwaitKv = (place: number) => void;
 
-/** What one thread does with a tile, for rows of the step. */
+const KINDS = { kv: 0, attention: 1, ffn: 2, head: 3 } as const;
+
+/**
+ * What one thread does with a tile, for rows of the step. Tiles are known by their place in execution order, and what is needed of
+ * each is in arrays of numbers: objects would have to come from memory for every tile, as weights pass through the caches.
+ */
 export class TileComputer {
   readonly #kernels: Kernels;
   readonly #layout: EngineLayout;
@@ -17,8 +22,10 @@ export class TileComputer {
   readonly #buffers: TileBuffers;
   /** Whether rows of sums are wider than what products give. */
   readonly #padded: boolean;
-  /** What the kernels know a tile by, at its place; nothing for a head. */
+  readonly #kinds: Uint8Array;
+  /** What the kernels know a tile by; nothing for a head. */
   readonly #prepared: Int32Array;
+  readonly #heads: ReadonlyMap<number, PlacedTile>;
 
   constructor(kernels: Kernels, handle: ArenaHandle, layout: EngineLayout, buffers: ThreadBuffers) {
     const { spec, inputPanels: panels, innerWidth } = layout;
@@ -28,42 +35,48 @@ export class TileComputer {
     this.#handle = handle;
     this.#buffers = { panels, inner, innerStride: innerWidth * 4, innerPanel, sums, sumStride: spec.cols * 8 };
     this.#padded = roundUp(spec.dim, ROW_GROUP) < spec.cols;
-    const tiles = layout.tasks.flat(2);
-    this.#prepared = new Int32Array(tiles.reduce((end, { place }) => Math.max(end, place + 1), 0));
-    for (const tile of tiles) this.#prepared[tile.place] = this.#prepare(tile);
+    const tiles = tilesOf(layout);
+    this.#kinds = Uint8Array.from(tiles, ({ shape }) => KINDS[shape.kind]);
+    this.#prepared = Int32Array.from(tiles, (tile) => (tile.shape.kind === 'head' ? 0 : this.#prepare(tile)));
+    this.#heads = new Map(layout.headTasks.map((tile) => [tile.place, tile]));
+  }
+
+  isKeyValue(place: number): boolean {
+    return this.#kinds[place] === KINDS.kv;
   }
 
   /**
+   * @param place of the tile
    * @param fresh whether the thread's sums hold nothing of the job yet
    * @returns false when a value is not finite or too large for the exact sums
    */
-  compute(tile: PlacedTile, rows: RowRange, fresh: boolean, awaitKv: AwaitKv): boolean {
+  compute(place: number, rows: RowRange, fresh: boolean, awaitKv: AwaitKv): boolean {
     const { first, count } = rows;
     const kernels = this.#kernels;
-    const prepared = this.#prepared[tile.place]!;
-    switch (tile.kind) {
-      case 'kv':
+    const prepared = this.#prepared[place]!;
+    switch (this.#kinds[place]) {
+      case KINDS.kv:
         kernels.keyValue(prepared, first, count);
         return true;
-      case 'attention':
+      case KINDS.attention:
         kernels.queries(prepared, first, count);
-        for (const kvHead of tile.kvHeads) awaitKv(tile.shape.layer, kvHead);
+        awaitKv(place);
         if (fresh) this.#clearPadding(rows);
         return kernels.attention(prepared, first, count, fresh);
-      case 'ffn':
+      case KINDS.ffn:
         if (fresh) this.#clearPadding(rows);
         return kernels.feedForward(prepared, first, count, fresh);
-      case 'head':
-        this.#head(tile, count);
+      default:
+        this.#head(this.#heads.get(place)!, count);
         return true;
     }
   }
 
   /** @returns the kernels' number for it */
-  #prepare({ kind, shape, matrices, kvHeads }: PlacedTile): number {
+  #prepare({ shape, matrices, kvHeads }: PlacedTile): number {
     const { spec, kv: caches, positions, tables, pages, rope } = this.#layout;
     const { headDim, heads, kv } = spec;
-    const { layer } = shape;
+    const { kind, layer } = shape;
     const buffers = this.#buffers;
     const step: StepRows = { positions, tables, pages, rope };
     const placed = shape.matrices.map((matrix, i): PlacedMatrix => ({ ...matrix, weights: matrices[i]! }));

@@ -9,19 +9,18 @@ import {
 } from '../../kernels/formats.ts';
 import type { Address } from '../../kernels/kernels.ts';
 import { type EngineSpec, MAX_ROWS, PHASE, type Phase } from './engine-spec.ts';
-import { type TileKind, type TileShape, tileLayout } from './tile.ts';
+import { type TileShape, tileLayout } from './tile.ts';
 import type { WindowPlan } from './window-plan.ts';
 import type { WindowShared } from './window-words.ts';
 
 /** A tile with the addresses of its matrices. */
 export interface PlacedTile {
   readonly shape: TileShape;
-  readonly kind: TileKind;
-  /** Position in execution order. */
+  /** Position in execution order: tiles of a phase follow each other. */
   readonly place: number;
   readonly address: Address;
   readonly matrices: readonly Address[];
-  /** Key/value heads that an attention tile attends to. */
+  /** Key/value heads that an attention tile attends to, or that of a key/value tile. */
   readonly kvHeads: readonly number[];
   /** Place among the streamed tiles, which share the slots of the window; null for a tile that is always in memory. */
   readonly stream: number | null;
@@ -78,6 +77,12 @@ export function tasksOf(layout: EngineLayout, layer: number, phase: Phase): read
   return phase === PHASE.head ? layout.headTasks : layout.tasks[layer]![phase];
 }
 
+/** All tiles, each at its place. */
+export const tilesOf = ({ tasks, headTasks }: Pick<EngineLayout, 'tasks' | 'headTasks'>): PlacedTile[] => [
+  ...tasks.flat(2),
+  ...headTasks,
+];
+
 /** Tiles in the order in which they are computed: key/value tiles before attention tiles, the head last. */
 export function executionOrder(tiles: readonly TileShape[]): TileShape[] {
   const order = { kv: 0, attention: 1, ffn: 2, head: 3 };
@@ -117,8 +122,8 @@ export function placeEngine(
     const stream = plan.stream[i]!;
     const address = stream === null ? arena.alloc(bytes) : ring + (stream % plan.slots) * plan.slotBytes;
     const matrices = offsets.map((offset) => address + offset);
-    const kvHeads = shape.kind === 'attention' ? kvHeadsOf(spec, shape) : [];
-    const placed: PlacedTile = { shape, kind: shape.kind, place: i, address, matrices, kvHeads, stream };
+    const kvHeads = kvHeadsOf(spec, shape);
+    const placed: PlacedTile = { shape, place: i, address, matrices, kvHeads, stream };
     if (shape.kind === 'head') headTasks.push(placed);
     else tasks[shape.layer]![shape.kind === 'ffn' ? PHASE.ffn : PHASE.attention].push(placed);
   }
@@ -132,8 +137,10 @@ export function placeEngine(
   };
 }
 
-/** Key/value heads of a tile's query heads: one, or whole groups (attentionTiles in coordinator/tiles/tile-table.ts). */
-function kvHeadsOf({ heads, kvHeads }: EngineSpec, { first, count }: TileShape): number[] {
+/** Key/value heads of a tile; of query heads one, or those of whole groups (attentionTiles in coordinator/tiles/tile-table.ts). */
+function kvHeadsOf({ heads, kvHeads }: EngineSpec, { kind, first, count }: TileShape): number[] {
+  if (kind === 'kv') return [first];
+  if (kind !== 'attention') return [];
   const group = heads / kvHeads;
   const from = Math.floor(first / group);
   return Array.from({ length: Math.ceil((first + count) / group) - from }, (_, i) => from + i);

@@ -3,9 +3,12 @@ import type { Kernels } from '../../kernels/kernels.ts';
 import { TileComputer } from './compute-tile.ts';
 import { claimTask, FAILURE, WORD, waitWhile } from './control-block.ts';
 import { PHASE, type Phase } from './engine-spec.ts';
-import { type EngineLayout, kvKey, type PlacedTile, tasksOf } from './layout.ts';
+import { type EngineLayout, kvKey, tasksOf, tilesOf } from './layout.ts';
 import type { RowRange } from './step.ts';
 import { WindowWords } from './window-words.ts';
+
+/** A tile that is not streamed. */
+const IN_MEMORY = -1;
 
 /** One thread's part in a job: takes tasks until none is left. */
 export class TaskRunner {
@@ -13,18 +16,31 @@ export class TaskRunner {
   readonly #words: Int32Array;
   readonly #computer: TileComputer;
   readonly #sumsWord: number;
-  readonly #kvWords: ReadonlyMap<string, number>;
   readonly #window: WindowWords | null;
+  /** By place: a tile's place among the streamed ones. */
+  readonly #streams: Int32Array;
+  /** By place: the first word of the key/value heads that a tile computes or attends to, and where those end. */
+  readonly #kvFirst: Int32Array;
+  readonly #kvEnd: Int32Array;
+  #job = 0;
 
   /** @param thread which of the layout's buffers are this thread's */
   constructor(kernels: Kernels, handle: ArenaHandle, layout: EngineLayout, words: Int32Array, thread: number) {
+    const tiles = tilesOf(layout);
+    const firstWord = WORD.threads + layout.threads.length;
+    const kvWords = new Map([...layout.kv.keys()].map((key, i) => [key, firstWord + i]));
     this.#layout = layout;
     this.#words = words;
     this.#computer = new TileComputer(kernels, handle, layout, layout.threads[thread]!);
     this.#sumsWord = WORD.threads + thread;
-    const first = WORD.threads + layout.threads.length;
     this.#window = layout.window === null ? null : new WindowWords(layout.window);
-    this.#kvWords = new Map([...layout.kv.keys()].map((key, i) => [key, first + i]));
+    this.#streams = Int32Array.from(tiles, ({ stream }) => stream ?? IN_MEMORY);
+    // Heads follow each other, and so do their words.
+    this.#kvFirst = Int32Array.from(
+      tiles,
+      ({ shape, kvHeads }) => kvWords.get(kvKey(shape.layer, kvHeads[0] ?? -1)) ?? 0,
+    );
+    this.#kvEnd = Int32Array.from(tiles, ({ kvHeads }, place) => this.#kvFirst[place]! + kvHeads.length);
   }
 
   /** @param onException told what a task threw; the job counts as failed, and goes on so that nobody waits for ever */
@@ -33,30 +49,29 @@ export class TaskRunner {
     const rows: RowRange = { first: Atomics.load(words, WORD.firstRow), count: Atomics.load(words, WORD.rows) };
     const phase = Atomics.load(words, WORD.phase) as Phase;
     const tasks = tasksOf(this.#layout, Atomics.load(words, WORD.layer), phase);
-    const awaitKv = (layer: number, kvHead: number): void => {
-      const word = this.#kvWords.get(kvKey(layer, kvHead))!;
-      for (let now = Atomics.load(words, word); now !== job; now = waitWhile(words, word, now));
-    };
+    const first = tasks[0]?.place ?? 0;
+    this.#job = job;
     let fresh = true;
     for (let i = claimTask(words, job, tasks.length); i >= 0; i = claimTask(words, job, tasks.length)) {
-      const tile = tasks[i]!;
+      const place = first + i;
+      const stream = this.#streams[place]!;
+      const isKv = this.#computer.isKeyValue(place);
       try {
-        if (!this.#arrived(tile)) Atomics.store(words, WORD.failure, FAILURE.tile);
-        else if (!this.#computer.compute(tile, rows, fresh, awaitKv))
+        if (stream !== IN_MEMORY && !this.#arrived(stream)) Atomics.store(words, WORD.failure, FAILURE.tile);
+        else if (!this.#computer.compute(place, rows, fresh, this.#awaitKv))
           Atomics.store(words, WORD.failure, FAILURE.numeric);
       } catch (error) {
         Atomics.store(words, WORD.failure, FAILURE.exception);
         onException(error);
       }
-      if (fresh && tile.kind !== 'kv' && phase !== PHASE.head) {
+      if (fresh && !isKv && phase !== PHASE.head) {
         Atomics.store(words, this.#sumsWord, job);
         fresh = false;
       }
-      if (tile.stream !== null) this.#window?.release(tile.stream);
-      if (tile.kind === 'kv') {
-        const word = this.#kvWords.get(kvKey(tile.shape.layer, tile.shape.first))!;
-        Atomics.store(words, word, job);
-        Atomics.notify(words, word);
+      if (stream !== IN_MEMORY) this.#window?.release(stream);
+      if (isKv) {
+        Atomics.store(words, this.#kvFirst[place]!, job);
+        Atomics.notify(words, this.#kvFirst[place]!);
       }
       if (Atomics.add(words, WORD.done, 1) + 1 === tasks.length) {
         Atomics.store(words, WORD.finished, job);
@@ -65,9 +80,16 @@ export class TaskRunner {
     }
   }
 
+  readonly #awaitKv = (place: number): void => {
+    const words = this.#words;
+    for (let word = this.#kvFirst[place]!; word < this.#kvEnd[place]!; word++) {
+      for (let now = Atomics.load(words, word); now !== this.#job; now = waitWhile(words, word, now));
+    }
+  };
+
   /** Waits for a tile that is streamed. @returns false when it cannot be had */
-  #arrived({ stream }: PlacedTile): boolean {
-    if (stream === null || this.#window === null) return true;
+  #arrived(stream: number): boolean {
+    if (this.#window === null) return true;
     const waited = this.#window.awaitTile(stream);
     if (waited > 0) Atomics.add(this.#words, WORD.waited, Math.round(waited * 1000));
     return !this.#window.failed;
