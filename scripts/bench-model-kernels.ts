@@ -30,11 +30,11 @@ export interface ModelKernelsOptions {
   readonly position: number;
 }
 
-/** What passes in a second, in passes over the model. */
+/** Seconds that a step takes. */
 export interface ModelKernelTimes {
-  /** Seconds for every matrix product of a step, tile for tile. */
+  /** Every matrix product, tile for tile. */
   readonly products: number;
-  /** Seconds for all its kernels: attention, norms, sums, activations too. */
+  /** All kernels: attention, norms, sums and activations too. */
   readonly kernels: number;
 }
 
