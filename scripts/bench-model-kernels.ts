@@ -87,6 +87,7 @@ export class ModelKernels {
       weight: arena.alloc(spec.cols * 4),
       normed: arena.alloc(rows * spec.cols * 4),
       quantized: arena.alloc(rows * activationBytes('q8', spec.cols)),
+      panel: panel('q8', spec.cols),
     };
     const handles = Array.from({ length: threads }, () => arena.handle());
     const kernels = openKernels(arena.handle());

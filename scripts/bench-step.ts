@@ -2,7 +2,7 @@ import { TileComputer } from '../daemon/engine/compute-tile.ts';
 import { PHASE } from '../daemon/engine/engine-spec.ts';
 import { type EngineLayout, type PlacedTile, tasksOf } from '../daemon/engine/layout.ts';
 import type { ArenaHandle } from '../kernels/arena.ts';
-import { activationBytes } from '../kernels/formats.ts';
+import { activationBytes, panelBytes } from '../kernels/formats.ts';
 import type { Address, Kernels } from '../kernels/kernels.ts';
 
 /** A thread's part of every kernel of a step, on an engine's layout; structured-cloneable. */
@@ -12,11 +12,12 @@ export interface StepWork {
   readonly thread: number;
   readonly threads: number;
   readonly rows: number;
-  /** What lies between phases: f32 [rows][cols] of the residual and of the norm's weights, and room for the normed rows, f32 and q8. */
+  /** What lies between phases: f32 [rows][cols] of the residual, the norm's weights, and room for the normed rows: f32, q8 and a panel. */
   readonly residual: Address;
   readonly weight: Address;
   readonly normed: Address;
   readonly quantized: Address;
+  readonly panel: Address;
 }
 
 const EPS = 1e-5;
@@ -50,7 +51,7 @@ function between(kernels: Kernels, { layout, thread, threads, rows, ...at }: Ste
   const from = Math.floor((rows * thread) / threads);
   const count = Math.floor((rows * (thread + 1)) / threads) - from;
   if (count === 0) return true;
-  const { sums, innerPanel } = layout.threads[thread]!;
+  const { sums } = layout.threads[thread]!;
   const own = sums + from * cols * 8;
   for (let other = 0; other < threads; other++) {
     if (other !== thread) kernels.addSums(own, layout.threads[other]!.sums + from * cols * 8, count * cols);
@@ -63,6 +64,6 @@ function between(kernels: Kernels, { layout, thread, threads, rows, ...at }: Ste
   kernels.rmsnorm(x, cols * 4, at.weight, cols, cols, count, EPS, normed, cols * 4);
   if (!kernels.quantize(normed, cols * 4, cols, count, quantized, stride)) return false;
   // Where products do not look: their input stays as it is.
-  kernels.packPanel('q8', quantized, stride, Math.min(cols, layout.innerWidth), count, innerPanel);
+  kernels.packPanel('q8', quantized, stride, cols, count, at.panel + panelBytes('q8', cols, from));
   return true;
 }

@@ -31,8 +31,8 @@ INLINE void attend_batch(const int format, queries *b, const float *const *q, co
     b->first = first == 0;
     for (int i = start; i < count; i++) b->valid[i] = smaller(KV_PAGE, positions[i] - first);
     uint8_t *const at = kv + (ptrdiff_t)pages[page] * page_bytes(format, head_dim);
-    const ptrdiff_t bytes = page_bytes(format, head_dim), runs = (smaller(KV_PAGE, positions[count - 1] - first) + head_dim) / (8 * SPAN);
-    const int is_last = first + KV_PAGE >= positions[count - 1];
+    const int seen = smaller(KV_PAGE, positions[count - 1] - first), is_last = first + KV_PAGE >= positions[count - 1];
+    const ptrdiff_t bytes = page_bytes(format, head_dim), runs = (seen + head_dim) / (8 * SPAN);
     b->ahead = (const char *)(is_last ? after : kv + (ptrdiff_t)pages[page + 1] * bytes);
     b->ahead_end = b->ahead == NULL ? NULL : b->ahead + bytes;
     b->ahead_step = bytes / (runs + 1);

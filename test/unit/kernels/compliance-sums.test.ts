@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { testCompliance, testEveryBackend } from '../../fixtures/compliance.ts';
-import { input, type KernelBench, output } from '../../fixtures/kernel-bench.ts';
+import { input, type KernelBench, output, scratch } from '../../fixtures/kernel-bench.ts';
 import { FINITE_STYLES } from '../../fixtures/kernel-values.ts';
 import { Random } from '../../fixtures/random.ts';
 import {
@@ -25,11 +25,13 @@ function accumulate(bench: KernelBench, values: number[], sums: number[], limit:
     buffers: {
       weights: input('f32', new Uint8Array(weights.buffer)),
       x: input('f32', new Uint8Array(new Float32Array(32).fill(1).buffer)),
+      panel: scratch(128),
       sums: output('f64', doubleBytes(sums)),
     },
-    run: (kernels, at) =>
-      // A panel of one row is the row.
-      kernels.matmulSums('F32', at('weights'), 8, 32, at('x'), 1, at('sums'), 64, limit, fresh),
+    run(kernels, at) {
+      kernels.packPanel('f32', at('x'), 128, 32, 1, at('panel'));
+      return kernels.matmulSums('F32', at('weights'), 8, 32, at('panel'), 1, at('sums'), 64, limit, fresh);
+    },
   });
   return { result, sums: doubles(buffers.sums!) };
 }
