@@ -211,9 +211,12 @@ export function activationBytes(format: ActivationFormat, cols: number): number 
   return format === 'f32' ? cols * 4 : roundUp(cols + (cols / BLOCK) * 8, 16);
 }
 
+/** Bytes of a block of 32 activations of one row in a q8 panel (kernels/c/panel.h: q8_block). */
+const PANEL_BLOCK_BYTES = 56;
+
 /** Bytes of a panel: `rows` rows of activations as products take them (Kernels.packPanel); `cols` a multiple of 32. */
 export function panelBytes(format: ActivationFormat, cols: number, rows: number): number {
-  return format === 'f32' ? activationBytes('f32', cols) * rows : (cols / BLOCK) * 48 * rows;
+  return format === 'f32' ? activationBytes('f32', cols) * rows : (cols / BLOCK) * PANEL_BLOCK_BYTES * rows;
 }
 
 /**

@@ -56,7 +56,7 @@ static void check_format(int number, const char *name, int block_cols, int sourc
   }
   const int finite = kernels.repack(number, source, stride, OUT_ROWS, COLS, tile, OUT_ROWS, COLS);
   if (!finite) printf("%s not finite\n", name);
-  uint8_t *panel = buffer(ROWS * COLS / 32 * 48);
+  uint8_t *panel = buffer(ROWS * COLS / BLOCK * PANEL_BLOCK);
   kernels.pack_panel(ACTIVATION_Q8, x, STRIDE, COLS, ROWS, panel);
   kernels.matmul(number, tile, OUT_ROWS, COLS, panel, ROWS, (uint8_t *)out, OUT_ROWS * 4);
   digest(name, out, sizeof(float) * ROWS * OUT_ROWS);

@@ -71,7 +71,7 @@ INLINE scales scales_of(vi first, vi second) {
 
 // start + Σ u·a over the half that begins at quad `from`.
 INLINE vi half_dot(vi start, const block *b, const int8_t *a, const int from) {
-  UNROLL for (int j = from; j < from + 4; j++) start = dot32(start, b->quad[j], vec_quad(a, j));
+  UNROLL for (int j = from; j < from + 4; j++) start = dot32(start, b->quad[j], a + 4 * j);
   return start;
 }
 
@@ -92,10 +92,18 @@ INLINE vi dot_halves(const block *b, const int8_t *a, const int largest, const s
   return half_dot(splati(0), b, a, 0) * s->first + half_dot(splati(0), b, a, 4) * s->second;
 }
 
+// The same for weights that are `offset` below u, 32 or 4.
+INLINE vi dot_halves_below(const block *b, const q8_block *x, const int largest, const scales *s, const int offset) {
+  (void)largest;
+  const int shift = offset == 32 ? 0 : 3;
+  return half_dot(splati(x->minus32[0]) >> shift, b, x->q, 0) * s->first +
+         half_dot(splati(x->minus32[1]) >> shift, b, x->q, 4) * s->second;
+}
+
 // first · s0 + second · s1, for the two int16 sums of an activation block.
 INLINE vi weigh_sums(const scales *s, const int16_t *sums) {
 #if defined(__AVX2__)
-  return pair_products(s->mixed, vec_broadcast4(sums));
+  return pair_products(s->mixed, broadcast4(sums));
 #else
   return s->first * sums[0] + s->second * sums[1];
 #endif
@@ -110,8 +118,8 @@ INLINE block as_signed(block b) {
 INLINE vi dot_signed(const block *b, const q8_block *x) {
   vi even = SIGNED_BIAS == 0 ? splati(0) : offset_dot(x, SIGNED_BIAS), odd = splati(0);
   UNROLL for (int j = 0; j < 8; j += 2) {
-    even = dot32_signed(even, b->quad[j], vec_quad(x->q, j));
-    odd = dot32_signed(odd, b->quad[j + 1], vec_quad(x->q, j + 1));
+    even = dot32_signed(even, b->quad[j], x->q + 4 * j);
+    odd = dot32_signed(odd, b->quad[j + 1], x->q + 4 * j + 4);
   }
   return even + odd;
 }
@@ -154,12 +162,14 @@ INLINE vi dot_halves(const block *b, const int8_t *a, const int largest, const s
 }
 
 INLINE vi weigh_sums(const scales *s, const int16_t *sums) {
-  int32_t both;
-  memcpy(&both, sums, 4);
   pairs p;
-  const vi all = splati(both);
+  const vi all = broadcast4(sums);
   memcpy(&p, &all, sizeof(p));
   return pairs_scale(p, s->mixed);
+}
+
+INLINE vi dot_halves_below(const block *b, const q8_block *x, const int largest, const scales *s, const int offset) {
+  return dot_halves(b, x->q, largest, s) - weigh_sums(s, x->sums) * offset;
 }
 
 INLINE block as_signed(block b) { return b; }

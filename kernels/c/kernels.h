@@ -22,7 +22,8 @@ enum float_format { FORMAT_F32 = 0, FORMAT_F16 = 1, FORMAT_BF16 = 30 };
 
 enum activation_format { ACTIVATION_F32 = 0, ACTIVATION_Q8 = 1 };
 
-enum { BLOCK = 32, ROW_GROUP = 8, KV_PAGE = 64 };
+// PANEL_BLOCK: bytes of a block of one row in a q8 panel.
+enum { BLOCK = 32, ROW_GROUP = 8, KV_PAGE = 64, PANEL_BLOCK = 56 };
 
 // A matrix of a tile.
 typedef struct {

@@ -76,7 +76,7 @@ INLINE void begin_rows(vf *acc, const int rows, int first, const destination *to
 #define ROWS_CASES(name) ROWS_CASE(name, 1) ROWS_CASE(name, 2) ROWS_CASE(name, 3) ROWS_CASE(name, 4)
 #endif
 
-// Blocks of activations that all row groups pass before the next: 192 KiB, which second-level caches hold. Sums take a row's product
+// Blocks of activations that all row groups pass before the next: 224 KiB, which second-level caches hold. Sums take a row's product
 // whole.
 #define PASS 4096
 

@@ -35,7 +35,10 @@ typedef struct {
   int16_t sums[2];
   // −8 · (s0 + s1): what weights from 0 to 15 are above those from −8 to 7
   int32_t minus8;
+  // −32 · s0 and −32 · s1
+  int32_t minus32[2];
 } q8_block;
+_Static_assert(sizeof(q8_block) == PANEL_BLOCK, "see panelBytes (kernels/formats.ts)");
 
 // Rows of the batch that begins at row `from`.
 INLINE int batch_at(int from, int rows) { return rows - from < ROW_BATCH ? rows - from : ROW_BATCH; }
@@ -63,6 +66,7 @@ INLINE void complete(q8_block *block, float scale, const int16_t *sums) {
   memcpy(block->sums, sums, 4);
   block->weighted = scale * (float)sum;
   block->minus8 = -8 * sum;
+  for (int half = 0; half < 2; half++) block->minus32[half] = -32 * sums[half];
 }
 
 // The place of a row's first block; the next is as many blocks on as its batch has rows.

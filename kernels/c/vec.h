@@ -44,6 +44,12 @@ INLINE groups part(groups p, ptrdiff_t offset) { return p + offset; }
 
 INLINE vf splatf(float x) { return x - (vf){0}; }
 INLINE vi splati(int32_t x) { return x - (vi){0}; }
+// Four bytes, once for every row.
+INLINE vi broadcast4(const void *p) {
+  int32_t four;
+  memcpy(&four, p, 4);
+  return splati(four);
+}
 INLINE vf to_float(vi x) { return __builtin_convertvector(x, vf); }
 
 #if LANES == 16
@@ -62,23 +68,22 @@ INLINE vec vec_bits(vec v, const int shift, const int mask) {
 INLINE vec vec_lookup(const int8_t *table, vec index) {
   return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)table)), index);
 }
-INLINE vec vec_broadcast4(const void *p) {
-  int32_t four;
-  memcpy(&four, p, 4);
-  return _mm512_set1_epi32(four);
-}
 INLINE __m128i load_bytes16(groups p) {
   return _mm_unpacklo_epi64(_mm_loadl_epi64((const __m128i *)p.first), _mm_loadl_epi64((const __m128i *)p.second));
 }
 INLINE vi widen_i8(groups p) { return (vi)_mm512_cvtepi8_epi32(load_bytes16(p)); }
 INLINE vi widen_u8(groups p) { return (vi)_mm512_cvtepu8_epi32(load_bytes16(p)); }
-INLINE vi pair_products(vi a, vec b) { return (vi)_mm512_madd_epi16((__m512i)a, b); }
+INLINE vi pair_products(vi a, vi b) { return (vi)_mm512_madd_epi16((__m512i)a, (__m512i)b); }
 
 #define DOT32 1
 #define SIGNED_BIAS 128
-INLINE vi dot32(vi sum, vec u, vec a) { return (vi)_mm512_dpbusd_epi32((__m512i)sum, u, a); }
+// GCC loads and broadcasts apart, which takes an instruction more of each product.
+INLINE vi dot32(vi sum, vec u, const int8_t *a) {
+  __asm__("vpdpbusd %2%{1to16%}, %1, %0" : "+v"(sum) : "v"(u), "m"(*(const int8_t(*)[4])a));
+  return sum;
+}
 INLINE vec vec_bias(vec w) { return _mm512_xor_si512(w, _mm512_set1_epi8((char)0x80)); }
-INLINE vi dot32_signed(vi sum, vec biased, vec a) { return dot32(sum, biased, a); }
+INLINE vi dot32_signed(vi sum, vec biased, const int8_t *a) { return dot32(sum, biased, a); }
 
 #elif defined(__AVX2__)
 
@@ -94,25 +99,23 @@ INLINE vec vec_bits(vec v, const int shift, const int mask) {
 INLINE vec vec_lookup(const int8_t *table, vec index) {
   return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)table)), index);
 }
-// Four bytes, once for every row.
-INLINE vec vec_broadcast4(const void *p) {
-  int32_t four;
-  memcpy(&four, p, 4);
-  return _mm256_set1_epi32(four);
-}
 INLINE vi widen_i8(const void *p) { return (vi)_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)p)); }
 INLINE vi widen_u8(const void *p) { return (vi)_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p)); }
 
 #if defined(__AVX512VNNI__) && defined(__AVX512VL__)
 #define DOT32 1
-INLINE vi pair_products(vi a, vec b) { return (vi)_mm256_madd_epi16((__m256i)a, b); }
-// sum + four products of unsigned and signed bytes, a row a lane
-INLINE vi dot32(vi sum, vec u, vec a) { return (vi)_mm256_dpbusd_epi32((__m256i)sum, u, a); }
+INLINE vi pair_products(vi a, vi b) { return (vi)_mm256_madd_epi16((__m256i)a, (__m256i)b); }
+// sum + the products of a quad of unsigned weights and four activations, a row a lane
+INLINE vi dot32(vi sum, vec u, const int8_t *a) {
+  __asm__("vpdpbusd %2%{1to8%}, %1, %0" : "+v"(sum) : "v"(u), "m"(*(const int8_t(*)[4])a));
+  return sum;
+}
 // The same for signed weights, biased by 128 to be unsigned.
 #define SIGNED_BIAS 128
 INLINE vec vec_bias(vec w) { return _mm256_xor_si256(w, _mm256_set1_epi8((char)0x80)); }
-INLINE vi dot32_signed(vi sum, vec biased, vec a) { return dot32(sum, biased, a); }
+INLINE vi dot32_signed(vi sum, vec biased, const int8_t *a) { return dot32(sum, biased, a); }
 #else
+INLINE vec vec_quad(const int8_t *a, const int j) { return (vec)broadcast4(a + 4 * j); }
 typedef __m256i pairs;
 INLINE pairs pairs_dot(vec u, vec a) { return _mm256_maddubs_epi16(u, a); }
 INLINE pairs pairs_add(pairs a, pairs b) { return _mm256_add_epi16(a, b); }
@@ -123,7 +126,7 @@ INLINE vi signed_start(const int8_t *a) {
   return splati(0);
 }
 INLINE pairs pairs_dot_signed(vec w, const int8_t *a, const int j) {
-  return _mm256_maddubs_epi16(_mm256_sign_epi8(w, w), _mm256_sign_epi8(vec_broadcast4(a + 4 * j), w));
+  return _mm256_maddubs_epi16(_mm256_sign_epi8(w, w), _mm256_sign_epi8((__m256i)broadcast4(a + 4 * j), w));
 }
 INLINE vi pair_words(vi a, vi b) { return (a & splati(0xffff)) | (b << 16); }
 #endif
@@ -244,11 +247,6 @@ INLINE vec vec_bits(vec v, const int shift, const int mask) {
   return vandq_u8(vshlq_u8(v, vdupq_n_s8((int8_t)-shift)), vdupq_n_u8((uint8_t)mask));
 }
 INLINE vec vec_lookup(const int8_t *table, vec index) { return vqtbl1q_u8(vld1q_u8((const uint8_t *)table), index); }
-INLINE vec vec_broadcast4(const void *p) {
-  uint32_t four;
-  memcpy(&four, p, 4);
-  return vreinterpretq_u8_u32(vdupq_n_u32(four));
-}
 INLINE int8x8_t load_four(const void *p) {
   uint32_t four;
   memcpy(&four, p, 4);
@@ -259,8 +257,10 @@ INLINE vi widen_u8(const void *p) {
   return (vi)vmovl_u16(vget_low_u16(vmovl_u8(vreinterpret_u8_s8(load_four(p)))));
 }
 INLINE vec vec_bias(vec w) { return w; }
-INLINE vi dot32_signed(vi sum, vec w, vec a) {
-  const int8x16_t x = vreinterpretq_s8_u8(w), y = vreinterpretq_s8_u8(a);
+INLINE vi dot32_signed(vi sum, vec w, const int8_t *a) {
+  uint32_t four;
+  memcpy(&four, a, 4);
+  const int8x16_t x = vreinterpretq_s8_u8(w), y = vreinterpretq_s8_u32(vdupq_n_u32(four));
 #if defined(__ARM_FEATURE_DOTPROD)
   return (vi)vdotq_s32((int32x4_t)sum, x, y);
 #else
@@ -270,7 +270,7 @@ INLINE vi dot32_signed(vi sum, vec w, vec a) {
 #endif
 }
 // Unsigned weights are at most 63, so they are signed bytes as well.
-INLINE vi dot32(vi sum, vec u, vec a) { return dot32_signed(sum, u, a); }
+INLINE vi dot32(vi sum, vec u, const int8_t *a) { return dot32_signed(sum, u, a); }
 
 #else
 
@@ -289,11 +289,6 @@ INLINE vec vec_lookup(const int8_t *table, vec index) {
   for (int i = 0; i < 16; i++) out[i] = (uint8_t)table[index[i]];
   return out;
 }
-INLINE vec vec_broadcast4(const void *p) {
-  vec v;
-  for (int row = 0; row < 4; row++) memcpy((char *)&v + 4 * row, p, 4);
-  return v;
-}
 INLINE vi widen_i8(const void *p) {
   const int8_t *b = p;
   return (vi){b[0], b[1], b[2], b[3]};
@@ -303,19 +298,15 @@ INLINE vi widen_u8(const void *p) {
   return (vi){b[0], b[1], b[2], b[3]};
 }
 INLINE vec vec_bias(vec w) { return w; }
-INLINE vi dot32_signed(vi sum, vec w, vec a) {
+INLINE vi dot32_signed(vi sum, vec w, const int8_t *a) {
   for (int row = 0; row < 4; row++) {
-    for (int i = 0; i < 4; i++) sum[row] += (int8_t)w[4 * row + i] * (int8_t)a[4 * row + i];
+    for (int i = 0; i < 4; i++) sum[row] += (int8_t)w[4 * row + i] * a[i];
   }
   return sum;
 }
 // Unsigned weights are at most 63, so they are signed bytes as well.
-INLINE vi dot32(vi sum, vec u, vec a) { return dot32_signed(sum, u, a); }
+INLINE vi dot32(vi sum, vec u, const int8_t *a) { return dot32_signed(sum, u, a); }
 
-#endif
-
-#if !defined(__wasm_simd128__)
-INLINE vec vec_quad(const int8_t *a, const int j) { return vec_broadcast4(a + 4 * j); }
 #endif
 
 // Scales of LANES rows, which are finite: repack refuses others.

@@ -138,7 +138,7 @@ INLINE void q3_k_unpack(groups p, const int half, int j, unpacked *u) {
   u->w = add_bits(load_pairs(part(p, 144 + 96 * j + IN_WORDS(half))), part(p, 144 + 96 * j + 64 + IN_WORDS(half)), 2);
 }
 INLINE vi q3_k_dot(const unpacked *u, const q8_block *x) {
-  return dot_halves(&u->w, x->q, 7, &u->s) - (weigh_sums(&u->s, x->sums) << 2);
+  return dot_halves_below(&u->w, x, 7, &u->s, 4);
 }
 #define q3_k_min no_min
 
@@ -148,7 +148,7 @@ INLINE void q6_k_unpack(groups p, const int half, int j, unpacked *u) {
   u->w = add_pairs(load_nibbles(part(p, 144 + 192 * j + IN_WORDS(half))), part(p, 144 + 192 * j + 128 + IN_WORDS(half)), 4);
 }
 INLINE vi q6_k_dot(const unpacked *u, const q8_block *x) {
-  return dot_halves(&u->w, x->q, 63, &u->s) - (weigh_sums(&u->s, x->sums) << 5);
+  return dot_halves_below(&u->w, x, 63, &u->s, 32);
 }
 #define q6_k_min no_min
 
