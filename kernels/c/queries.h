@@ -8,7 +8,9 @@
 enum { QUERIES = 8, SIDE = 4, MOST_HEAD_DIM = 512 };
 
 // Vectors of eight sums that a query has in registers at once.
-#if defined(__AVX2__) || (defined(__ARM_NEON) && defined(__aarch64__))
+#if defined(__AVX512VL__)
+enum { SPAN = 4 };
+#elif defined(__AVX2__) || (defined(__ARM_NEON) && defined(__aarch64__))
 enum { SPAN = 2 };
 #else
 enum { SPAN = 1 };
