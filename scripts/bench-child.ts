@@ -12,6 +12,17 @@ export interface DecodeTask {
   readonly next: readonly number[];
 }
 
+/**
+ * Before the clock runs, `prompt` is computed once and then `next` so many times over, each time as a text of its own, for at
+ * most so long: weights and buffers have then been touched, and what runs in JavaScript is compiled, as in a server.
+ */
+export interface WarmedTask extends DecodeTask {
+  readonly warmUp: { readonly times: number; readonly ms: number };
+}
+
+/** With 32 tokens in `next` 64, or as many as two seconds allow. */
+export const WARM_UP: WarmedTask['warmUp'] = { times: 2, ms: 2000 };
+
 export interface DecodeTimes {
   /** From the prompt to the likeliest next token. */
   readonly prefill_ms: number;

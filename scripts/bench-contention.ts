@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
 import { integer, resolveCompute } from '../coordinator/cli/options.ts';
 import type { BackendName } from '../kernels/kernels.ts';
+import { WARM_UP } from './bench-child.ts';
 import { type Range, range, runOwn, tokenMs } from './bench-decode.ts';
 import { benchFolder, benchModel, benchTokens, quantName, shapeName } from './bench-model.ts';
 import { rounded, spread } from './bench-statistics.ts';
@@ -44,7 +45,7 @@ export async function benchContention(options: BenchContentionOptions): Promise<
   const all = benchTokens(shape, model.context, PROMPT + tokens);
   const decode = async (threads: number): Promise<number> => {
     const { path, context } = model;
-    const sequence = { prompt: all.slice(0, PROMPT), next: all.slice(PROMPT) };
+    const sequence = { prompt: all.slice(0, PROMPT), next: all.slice(PROMPT), warmUp: WARM_UP };
     const storeDir = join(benchFolder(), 'tiles');
     return tokenMs(await runOwn({ model: path, context, threads, ...sequence, devices: 1, backend, storeDir }));
   };

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { Command, Option } from 'commander';
 import { addComputeOptions, type ComputeOptions, integer, resolveCompute } from '../coordinator/cli/options.ts';
 import type { BackendName } from '../kernels/kernels.ts';
-import { type DecodeTask, type DecodeTimes, prefillRate, runChild } from './bench-child.ts';
+import { type DecodeTask, type DecodeTimes, prefillRate, runChild, WARM_UP, type WarmedTask } from './bench-child.ts';
 import { benchFolder, benchModel, benchTokens, quantName, shapeName } from './bench-model.ts';
 import type { OwnTask } from './bench-own.ts';
 import { installPeer, PEER_VERSION, type PeerTimes, runPeer } from './bench-peer.ts';
@@ -68,12 +68,13 @@ export async function benchDecode(options: BenchDecodeOptions): Promise<DecodeRe
   const { shape, quant, devices, threads, backend, prompt, tokens, runs } = options;
   const model = await benchModel(options);
   const all = benchTokens(shape, model.context, prompt + tokens);
-  const task: DecodeTask = {
+  const task: WarmedTask = {
     model: model.path,
     context: model.context,
     threads,
     prompt: all.slice(0, prompt),
     next: all.slice(prompt),
+    warmUp: WARM_UP,
   };
   const peerFolder = options.peer ? await installPeer() : null;
   const own: DecodeTimes[] = [];

@@ -1,18 +1,15 @@
 // Measures one decode by a throw-away cluster of this machine, as "starling run --local-devices" makes one.
 // Started by the benches (bench-child.ts).
 import type { LanguageModel } from '../coordinator/language-model.ts';
-import type { DecodeTask, DecodeTimes } from './bench-child.ts';
+import type { DecodeTimes, WarmedTask } from './bench-child.ts';
 import { type BenchCluster, withCluster } from './bench-cluster.ts';
 import { LoneSequence } from './lone-sequence.ts';
 
-export interface OwnTask extends DecodeTask, BenchCluster {}
+export interface OwnTask extends WarmedTask, BenchCluster {}
 
-async function measure(model: LanguageModel, { prompt, next }: DecodeTask): Promise<DecodeTimes> {
-  // Weights and buffers are touched once before the clock runs.
-  const first = new LoneSequence(model);
-  await first.append(prompt);
-  await first.append(prompt.slice(0, 1));
-
+async function measure(model: LanguageModel, task: WarmedTask): Promise<DecodeTimes> {
+  const { prompt, next } = task;
+  await warmUp(model, task);
   const sequence = new LoneSequence(model);
   const timed = async (tokens: readonly number[]): Promise<number> => {
     const start = performance.now();
@@ -23,6 +20,18 @@ async function measure(model: LanguageModel, { prompt, next }: DecodeTask): Prom
   const token_ms: number[] = [];
   for (const token of next) token_ms.push(await timed([token]));
   return { prefill_ms, token_ms };
+}
+
+async function warmUp(model: LanguageModel, { prompt, next, warmUp: { times, ms } }: WarmedTask): Promise<void> {
+  await new LoneSequence(model).append(prompt);
+  const end = performance.now() + ms;
+  for (let time = 0; time < times; time++) {
+    const sequence = new LoneSequence(model);
+    for (const token of next) {
+      if (performance.now() >= end) return;
+      likeliest(await sequence.append([token]));
+    }
+  }
 }
 
 /** Choosing a token is part of making one. */

@@ -1,5 +1,5 @@
 // Measures one decode by llama.cpp through node-llama-cpp. Started by the benches (scripts/bench-child.ts), with the task
-// as JSON in the first argument: a DecodeTask, and `folder`, where node-llama-cpp is installed.
+// as JSON in the first argument: a WarmedTask, and `folder`, where node-llama-cpp is installed.
 //
 // Threads: node-llama-cpp shares `maxThreads` of the Llama instance out among its contexts, and takes a context's
 // `threads` for a wish; without a GPU maxThreads is the count of cores, at least 4. With maxThreads: 0 nothing is shared
@@ -11,7 +11,15 @@ import { pathToFileURL } from 'node:url';
 // The bench is gone.
 process.once('disconnect', () => process.exit(1));
 
-const { folder, model: modelPath, context: contextSize, threads, prompt, next } = JSON.parse(process.argv[2]);
+const {
+  folder,
+  model: modelPath,
+  context: contextSize,
+  threads,
+  prompt,
+  next,
+  warmUp: { times, ms },
+} = JSON.parse(process.argv[2]);
 const entry = createRequire(join(folder, 'package.json')).resolve('node-llama-cpp');
 const { getLlama } = await import(pathToFileURL(entry).href);
 
@@ -35,11 +43,17 @@ function feeder() {
   };
 }
 
-// Weights and buffers are touched once before the clock runs.
-const warmUp = feeder();
-await warmUp(prompt);
-await warmUp(prompt.slice(0, 1));
+await feeder()(prompt);
 await sequence.clearHistory();
+const end = performance.now() + ms;
+for (let time = 0; time < times; time++) {
+  const feed = feeder();
+  for (const token of next) {
+    if (performance.now() >= end) break;
+    await feed([token]);
+  }
+  await sequence.clearHistory();
+}
 
 const feed = feeder();
 const prefill_ms = await feed(prompt);

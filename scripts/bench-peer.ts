@@ -4,7 +4,7 @@ import { mkdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { StarlingError } from '../daemon/errors.ts';
 import { packageRoot } from '../daemon/paths.ts';
-import { type DecodeTask, type DecodeTimes, runChild } from './bench-child.ts';
+import { type DecodeTask, type DecodeTimes, runChild, type WarmedTask } from './bench-child.ts';
 import { benchFolder } from './bench-model.ts';
 
 export interface PeerTimes extends DecodeTimes {
@@ -60,6 +60,6 @@ export async function installPeer(): Promise<string> {
 }
 
 /** One run of llama.cpp on the task. */
-export function runPeer(folder: string, task: DecodeTask): Promise<PeerTimes> {
+export function runPeer(folder: string, task: WarmedTask): Promise<PeerTimes> {
   return runChild<PeerTimes>(join(packageRoot(), 'scripts/bench-peer.mjs'), { ...task, folder } as DecodeTask);
 }
