@@ -158,7 +158,7 @@ type CommandOptions = Omit<BenchDecodeOptions, 'peer' | 'devices' | 'threads' | 
 
 async function main(args: readonly string[]): Promise<void> {
   const command = new Command('bench-decode')
-    .description('Measure prefill and decode of a synthetic model on a throw-away cluster of this machine.')
+    .description('Measure prefill and decode of a synthetic model on a throw-away cluster of this machine, warmed up.')
     .requiredOption('--shape <name>', 'shape of the model', shapeName)
     .requiredOption('--quant <type>', 'type of its matrices', quantName)
     .option('--layers <n>', "number of layers instead of the shape's own", integer(1, 1024))

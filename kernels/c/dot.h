@@ -92,7 +92,7 @@ INLINE vi dot_halves(const block *b, const int8_t *a, const int largest, const s
   return half_dot(splati(0), b, a, 0) * s->first + half_dot(splati(0), b, a, 4) * s->second;
 }
 
-// The same for weights that are `offset` below u, 32 or 4.
+// The same over u − offset, which is 32 or 4: sums begin at what that takes off.
 INLINE vi dot_halves_below(const block *b, const q8_block *x, const int largest, const scales *s, const int offset) {
   (void)largest;
   const int shift = offset == 32 ? 0 : 3;

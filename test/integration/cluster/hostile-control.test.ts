@@ -136,5 +136,6 @@ test('hostile control messages of a coordinator with the right key', async (t) =
     }
     await target.assertServes('mutated control messages');
   });
+
   assert.doesNotMatch(target.daemon.process.stderr, /"code":"internal"/);
 });
