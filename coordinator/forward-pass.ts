@@ -3,17 +3,15 @@ import type { Engine } from '../daemon/engine/engine.ts';
 import { type EngineSpec, inputFormat, MAX_ROWS, PHASE } from '../daemon/engine/engine-spec.ts';
 import type { RowRange, Step } from '../daemon/engine/step.ts';
 import { StarlingError } from '../daemon/errors.ts';
+import { LONGEST_TURN_MS } from '../daemon/protocol/poller.ts';
 import { f32View } from '../kernels/arena.ts';
 import { activationBytes, KV_PAGE } from '../kernels/formats.ts';
 import type { Address } from '../kernels/kernels.ts';
+import type { Allreduce } from './cluster/allreduce.ts';
 import type { Overlap } from './cluster/overlap.ts';
-import type { Star } from './cluster/star.ts';
 import type { LanguageModel, SequenceRows } from './language-model.ts';
 import type { ModelSpec } from './model/spec.ts';
 import { RopeTable } from './rope-table.ts';
-
-/** A computing thread lets timers and sockets have their turn at least this often, in milliseconds. */
-const LONGEST_TURN_MS = 10;
 
 /** What stays with the coordinator: embeddings and norms. */
 export interface CoordinatorWeights {
@@ -28,31 +26,42 @@ export interface CoordinatorWeights {
 export const forwardScratchBytes = (spec: EngineSpec): number =>
   (MAX_ROWS + spec.layers.length * 2 + 1) * spec.cols * 4;
 
-/** Token ids in, logits out, over the whole cluster: embeds, norms, and leaves the products to the star. */
+export interface ForwardPassOptions {
+  /** Where phases take their input from and leave their sums; created with `forwardScratchBytes` of scratch. */
+  readonly engine: Engine;
+  /** Over the same engine. */
+  readonly allreduce: Allreduce;
+  readonly model: ModelSpec;
+  readonly weights: CoordinatorWeights;
+  readonly contextLength: number;
+  /** Which steps are computed as two half-batches. */
+  readonly overlap: Overlap;
+  /** Milliseconds, monotonic. */
+  readonly now?: () => number;
+}
+
+/** Token ids in, logits out, over the whole cluster: embeds, norms, and leaves the products to the devices. */
 export class ForwardPass implements LanguageModel {
   readonly vocabSize: number;
   readonly contextLength: number;
-  readonly #star: Star;
+  readonly #allreduce: Allreduce;
   readonly #engine: Engine;
   readonly #model: ModelSpec;
   readonly #weights: CoordinatorWeights;
   readonly #overlap: Overlap;
+  readonly #now: () => number;
   readonly #rope: RopeTable;
   readonly #residual: Address;
   readonly #normWeights: Address;
 
-  /**
-   * @param star its engine was created with `forwardScratchBytes` of scratch and holds the head tiles
-   * @param overlap which steps are computed as two half-batches
-   */
-  constructor(star: Star, model: ModelSpec, weights: CoordinatorWeights, contextLength: number, overlap: Overlap) {
-    const { engine } = star;
+  constructor({ engine, allreduce, model, weights, contextLength, overlap, now }: ForwardPassOptions) {
     const { cols } = engine.spec;
-    this.#star = star;
+    this.#allreduce = allreduce;
     this.#engine = engine;
     this.#model = model;
     this.#weights = weights;
     this.#overlap = overlap;
+    this.#now = now ?? (() => performance.now());
     this.#rope = new RopeTable(model.rope, model.headDim);
     this.vocabSize = model.vocabSize;
     this.contextLength = Math.min(contextLength, engine.spec.kvPages * KV_PAGE);
@@ -71,12 +80,13 @@ export class ForwardPass implements LanguageModel {
     const rows = tokens.length;
     await this.#embed(tokens);
     const halved = rows > 1 && this.#overlap.halves(rows);
-    const begun = performance.now();
-    this.#star.beginStep(this.#stepOf(batch, rows));
+    const begun = this.#now();
+    const heads = batch.reduce((sum, { logits }) => sum + logits, 0);
+    this.#allreduce.beginStep(this.#stepOf(batch, rows), heads);
     // On one device a whole step can pass without waiting for anything.
     await nextTurn();
     await this.#layers(halved ? halvesOf(rows) : [{ first: 0, count: rows }], signal);
-    this.#overlap.observe(rows, halved, performance.now() - begun);
+    this.#overlap.observe(rows, halved, this.#now() - begun);
     return this.#head(batch);
   }
 
@@ -94,21 +104,21 @@ export class ForwardPass implements LanguageModel {
       const { cols } = this.#engine.spec;
       this.#engine.kernels.residual(this.#residual + first * cols * 4, address, count * cols);
     };
-    let turn = performance.now();
+    let turn = this.#now();
     try {
       for (let layer = 0; layer < this.#model.layers.length; layer++) {
         for (const phase of [PHASE.attention, PHASE.ffn]) {
           for (const [i, rows] of parts.entries()) {
             await finish(i);
-            if (performance.now() - turn > LONGEST_TURN_MS) {
+            if (this.#now() - turn > LONGEST_TURN_MS) {
               await nextTurn();
-              turn = performance.now();
+              turn = this.#now();
             }
             if (signal?.aborted)
               throw new StarlingError('cancelled', 'the request was cancelled', { cause: signal.reason });
             const format = inputFormat(this.#engine.spec, layer, phase);
             this.#normalise(layer * 2 + phase, rows, format, `in layer ${layer}`);
-            sums[i] = this.#star.allreduce(layer, phase, rows);
+            sums[i] = this.#allreduce.allreduce(layer, phase, rows);
             // It may fail before it is waited for.
             sums[i].catch(() => {});
           }
@@ -135,10 +145,10 @@ export class ForwardPass implements LanguageModel {
       row += tokens.length;
     }
     if (wanted === 0) return [];
-    this.#normalise(this.#model.layers.length * 2, { first: 0, count: wanted }, 'q8', 'before the head');
-    const all = await this.#star.runHead(wanted);
-    const stride = all.length / wanted;
-    return Array.from({ length: wanted }, (_, i) => all.subarray(i * stride, i * stride + this.vocabSize));
+    const format = inputFormat(spec, 0, PHASE.head);
+    this.#normalise(this.#model.layers.length * 2, { first: 0, count: wanted }, format, 'before the head');
+    const { logits, stride } = await this.#allreduce.head(wanted);
+    return Array.from({ length: wanted }, (_, i) => logits.subarray(i * stride, i * stride + this.vocabSize));
   }
 
   /** residual[row] = the token's embedding, zero beyond dim. */

@@ -8,8 +8,10 @@ import type { Identity } from './identity.ts';
 import type { Logger } from './log.ts';
 import type { ProcessMemory } from './process-memory.ts';
 import { type Control, type ControlMessage, errorMessage, PROTOCOL_VERSION } from './protocol/control.ts';
-import type { ControlLink, DataLink } from './protocol/link.ts';
+import type { ControlLink } from './protocol/control-link.ts';
+import type { DataLink } from './protocol/data-link.ts';
 import { LinkServer } from './protocol/link-server.ts';
+import { channelFor } from './protocol/open-channel.ts';
 import { Session } from './session.ts';
 import type { TileStore } from './store/tile-store.ts';
 
@@ -50,7 +52,9 @@ export class Daemon {
       onControl: (link) => {
         this.#greet(link).catch((error: unknown) => this.#refuse(link, toStarlingError(error)));
       },
+      secretOf: (session) => (this.#session?.id === session ? this.#session.secret : null),
       onData: (link, session) => this.#attach(link, session),
+      openChannel: channelFor(options.backend),
     });
   }
 
@@ -139,7 +143,8 @@ export class Daemon {
   }
 
   #attach(link: DataLink, session: string): void {
-    if (this.#session?.id !== session) {
+    // The session may have ended while the link was opened, or another link may have come first.
+    if (this.#session?.id !== session || this.#session.secret === null) {
       link.fail(new StarlingError('protocol_invalid_message', 'there is no such session'));
       return;
     }

@@ -1,21 +1,19 @@
-import { activationBytes } from '../kernels/formats.ts';
 import type { BackendName } from '../kernels/kernels.ts';
-import { Engine, type EngineUsage } from './engine/engine.ts';
-import { inputFormat, PHASE } from './engine/engine-spec.ts';
+import type { Engine } from './engine/engine.ts';
 import { type TileShape, tileLayout, tileName } from './engine/tile.ts';
-import { type ErrorCode, StarlingError, toStarlingError } from './errors.ts';
+import { StarlingError, toStarlingError } from './errors.ts';
+import { loadEngine } from './load-engine.ts';
 import type { Logger } from './log.ts';
+import { answerFailure, PhaseServer } from './phase-server.ts';
 import type { ProcessMemory } from './process-memory.ts';
 import { type Control, errorMessage } from './protocol/control.ts';
-import { FRAME_TYPES, type Frame, type FrameHeader, MAX_INPUTS } from './protocol/frames.ts';
-import type { ControlLink, DataLink } from './protocol/link.ts';
-import { decodeStep } from './protocol/step-codec.ts';
+import type { ControlLink } from './protocol/control-link.ts';
+import type { DataLink } from './protocol/data-link.ts';
+import { FRAME_TYPES, type Frame, type FrameHeader } from './protocol/frames.ts';
 import { TILE_STATUS } from './protocol/tile-transfer.ts';
-import { encodeUsage } from './protocol/usage-codec.ts';
 import { IncomingTiles } from './store/incoming-tiles.ts';
 import { makeRoom } from './store/make-room.ts';
 import type { TileStore } from './store/tile-store.ts';
-import { Turns } from './turns.ts';
 
 /** Milliseconds between progress messages. */
 const PROGRESS_MS = 200;
@@ -53,14 +51,10 @@ export class Session {
   #endUse: Promise<() => Promise<void>> | undefined;
   /** Tiles that were found damaged before the coordinator heard that the device is ready. */
   #early: number[] = [];
-  #reported: EngineUsage = { computeMs: 0, diskMs: 0, bytesRead: 0 };
   #data: DataLink | undefined;
+  #phases: PhaseServer | undefined;
   #engine: Engine | undefined;
   #state: 'receiving' | 'loading' | 'ready' | 'closed' = 'receiving';
-  #stepRows = 0;
-  /** Phases that came and were not answered yet; they are computed one after the other. */
-  #unanswered = 0;
-  readonly #turns = new Turns();
 
   constructor(options: SessionOptions) {
     this.#options = options;
@@ -100,8 +94,14 @@ export class Session {
     control.send({ t: 'missing', indices: have.flatMap((there, i) => (there ? [] : [i])) });
   }
 
+  /** What a data link of this session proves itself with; null while it has one. */
+  get secret(): Uint8Array | null {
+    const taken = this.#data !== undefined && !this.#data.closed;
+    return taken ? null : Buffer.from(this.#options.load.secret, 'hex');
+  }
+
+  /** Takes the session's data link, one at a time. */
   attach(link: DataLink): void {
-    this.#data?.close();
     this.#data = link;
     link.onClose((reason) => {
       if (reason === null || this.#state === 'closed') return;
@@ -109,35 +109,26 @@ export class Session {
       const level = reason.code === 'device_lost' ? 'debug' : 'warn';
       this.#options.log[level]({ code: reason.code }, reason.message);
     });
-    link.onFrame((frame) => this.#frame(frame));
+    link.onFrame((frame) => this.#frame(frame, link));
   }
 
   /** Reads the tiles into memory and starts the engine; a tile that proves damaged or missing is asked for again. */
   async start(): Promise<void> {
     if (this.#state !== 'receiving') throw new StarlingError('protocol_invalid_message', 'a session is started once');
     const { load, store, control, backend, threads, memory, log, readDelayMs } = this.#options;
-    const damaged: number[] = [];
     let told = 0;
     this.#state = 'loading';
     await this.#incoming.idle();
-    const engine = await Engine.create({
+    const { engine, damaged } = await loadEngine({
+      modelId: load.modelId,
       spec: load.engine,
       tiles: load.tiles,
+      store,
       backend,
       threads,
-      memory: { budget: memory.budget(), base: await memory.base(), threadBytes: memory.threadBytes },
+      memory,
+      log,
       signal: this.#abort.signal,
-      load: async (tile, into) => {
-        try {
-          await store.read(load.modelId, tileName(tile), into);
-        } catch (thrown) {
-          const error = toStarlingError(thrown);
-          if (error.code !== 'tile_damaged' && error.code !== 'tile_missing') throw error;
-          log.warn({ tile: tileName(tile) }, error.message);
-          damaged.push(this.#places.get(tileName(tile))!);
-        }
-      },
-      fileOf: (tile) => store.path(load.modelId, tileName(tile)),
       repair: (tile, error) => this.#repair(tile, error),
       onLoaded: (done, total) => {
         if (performance.now() - told < PROGRESS_MS) return;
@@ -146,16 +137,20 @@ export class Session {
       },
       ...(readDelayMs === undefined ? {} : { readDelayMs }),
     });
-    if (this.#abort.signal.aborted || damaged.length > 0) {
-      await engine.stop();
-      if (this.#abort.signal.aborted) return;
+    if (this.#abort.signal.aborted) {
+      await engine?.stop();
+      return;
+    }
+    if (engine === null) {
       this.#state = 'receiving';
       // Readers that found more of them are gone with the engine.
       this.#wanted.clear();
-      control.send({ t: 'missing', indices: [...new Set([...damaged, ...this.#early.splice(0)])] });
+      const places = damaged.map((tile) => this.#places.get(tileName(tile))!);
+      control.send({ t: 'missing', indices: [...new Set([...places, ...this.#early.splice(0)])] });
       return;
     }
     this.#engine = engine;
+    this.#phases = new PhaseServer(engine, log);
     this.#state = 'ready';
     control.send({ t: 'ready', memory: this.memory! });
     if (this.#early.length > 0) control.send({ t: 'missing', indices: this.#early.splice(0) });
@@ -193,16 +188,14 @@ export class Session {
     this.#options.control.close();
   }
 
-  #frame({ header, payload }: Frame): void {
+  #frame({ header, payload }: Frame, link: DataLink): void {
     switch (header.type) {
       case FRAME_TYPES.TILE:
         this.#tile(header, payload);
         return;
       case FRAME_TYPES.STEP:
-        this.#step(header, payload);
-        return;
       case FRAME_TYPES.INPUT:
-        this.#input(header, payload).catch((error: unknown) => this.#failed(header, toStarlingError(error)));
+        this.#phase({ header, payload }, link);
         return;
       default:
         throw new StarlingError(
@@ -227,68 +220,13 @@ export class Session {
       .catch((error: unknown) => this.#fail(toStarlingError(error)));
   }
 
-  #step(header: FrameHeader, payload: Uint8Array): void {
-    const engine = this.#ready();
-    if (this.#unanswered > 0)
-      throw new StarlingError('protocol_invalid_message', 'a step came before the last phase was answered');
-    engine.beginStep(decodeStep(payload, header.rows, engine.spec));
-    this.#stepRows = header.rows;
-  }
-
-  async #input(header: FrameHeader, payload: Uint8Array): Promise<void> {
-    const engine = this.#ready();
-    if (this.#unanswered === MAX_INPUTS) {
-      throw new StarlingError('protocol_invalid_message', `a phase came before one of ${MAX_INPUTS} was answered`);
+  #phase(frame: Frame, link: DataLink): void {
+    if (this.#phases !== undefined && this.#state === 'ready') {
+      this.#phases.take(frame, link);
+      return;
     }
-    const { step, layer, phase, index: first, rows: count } = header;
-    if ((phase !== PHASE.attention && phase !== PHASE.ffn) || layer >= engine.spec.layers.length) {
-      throw new StarlingError('protocol_invalid_message', `there is no phase ${phase} of layer ${layer}`);
-    }
-    const format = inputFormat(engine.spec, layer, phase);
-    const expected = count * activationBytes(format, engine.spec.cols);
-    if (count === 0 || first + count > this.#stepRows || payload.length !== expected) {
-      throw new StarlingError(
-        'protocol_invalid_message',
-        `input of ${payload.length} bytes for ${count} rows from row ${first} on, which take ${expected}; the step has ${this.#stepRows} rows`,
-      );
-    }
-    this.#unanswered++;
-    try {
-      await this.#turns.take(async () => {
-        engine.setInput(format, first, payload);
-        const sums = await engine.run(layer, phase, { first, count });
-        const answer = { type: FRAME_TYPES.SUMS, step, layer, phase, index: first, rows: count };
-        this.#data?.send(answer, encodeUsage(this.#usageSince(engine)), engine.packedSums(sums, count));
-      });
-    } finally {
-      this.#unanswered--;
-    }
-  }
-
-  /** What the engine has done since this was last asked. */
-  #usageSince(engine: Engine): EngineUsage {
-    const now = engine.usage;
-    const before = this.#reported;
-    this.#reported = now;
-    return {
-      computeMs: now.computeMs - before.computeMs,
-      diskMs: now.diskMs - before.diskMs,
-      bytesRead: now.bytesRead - before.bytesRead,
-    };
-  }
-
-  /** The engine, when it may be given work. */
-  #ready(): Engine {
-    if (this.#engine === undefined || this.#state !== 'ready') {
-      throw new StarlingError('protocol_invalid_message', 'the session is not ready to compute');
-    }
-    return this.#engine;
-  }
-
-  #failed({ step, layer, phase, index }: FrameHeader, error: StarlingError): void {
-    if (this.#state === 'closed') return;
-    this.#options.log.warn({ code: error.code, step, layer, phase }, error.message);
-    const payload = Buffer.from(JSON.stringify({ code: error.code satisfies ErrorCode, message: error.message }));
-    this.#data?.send({ type: FRAME_TYPES.FAILED, step, layer, phase, index }, payload);
+    const early = new StarlingError('protocol_invalid_message', 'the session is not ready to compute');
+    if (frame.header.type === FRAME_TYPES.STEP) throw early;
+    answerFailure(frame.header, early, link, this.#options.log);
   }
 }

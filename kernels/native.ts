@@ -42,10 +42,23 @@ interface Addon
   attention(prepared: number, first: number, rows: number, fresh: number): boolean;
 }
 
+/** One data link's sealed messages; kernels/native/channel-addon.h has the contract of each. */
+export interface NativeChannel {
+  send(descriptor: number, header: Uint8Array, ...payloads: Uint8Array[]): number;
+  rest(target: Uint8Array): void;
+  receive(descriptor: number): number;
+  feed(bytes: Uint8Array): void;
+  next(): number;
+  open(target: Uint8Array): boolean;
+  closing(): Buffer;
+}
+
 interface NativeModule {
   open(segments: readonly Uint8Array[], target?: string): Addon;
   useHugePages(segment: Uint8Array): void;
   uncached(descriptor: number): void;
+  /** Missing where the system or the Node that runs has not what it takes. */
+  readonly openChannel?: (sealKey: Uint8Array, openKey: Uint8Array, masks: boolean) => NativeChannel;
   /** Instruction sets that this machine has kernels for, best first. */
   readonly targets: readonly string[];
 }
@@ -86,6 +99,12 @@ export function useHugePages(segment: SharedArrayBuffer): void {
 export function keepUncached(descriptor: number): void {
   // An addon built for another machine or C library does not load: the same as none.
   if (nativeTargets().length > 0) loadNative()?.uncached(descriptor);
+}
+
+/** What opens native channels, or null where there are none. */
+export function openNativeChannel(): NonNullable<NativeModule['openChannel']> | null {
+  // An addon built for another machine or C library does not load: the same as none.
+  return nativeTargets().length === 0 ? null : (loadNative()?.openChannel ?? null);
 }
 
 /** @param target one of nativeTargets, for tests; the best otherwise. @throws Error when there is no addon */

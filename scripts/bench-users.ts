@@ -91,7 +91,7 @@ export async function benchUsers(options: BenchUsersOptions): Promise<UsersRepor
   const figures = await withCluster(task, async (cluster) => {
     const { forward } = cluster;
     const streams =
-      cluster.ownTiles.streamed > 0 || cluster.ranks.some((rank) => (rank.memory?.streamedTiles ?? 0) > 0);
+      cluster.local.engine.tiles.streamed > 0 || cluster.ranks.some((rank) => (rank.memory?.streamedTiles ?? 0) > 0);
     const disk = async (): Promise<number | null> => (streams ? directReadSpeed(benchFolder()) : null);
     await atOnce(forward, options, users.at(-1)!, 0);
     const before = await disk();

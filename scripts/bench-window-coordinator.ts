@@ -29,7 +29,6 @@ export interface WindowTimes extends DecodeTimes {
   readonly logits_sha256: string;
   /** Of the decoded tokens together. */
   readonly account: Account;
-  readonly device_names: readonly string[];
 }
 
 async function measure(task: WindowTask): Promise<WindowTimes> {
@@ -71,7 +70,7 @@ async function measure(task: WindowTask): Promise<WindowTimes> {
       const token_ms: number[] = [];
       for (const token of task.next) token_ms.push(await timed([token]));
       const account = accountBetween(before, cluster.account());
-      return { prefill_ms, token_ms, logits_sha256: hash.digest('hex'), account, device_names: cluster.deviceNames };
+      return { prefill_ms, token_ms, logits_sha256: hash.digest('hex'), account };
     } finally {
       await cluster.stop();
     }

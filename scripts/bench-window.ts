@@ -121,14 +121,14 @@ export async function benchWindow(options: BenchWindowOptions): Promise<WindowRe
   const streamed = await run(task, options.devices, options.memory, options.coordinatorMemory);
   const after = await directReadSpeed(folder, options.diskBytes);
 
-  const { account, token_ms, device_names } = streamed.times;
+  const { account, token_ms } = streamed.times;
   const bytes = account.devices.reduce((sum, { bytesRead }) => sum + bytesRead, 0) / account.steps;
   const disk = (before + after) / 2;
   const diskBound = (bytes / disk) * 1000;
   const ms = mean(token_ms);
   const residentMs = resident === null ? null : mean(resident.times.token_ms);
   // The daemons first, the coordinator last, as their memory.
-  const report = tokenReport(account, ['coordinator', ...device_names.slice(1)]);
+  const report = tokenReport(account);
   const order = [...account.devices.keys()].slice(1).concat(0);
   return {
     machine: cpus()[0]?.model ?? 'unknown',

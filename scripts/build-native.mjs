@@ -14,7 +14,9 @@ const stamp = join(native, 'build/sources.sha256');
 const optional = process.argv.includes('--optional');
 
 const sources = [
-  ...['addon.c', 'binding.gyp', 'call.h', 'tiles.h'].map((file) => `native/${file}`),
+  ...readdirSync(native)
+    .filter((file) => /\.(c|h|gyp)$/.test(file))
+    .map((file) => `native/${file}`),
   ...readdirSync(join(root, 'kernels/c')).map((file) => `c/${file}`),
 ];
 const hash = createHash('sha256').update(`${process.platform} ${process.arch}`);

@@ -205,7 +205,7 @@ async function generate(
         completion_tokens: tokens.length,
         finish_reason: event.finishReason,
         logits_sha256: hash.digest('hex'),
-        accounting: tokenReport(accountBetween(before, cluster.account()), cluster.deviceNames),
+        accounting: tokenReport(accountBetween(before, cluster.account())),
         steps: generator.statistics.steps,
         drafted_tokens: generator.statistics.draftedTokens,
         accepted_tokens: generator.statistics.acceptedTokens,

@@ -179,7 +179,7 @@ export async function serveModel(options: ServeModelOptions): Promise<void> {
         allowedHosts: options.allowHost,
         allowedOrigins: options.allowOrigin,
         devices: () => cluster.health(),
-        usage: () => ({ account: cluster.account(), names: cluster.deviceNames, overlap: cluster.overlap() }),
+        usage: () => ({ account: cluster.account(), overlap: cluster.overlap() }),
       });
       const { url } = await server.start();
       try {

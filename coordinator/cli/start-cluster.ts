@@ -3,6 +3,7 @@ import { Discovery } from '../../daemon/discovery.ts';
 import type { Identity } from '../../daemon/identity.ts';
 import type { Logger } from '../../daemon/log.ts';
 import type { ProcessMemory } from '../../daemon/process-memory.ts';
+import { channelFor } from '../../daemon/protocol/open-channel.ts';
 import { readRunFile } from '../../daemon/run-file.ts';
 import { TileStore } from '../../daemon/store/tile-store.ts';
 import type { KvFormat } from '../../kernels/formats.ts';
@@ -10,6 +11,7 @@ import type { BackendName } from '../../kernels/kernels.ts';
 import { Cluster, type ClusterProgress } from '../cluster/cluster.ts';
 import { type Endpoint, findDevices } from '../cluster/find-devices.ts';
 import type { Overlap } from '../cluster/overlap.ts';
+import type { HeadWish } from '../cluster/plan.ts';
 import type { OpenModel } from '../model/open-model.ts';
 import { storeOptions } from './options.ts';
 
@@ -34,6 +36,8 @@ export interface StartClusterOptions {
   readonly contextLength: number;
   readonly kv: KvFormat;
   readonly log: Logger;
+  /** Where the head is computed. */
+  readonly head?: HeadWish;
   /** For measurements: see ClusterOptions. */
   readonly overlap?: Overlap;
   readonly onProgress: (progress: ClusterProgress) => void;
@@ -51,6 +55,7 @@ export async function startCluster(options: StartClusterOptions): Promise<Cluste
     const ranks = await findDevices({
       key,
       identity,
+      openChannel: channelFor(options.backend),
       peers: [...local, ...options.peers],
       discovery,
       waitMs,

@@ -17,14 +17,14 @@ export interface TokenReport {
   readonly devices: readonly DeviceTokenReport[];
 }
 
-/** An account of decoding, a token a step, for people and programs. @param names of the devices */
-export function tokenReport(account: Account, names: readonly string[]): TokenReport {
+/** An account of decoding, a token a step, for people and programs. */
+export function tokenReport(account: Account): TokenReport {
   const steps = Math.max(1, account.steps);
   const perToken = (total: number): number => Math.round((total / steps) * 100) / 100;
   return {
     binding: bindingConstraint(account.critical),
-    devices: account.devices.map((device, i) => ({
-      name: names[i] ?? 'unknown',
+    devices: account.devices.map((device) => ({
+      name: device.name,
       bytes_read_per_token: Math.round(device.bytesRead / steps),
       compute_ms_per_token: perToken(device.computeMs),
       disk_wait_ms_per_token: perToken(device.diskMs),

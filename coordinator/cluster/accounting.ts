@@ -1,7 +1,13 @@
-import type { EngineUsage } from '../../daemon/engine/engine.ts';
+import { type EngineUsage, usageBetween } from '../../daemon/engine/usage.ts';
+
+/** A device that is accounted for. */
+export interface AccountedDevice {
+  readonly id: string;
+  readonly name: string;
+}
 
 /** What a device did and waited for, so far. Each is a total that only grows. */
-export interface DeviceAccount extends EngineUsage {
+export interface DeviceAccount extends EngineUsage, AccountedDevice {
   /** From a phase's input on its way to its sums back, less what the device took: the network, and the device's turn to answer. */
   readonly networkMs: number;
 }
@@ -22,27 +28,72 @@ export interface Account {
 
 /** What one device took in a phase. */
 export interface PhaseUsage extends EngineUsage {
-  readonly device: number;
+  /** Its id. */
+  readonly device: string;
   /** As the coordinator saw it, network included. */
   readonly wallMs: number;
 }
 
-/** Adds up what the devices of a cluster take, phase by phase. */
+interface CurrentStep {
+  readonly rows: number;
+  readonly begunAt: number;
+  readonly before: Account;
+  /** When all its layers were computed, and again when its head was. */
+  endedAt?: number;
+}
+
+export interface AccountingOptions {
+  readonly devices: readonly AccountedDevice[];
+  /** Told what each step took, when it has ended. */
+  readonly onStep?: (account: Account, rows: number) => void;
+  /** Milliseconds, monotonic. */
+  readonly now?: () => number;
+}
+
+/** Adds up what the devices of a cluster take, phase by phase and step by step. */
 export class Accounting {
-  readonly #devices: { computeMs: number; diskMs: number; networkMs: number; bytesRead: number }[];
+  readonly #devices: ReadonlyMap<string, { -readonly [K in keyof DeviceAccount]: DeviceAccount[K] }>;
+  readonly #onStep: (account: Account, rows: number) => void;
+  readonly #now: () => number;
   readonly #critical = { compute: 0, disk: 0, network: 0 };
   #steps = 0;
   #ms = 0;
+  #current: CurrentStep | undefined;
 
-  constructor(devices: number) {
-    this.#devices = Array.from({ length: devices }, () => ({ computeMs: 0, diskMs: 0, networkMs: 0, bytesRead: 0 }));
+  constructor({ devices, onStep = () => {}, now = () => performance.now() }: AccountingOptions) {
+    this.#devices = new Map(
+      devices.map(({ id, name }) => [id, { id, name, computeMs: 0, diskMs: 0, networkMs: 0, bytesRead: 0 }]),
+    );
+    this.#onStep = onStep;
+    this.#now = now;
+  }
+
+  /** Begins a step; the one before has ended with its layers where it had no head. */
+  beginStep(rows: number): void {
+    this.endStep();
+    this.#current = { rows, begunAt: this.#now(), before: this.snapshot() };
+  }
+
+  /** All layers of the step have been computed. */
+  layersDone(): void {
+    if (this.#current !== undefined) this.#current.endedAt = this.#now();
+  }
+
+  /** The head of the step has been computed, or it has none. A step that was given up before its layers were done is not counted. */
+  endStep(): void {
+    const step = this.#current;
+    this.#current = undefined;
+    if (step?.endedAt === undefined) return;
+    this.#steps++;
+    this.#ms += step.endedAt - step.begunAt;
+    this.#onStep(accountBetween(step.before, this.snapshot()), step.rows);
   }
 
   /** Counts a phase; the device that took longest is the one that was waited for. */
   addPhase(usages: readonly PhaseUsage[]): void {
     let slowest: PhaseUsage | undefined;
     for (const usage of usages) {
-      const device = this.#devices[usage.device]!;
+      const device = this.#devices.get(usage.device)!;
       device.computeMs += usage.computeMs;
       device.diskMs += usage.diskMs;
       device.networkMs += networkMs(usage);
@@ -55,18 +106,13 @@ export class Accounting {
     this.#critical.network += networkMs(slowest);
   }
 
-  addStep(ms: number): void {
-    this.#steps++;
-    this.#ms += ms;
-  }
-
   /** The totals, as they are now. */
   snapshot(): Account {
     return {
       steps: this.#steps,
       ms: this.#ms,
       critical: { ...this.#critical },
-      devices: this.#devices.map((device) => ({ ...device })),
+      devices: [...this.#devices.values()].map((device) => ({ ...device })),
     };
   }
 }
@@ -81,14 +127,10 @@ export function accountBetween(before: Account, after: Account): Account {
       disk: after.critical.disk - before.critical.disk,
       network: after.critical.network - before.critical.network,
     },
-    devices: after.devices.map((device, i) => {
-      const { computeMs, diskMs, networkMs, bytesRead } = before.devices[i]!;
-      return {
-        computeMs: device.computeMs - computeMs,
-        diskMs: device.diskMs - diskMs,
-        networkMs: device.networkMs - networkMs,
-        bytesRead: device.bytesRead - bytesRead,
-      };
+    devices: after.devices.map((device) => {
+      const earlier = before.devices.find(({ id }) => id === device.id);
+      if (earlier === undefined) return device;
+      return { ...device, ...usageBetween(earlier, device), networkMs: device.networkMs - earlier.networkMs };
     }),
   };
 }

@@ -1,24 +1,24 @@
-import { Engine } from '../../daemon/engine/engine.ts';
-import { type TileShape, tileLayout, tileName } from '../../daemon/engine/tile.ts';
-import { type ErrorCode, StarlingError, toStarlingError } from '../../daemon/errors.ts';
+import type { TileShape } from '../../daemon/engine/tile.ts';
+import { type ErrorCode, StarlingError } from '../../daemon/errors.ts';
 import type { Logger } from '../../daemon/log.ts';
 import type { ProcessMemory } from '../../daemon/process-memory.ts';
-import { makeRoom } from '../../daemon/store/make-room.ts';
 import type { TileStore } from '../../daemon/store/tile-store.ts';
 import { createArena, openKernels } from '../../kernels/create-kernels.ts';
 import { type KvFormat, kvPageBytes } from '../../kernels/formats.ts';
 import type { BackendName } from '../../kernels/kernels.ts';
-import { ForwardPass, forwardScratchBytes } from '../forward-pass.ts';
+import { ForwardPass } from '../forward-pass.ts';
 import { kvCapacity, kvDevice } from '../kv/kv-capacity.ts';
 import type { OpenModel } from '../model/open-model.ts';
-import { distributeTiles, storeTarget, type TileTarget } from '../tiles/distribute.ts';
+import { distributeTiles, type TileTarget } from '../tiles/distribute.ts';
 import { RepairCutter } from '../tiles/repair-cutter.ts';
 import { TileCutter } from '../tiles/tile-cutter.ts';
 import { engineSpec } from '../tiles/tile-table.ts';
 import { tokenReport } from './account-report.ts';
-import type { Account } from './accounting.ts';
+import { type Account, Accounting } from './accounting.ts';
+import { LocalRank } from './local-rank.ts';
 import { type Overlap, OverlapControl, type OverlapReport, WHOLE_STEPS } from './overlap.ts';
-import { equalPlan } from './plan.ts';
+import { equalPlan, type HeadWish, type Plan } from './plan.ts';
+import type { Rank } from './rank.ts';
 import type { RemoteRank } from './remote-rank.ts';
 import { Star } from './star.ts';
 import { TileRepairs } from './tile-repairs.ts';
@@ -33,8 +33,10 @@ export interface ClusterOptions {
   readonly model: OpenModel;
   /** Devices reached over the network. */
   readonly ranks: readonly RemoteRank[];
-  /** Whether this process computes a share of the layers too; it always computes the head. */
+  /** Whether this process computes a share of the layers too. */
   readonly ownShare: boolean;
+  /** Where the head is computed. */
+  readonly head?: HeadWish;
   readonly store: TileStore;
   readonly backend: BackendName;
   readonly threads: number;
@@ -62,20 +64,26 @@ const STORE_IS_FULL: readonly ErrorCode[] = ['disk_full', 'store_limit_exceeded'
 /** A model spread over devices and ready to compute. */
 export class Cluster {
   readonly forward: ForwardPass;
+  /** Devices that compute a share of the layers. */
   readonly devices: number;
   readonly ranks: readonly RemoteRank[];
-  readonly #star: Star;
+  /** This computer, which is the centre of the star. */
+  readonly local: LocalRank;
+  readonly #accounting: Accounting;
   readonly #overlap: OverlapControl | null;
-  readonly #ownShare: boolean;
   readonly #endUse: () => Promise<void>;
 
-  private constructor(parts: Parts, ranks: readonly RemoteRank[], ownShare: boolean, use: () => Promise<void>) {
-    this.forward = parts.forward;
+  private constructor(
+    { forward, plan, local, accounting, overlap }: Parts,
+    ranks: readonly RemoteRank[],
+    use: () => Promise<void>,
+  ) {
+    this.forward = forward;
     this.ranks = ranks;
-    this.devices = ranks.length + (ownShare ? 1 : 0);
-    this.#ownShare = ownShare;
-    this.#star = parts.star;
-    this.#overlap = parts.overlap;
+    this.local = local;
+    this.devices = [local, ...ranks].filter(({ id }) => hasLayers(plan, id)).length;
+    this.#accounting = accounting;
+    this.#overlap = overlap;
     this.#endUse = use;
   }
 
@@ -91,7 +99,7 @@ export class Cluster {
     try {
       for (let ranks = options.ranks; ; ) {
         try {
-          return new Cluster(await bringUp({ ...options, ranks }), ranks, ownShare, endUse);
+          return new Cluster(await bringUp({ ...options, ranks }), ranks, endUse);
         } catch (error) {
           const full = ranks.filter(({ lostBecause }) => lostBecause && STORE_IS_FULL.includes(lostBecause.code));
           const rest = ranks.filter((rank) => !full.includes(rank));
@@ -113,14 +121,14 @@ export class Cluster {
   /** Each device by name, and whether it is there. */
   health(): { readonly name: string; readonly state: 'ready' | 'lost' }[] {
     return [
-      ...(this.#ownShare ? [{ name: OWN_NAME, state: 'ready' as const }] : []),
+      ...(this.devices > this.ranks.length ? [{ name: this.local.name, state: 'ready' as const }] : []),
       ...this.ranks.map((rank) => ({ name: rank.name, state: rank.lost ? ('lost' as const) : ('ready' as const) })),
     ];
   }
 
-  /** What the devices took so far, in the order of `deviceNames`. */
+  /** What the devices took so far: this one first, whether or not it has a share of the layers. */
   account(): Account {
-    return this.#star.account();
+    return this.#accounting.snapshot();
   }
 
   /** Which steps are halved; null where none ever is. */
@@ -128,100 +136,81 @@ export class Cluster {
     return this.#overlap?.report() ?? null;
   }
 
-  /** This device, which computes the head whether or not it has a share of the layers, and the others. */
-  get deviceNames(): string[] {
-    return [OWN_NAME, ...this.ranks.map(({ name }) => name)];
-  }
-
-  /** Tiles of this device. */
-  get ownTiles(): Engine['tiles'] {
-    return this.#star.engine.tiles;
-  }
-
   async stop(): Promise<void> {
     for (const rank of this.ranks) rank.close();
-    await this.#star.engine.stop();
+    await this.local.stop();
     await this.#endUse();
   }
 }
 
-const OWN_NAME = 'this device';
-
 interface Parts {
   readonly forward: ForwardPass;
-  readonly star: Star;
+  readonly plan: Plan;
+  readonly local: LocalRank;
+  readonly accounting: Accounting;
   readonly overlap: OverlapControl | null;
 }
 
+const hasLayers = ({ shares }: Plan, id: string): boolean =>
+  shares.get(id)?.some(({ kind }) => kind !== 'head') ?? false;
+
 async function bringUp(options: ClusterOptions): Promise<Parts> {
-  const { model, ranks, ownShare, store, backend, threads, signal } = options;
-  const { heads, kvHeads, headDim } = model.table.engine;
-  const shares = equalPlan(model.table.tiles, ranks.length + (ownShare ? 1 : 0), heads / kvHeads);
-  const hosts = [
-    ...(ownShare ? [{ memoryBytes: options.memory.budget(), backend }] : []),
-    ...ranks.map(({ welcome }) => ({ memoryBytes: welcome.memoryBytes, backend: welcome.backend })),
-  ];
-  const kvDevices = hosts.map((host, i) => kvDevice(host, shares[i]!, kvPageBytes(options.kv, headDim)));
-  const kvPages = kvCapacity(options.contextLength, kvDevices);
-  const spec = { ...engineSpec(model.table, options.contextLength, options.kv), kvPages };
-  const head = model.table.tiles.filter((tile) => tile.kind === 'head');
-  const own = [...(ownShare ? shares[0]! : []), ...head];
-  const remote = ranks.map((rank, i) => ({ rank, share: shares[i + (ownShare ? 1 : 0)]! }));
+  const { model, store, log } = options;
   const progress = (stage: ClusterProgress['stage']) => (done: number, total: number) =>
     options.onProgress?.({ stage, done, total });
+  const repairs = new TileRepairs(new RepairCutter(model, options.backend), store, model.id, log);
+  const local = new LocalRank({
+    ...options,
+    repair: (tile, error) => repairs.mendOwn(tile, error),
+    onLoaded: progress('loading'),
+  });
+  const ranks: readonly Rank[] = [local, ...options.ranks];
+  const plan = equalPlan(model.table.tiles, model.table.engine, {
+    centre: local.id,
+    ranks: ranks.filter((rank) => rank !== local || options.ownShare).map(({ id }) => id),
+    head: options.head ?? 'auto',
+  });
+  log.info(`the head is ${plan.head === 'shared' ? 'shared by all devices' : 'computed by this device'}: ${plan.why}`);
+  const shareOf = ({ id }: Rank) => plan.shares.get(id) ?? [];
+  const { headDim } = model.table.engine;
+  const kvDevices = ranks.map((rank) => kvDevice(rank.profile, shareOf(rank), kvPageBytes(options.kv, headDim)));
+  const kvPages = kvCapacity(options.contextLength, kvDevices);
+  const spec = { ...engineSpec(model.table, options.contextLength, options.kv), kvPages };
+  const name = { id: model.id, name: model.spec.name };
+  const missing = await allOf(ranks.map((rank) => rank.load(name, spec, shareOf(rank))));
+  await deliver(options, targets(ranks, missing), progress('distributing'));
+  for (const rank of options.ranks) rank.onMissing((tiles) => repairs.mendRank(rank, tiles));
+  await startRanks(options, options.ranks);
+  await startRanks(options, [local]);
+  for (const rank of ranks) logMemory(log, rank);
+  const { engine } = local;
+  const accounting = new Accounting({ devices: ranks, onStep: (account, rows) => logStep(log, account, rows) });
+  const leaves = options.ranks.map((leaf) => ({ leaf, head: headOf(shareOf(leaf)) }));
+  const allreduce = new Star({ engine, leaves, accounting, id: local.id });
+  const overlap = mayOverlap(ranks) ? new OverlapControl() : null;
+  const forward = new ForwardPass({
+    engine,
+    allreduce,
+    model: model.spec,
+    weights: model,
+    contextLength: options.contextLength,
+    overlap: options.overlap ?? overlap ?? WHOLE_STEPS,
+  });
+  return { forward, plan, local, accounting, overlap };
+}
 
-  const ownMissing = await lacking(store, model.id, own);
-  await makeOwnRoom(options, ownMissing);
-  const missing = await allOf(
-    remote.map(({ rank, share }) => rank.load({ id: model.id, name: model.spec.name }, spec, share)),
-  );
-  await deliver(
-    options,
-    [...remote.map(({ rank }, i) => rankTarget(rank, missing[i]!)), storeTarget(store, model.id, ownMissing)],
-    progress('distributing'),
-  );
-  const repairs = new TileRepairs(new RepairCutter(model, backend), store, model.id, options.log);
-  for (const rank of ranks) rank.onMissing((tiles) => repairs.mendRank(rank, tiles));
-  await startRanks(options, remote);
-  const engine = await loadOwn(options, own, async () =>
-    Engine.create({
-      spec,
-      tiles: own,
-      backend,
-      threads,
-      // Anew for each attempt: that collects the memory of the last one.
-      memory: {
-        budget: options.memory.budget(),
-        base: (await options.memory.base()) + REPAIR_BYTES,
-        threadBytes: options.memory.threadBytes,
-      },
-      scratchBytes: forwardScratchBytes(spec),
-      load: (tile, into) => store.read(model.id, tileName(tile), into),
-      fileOf: (tile) => store.path(model.id, tileName(tile)),
-      repair: (tile, error) => repairs.mendOwn(tile, error),
-      onLoaded: progress('loading'),
-      ...(options.readDelayMs === undefined ? {} : { readDelayMs: options.readDelayMs }),
-      ...(signal === undefined ? {} : { signal }),
-    }),
-  );
-  const { pinned: pinnedTiles, streamed: streamedTiles } = engine.tiles;
-  logMemory(options.log, OWN_NAME, { ...engine.memory, pinnedTiles, streamedTiles });
-  for (const { name, memory } of ranks) logMemory(options.log, name, memory);
-  const names = [OWN_NAME, ...ranks.map(({ name }) => name)];
-  const star = new Star(engine, ranks, (account, rows) => logStep(options.log, names, account, rows));
-  const overlap = mayOverlap(engine, ranks) ? new OverlapControl() : null;
-  const policy = options.overlap ?? overlap ?? WHOLE_STEPS;
-  const forward = new ForwardPass(star, model.spec, model, options.contextLength, policy);
-  return { forward, star, overlap };
+/** The part of the vocabulary that a share's head tiles are. */
+function headOf(share: readonly TileShape[]): { first: number; count: number } {
+  const tiles = share.filter(({ kind }) => kind === 'head');
+  return { first: tiles[0]?.first ?? 0, count: tiles.reduce((sum, { count }) => sum + count, 0) };
 }
 
 /**
  * Whether halving steps can be faster at all: with sums that travel, and all tiles in memory. Tiles that are streamed would have
  * to be read for each half, and the disk is at work while sums travel anyway.
  */
-function mayOverlap(engine: Engine, ranks: readonly RemoteRank[]): boolean {
-  const isStreaming = engine.tiles.streamed > 0 || ranks.some(({ memory }) => memory?.streamedTiles !== 0);
-  return ranks.length > 0 && !isStreaming;
+function mayOverlap(ranks: readonly Rank[]): boolean {
+  return ranks.length > 1 && ranks.every(({ memory }) => memory?.streamedTiles === 0);
 }
 
 /** All values, or the first failure, when everything has settled: what is still under way would meet what comes next. */
@@ -233,26 +222,23 @@ async function allOf<T>(promises: readonly Promise<T>[]): Promise<T[]> {
   });
 }
 
-/** What cutting a tile again takes: parts of a tensor, the tile, and copies on their way. */
-export const REPAIR_BYTES = 16 * 2 ** 20;
-
-async function makeOwnRoom({ model, store, log }: ClusterOptions, missing: readonly TileShape[]): Promise<void> {
-  const bytes = missing.map(({ matrices }) => tileLayout(matrices).bytes);
-  for (const removed of await makeRoom(store, model.id, bytes)) {
-    log.info({ model: removed.name ?? removed.modelId, bytes: removed.bytes }, 'removed a model to make room');
-  }
-}
-
-function logMemory(log: Logger, device: string, memory: RemoteRank['memory']): void {
+function logMemory(log: Logger, { name, memory }: Rank): void {
   const streamed = memory?.streamedTiles ?? 0;
   const how = streamed === 0 ? 'keeps its tiles in memory' : `reads ${streamed} tiles from disk for every token`;
-  log.info({ device, memory }, `${device} ${how}`);
+  log.info({ device: name, memory }, `${name} ${how}`);
 }
 
-function logStep(log: Logger, names: readonly string[], account: Account, rows: number): void {
+function logStep(log: Logger, account: Account, rows: number): void {
   if (!log.isLevelEnabled('debug')) return;
-  log.debug({ rows, ms: Math.round(account.ms), ...tokenReport(account, names) }, 'step');
+  log.debug({ rows, ms: Math.round(account.ms), ...tokenReport(account) }, 'step');
 }
+
+/** What ranks lack, and how it comes to them. */
+const targets = (ranks: readonly Rank[], missing: readonly (readonly TileShape[])[]): TileTarget[] =>
+  ranks.map((rank, i) => ({
+    missing: missing[i]!,
+    push: (tile, content, sha256) => rank.push(tile, content, sha256),
+  }));
 
 /** Cuts and sends what the targets lack; opens the model's scratch memory only when there is something to cut. */
 async function deliver(
@@ -270,55 +256,19 @@ async function deliver(
   log.info({ delivered, seconds }, `cut and delivered ${Math.round(delivered / 1e6)} MB of tiles in ${seconds} s`);
 }
 
-/** Has all ranks read their tiles, sending again what they find damaged. */
-async function startRanks(
-  options: ClusterOptions,
-  remote: readonly { rank: RemoteRank; share: readonly TileShape[] }[],
-): Promise<void> {
-  let starting = remote;
+/** Has ranks read their tiles, sending again what they find damaged. */
+async function startRanks(options: ClusterOptions, ranks: readonly Rank[]): Promise<void> {
+  let starting = ranks;
   for (let round = 0; starting.length > 0; round++) {
-    const damaged = await Promise.all(starting.map(({ rank, share }) => rank.start(share, () => {})));
-    const repairs = starting
-      .map(({ rank }, i) => rankTarget(rank, damaged[i]!))
-      .filter(({ missing }) => missing.length > 0);
+    const damaged = await allOf(starting.map((rank) => rank.start()));
+    const repairs = targets(starting, damaged).filter(({ missing }) => missing.length > 0);
     starting = starting.filter((_, i) => damaged[i]!.length > 0);
     if (starting.length > 0 && round === MOST_REPAIRS) {
-      const names = starting.map(({ rank }) => rank.name).join(', ');
+      const names = starting.map(({ name }) => name).join(', ');
       throw new StarlingError('tile_damaged', `tiles keep being damaged on the disk of ${names}; check that disk`);
     }
-    for (const { rank } of starting)
-      options.log.warn({ device: rank.name }, 'found damaged tiles in its store; sending them again');
+    for (const { name } of starting)
+      options.log.warn({ device: name }, 'found damaged tiles in its store; sending them again');
     await deliver(options, repairs, () => {});
   }
-}
-
-/** Creates the own engine, cutting again any tile that proves damaged on this machine's disk. */
-async function loadOwn(
-  options: ClusterOptions,
-  own: readonly TileShape[],
-  create: () => Promise<Engine>,
-): Promise<Engine> {
-  const { model, store, log } = options;
-  for (let round = 0; ; round++) {
-    try {
-      return await create();
-    } catch (thrown) {
-      const error = toStarlingError(thrown);
-      if (!['tile_damaged', 'tile_missing'].includes(error.code) || round === own.length) throw error;
-      log.warn({ code: error.code }, error.message);
-      await deliver(options, [storeTarget(store, model.id, await lacking(store, model.id, own))], () => {});
-    }
-  }
-}
-
-const rankTarget = (rank: RemoteRank, missing: readonly TileShape[]): TileTarget => ({
-  missing,
-  push: (tile, content, sha256) => rank.push(tile, content, sha256),
-});
-
-async function lacking(store: TileStore, modelId: string, tiles: readonly TileShape[]): Promise<TileShape[]> {
-  const have = await Promise.all(
-    tiles.map((tile) => store.has(modelId, tileName(tile), tileLayout(tile.matrices).bytes)),
-  );
-  return tiles.filter((_, i) => !have[i]);
 }

@@ -4,7 +4,8 @@ import type { Discovery } from '../../daemon/discovery.ts';
 import { toStarlingError } from '../../daemon/errors.ts';
 import type { Identity } from '../../daemon/identity.ts';
 import type { Logger } from '../../daemon/log.ts';
-import { hostPort } from '../../daemon/protocol/socket-link.ts';
+import type { OpenChannel } from '../../daemon/protocol/channel.ts';
+import { hostPort } from '../../daemon/protocol/link.ts';
 import { RemoteRank } from './remote-rank.ts';
 
 export interface Endpoint {
@@ -15,6 +16,8 @@ export interface Endpoint {
 export interface FindDevicesOptions {
   readonly key: ClusterKey;
   readonly identity: Identity;
+  /** How data links are read and written. */
+  readonly openChannel: OpenChannel;
   /** Devices to use whether discovery hears of them or not; one that cannot be used is an error. */
   readonly peers: readonly Endpoint[];
   /** Started; null to use `peers` only. */
@@ -32,10 +35,10 @@ export interface FindDevicesOptions {
  * @throws StarlingError when a named device cannot be used
  */
 export async function findDevices(options: FindDevicesOptions): Promise<RemoteRank[]> {
-  const { key, identity, peers, discovery, waitMs, log, signal } = options;
+  const { key, identity, openChannel, peers, discovery, waitMs, log, signal } = options;
   const found = new Map<string, RemoteRank>();
   const dial = (endpoint: Endpoint): Promise<RemoteRank> =>
-    RemoteRank.dial({ ...endpoint, key, identity, ...(signal === undefined ? {} : { signal }) });
+    RemoteRank.dial({ ...endpoint, key, identity, openChannel, ...(signal === undefined ? {} : { signal }) });
   const keep = (rank: RemoteRank): void => {
     if (found.has(rank.id)) rank.close();
     else found.set(rank.id, rank);

@@ -1,25 +1,49 @@
-import type { TileShape } from '../../daemon/engine/tile.ts';
+import type { EngineSpec } from '../../daemon/engine/engine-spec.ts';
+import { type TileShape, tileLayout } from '../../daemon/engine/tile.ts';
 
-/** Which tiles each rank computes: one list a rank. */
-export type Plan = readonly (readonly TileShape[])[];
+/** Which tiles each rank computes, by its id. */
+export type Shares = ReadonlyMap<string, readonly TileShape[]>;
+
+export const HEAD_WISHES = ['auto', 'local', 'shared'] as const;
+/** Where the head is computed: by the serving computer alone, or shared like the layers. */
+export type HeadWish = (typeof HEAD_WISHES)[number];
+
+export interface PlanWishes {
+  /** Computes the head where it is not shared. */
+  readonly centre: string;
+  /** Among these the layers are divided, equally. */
+  readonly ranks: readonly string[];
+  readonly head: HeadWish;
+}
+
+export interface Plan {
+  readonly shares: Shares;
+  readonly head: 'local' | 'shared';
+  /** In words, for people. */
+  readonly why: string;
+}
 
 /**
- * An equal split over `ranks` devices: contiguous runs of the attention and feed-forward tiles of each layer. A rank also gets
- * the key/value tiles that its query heads read; a key/value head whose query heads are split is computed on each side.
- * With more ranks than tiles in a phase some ranks have none there.
- * @param group query heads that share a key/value head
+ * An equal split: contiguous runs of the attention and feed-forward tiles of each layer, and of the head's where that is shared. A
+ * rank also gets the key/value tiles that its query heads read; a key/value head whose query heads are split is computed on each
+ * side. With more ranks than tiles in a phase some ranks have none there.
  */
-export function equalPlan(tiles: readonly TileShape[], ranks: number, group: number): Plan {
-  const plan: TileShape[][] = Array.from({ length: ranks }, () => []);
+export function equalPlan(
+  tiles: readonly TileShape[],
+  engine: Pick<EngineSpec, 'heads' | 'kvHeads'>,
+  wishes: PlanWishes,
+): Plan {
+  const { ranks, centre } = wishes;
+  const { shared, why } = headChoice(tiles, wishes);
+  const plan = new Map<string, TileShape[]>([centre, ...ranks].map((id) => [id, []]));
+  const spread = (run: readonly TileShape[]): void => {
+    for (const [i, tile] of run.entries()) plan.get(ranks[Math.floor((i * ranks.length) / run.length)]!)!.push(tile);
+  };
   for (const layerTiles of byLayer(tiles)) {
-    for (const kind of ['attention', 'ffn'] as const) {
-      const ofKind = layerTiles.filter((tile) => tile.kind === kind);
-      for (const [i, tile] of ofKind.entries()) {
-        plan[Math.floor((i * ranks) / ofKind.length)]!.push(tile);
-      }
-    }
+    for (const kind of ['attention', 'ffn'] as const) spread(layerTiles.filter((tile) => tile.kind === kind));
     const kv = layerTiles.filter((tile) => tile.kind === 'kv');
-    for (const share of plan) {
+    const group = engine.heads / engine.kvHeads;
+    for (const share of plan.values()) {
       const queries = share.filter((tile) => tile.kind === 'attention' && tile.layer === kv[0]?.layer);
       const wanted = new Set(
         queries.flatMap(({ first, count }) => Array.from({ length: count }, (_, i) => Math.floor((first + i) / group))),
@@ -27,7 +51,35 @@ export function equalPlan(tiles: readonly TileShape[], ranks: number, group: num
       share.push(...kv.filter((tile) => wanted.has(tile.first)));
     }
   }
-  return plan;
+  const head = tiles.filter(({ kind }) => kind === 'head');
+  if (shared) spread(head);
+  else plan.get(centre)!.push(...head);
+  return { shares: plan, head: shared ? 'shared' : 'local', why };
+}
+
+/** What a device is taken to read of its weights in a millisecond, and a home's network to carry: 10 GB/s, and 1 Gbit/s. */
+const READ_BYTES_PER_MS = 10e6;
+const NETWORK_BYTES_PER_MS = 110e3;
+/** A round trip more. */
+const ROUND_TRIP_MS = 0.3;
+
+/** Whether sharing the head saves more of a decoded token's time in reading weights than its logits take to travel. */
+function headChoice(
+  tiles: readonly TileShape[],
+  { ranks, centre, head }: PlanWishes,
+): { shared: boolean; why: string } {
+  if (head === 'local') return { shared: false, why: 'as wished' };
+  const others = ranks.filter((id) => id !== centre).length;
+  if (others === 0) return { shared: false, why: 'there is no other device' };
+  if (head === 'shared') return { shared: true, why: 'as wished' };
+  const headTiles = tiles.filter(({ kind }) => kind === 'head');
+  const weights = headTiles.reduce((sum, { matrices }) => sum + tileLayout(matrices).bytes, 0);
+  const logits = headTiles.reduce((sum, { count }) => sum + count * 4, 0);
+  const part = others / ranks.length;
+  const saved = (weights * (1 - 1 / ranks.length)) / READ_BYTES_PER_MS;
+  const cost = ROUND_TRIP_MS + (logits * part) / NETWORK_BYTES_PER_MS;
+  const times = `reading less of it saves about ${saved.toFixed(1)} ms a token, its logits take about ${cost.toFixed(1)} ms to travel`;
+  return { shared: saved > cost, why: times };
 }
 
 function byLayer(tiles: readonly TileShape[]): TileShape[][] {

@@ -1,31 +1,72 @@
-import type { EngineUsage } from '../../daemon/engine/engine.ts';
-import type { RowRange } from '../../daemon/engine/step.ts';
+import type { EngineSpec, Phase } from '../../daemon/engine/engine-spec.ts';
+import type { TileShape } from '../../daemon/engine/tile.ts';
+import type { EngineUsage } from '../../daemon/engine/usage.ts';
+import type { Control } from '../../daemon/protocol/control.ts';
+import type { Polled } from '../../daemon/protocol/poller.ts';
+import type { PhaseOfStep } from '../../daemon/protocol/star-codec.ts';
 
-/** A device that computes its share of each phase: one leaf of the star. */
+/** How a device has divided its memory. */
+export type RankMemory = Control<'ready'>['memory'];
+
+/** A model as devices know it. */
+export interface ModelName {
+  readonly id: string;
+  readonly name: string;
+}
+
+/** A device in a plan: this computer or one reached over the network. It is loaded, given the tiles it lacks, and started. */
 export interface Rank {
   readonly id: string;
   readonly name: string;
-  hasTiles(layer: number, phase: 0 | 1): boolean;
-  /** Announces the rows that the following phases compute. */
-  beginStep(step: Uint8Array, number: number, rows: number): void;
+  /** What a plan is made from. */
+  readonly profile: { readonly memoryBytes: number; readonly backend: string };
+  /** Undefined before it is ready. */
+  readonly memory: RankMemory | undefined;
   /**
-   * Sends a phase's input at once and awaits the device's packed sums, and what it took the device to compute them. Two
-   * phases may be waited for at a time; the device computes them in this order.
-   * @param input the rows in its activation format; the same bytes for every rank
+   * Gives the device its share of a model.
+   * @returns the tiles that it does not have
+   * @throws StarlingError device_busy, device_lost, out_of_memory, disk_full, store_limit_exceeded
+   */
+  load(model: ModelName, spec: EngineSpec, share: readonly TileShape[]): Promise<readonly TileShape[]>;
+  /**
+   * Brings a tile to the device.
+   * @param content stays as it is until this settles
+   * @param sha256 of the content
+   * @returns when it is stored
+   */
+  push(tile: TileShape, content: Uint8Array, sha256: Uint8Array): Promise<void>;
+  /**
+   * Has the device read its tiles into memory.
+   * @returns tiles that it found damaged, then to be pushed and started again; none when it is ready
+   */
+  start(): Promise<readonly TileShape[]>;
+  /** Takes the share back; the device can then be given another. No tile may be under way. */
+  unload(): void;
+}
+
+/** A device's part in the star. What comes is seen in the event loop's turns, or sooner when it is polled. */
+export interface Leaf extends Polled {
+  readonly id: string;
+  readonly name: string;
+  hasTiles(layer: number, phase: Phase): boolean;
+  /**
+   * Announces the rows that the following phases compute.
+   * @param step as star-codec encodes it
+   * @param heads rows that logits are wanted of
+   */
+  beginStep(step: Uint8Array, number: number, rows: number, heads: number): void;
+  /**
+   * Sends a phase's input at once and awaits the device's answer. Two phases may be waited for at a time; the device computes them
+   * in this order.
+   * @param input the rows in the phase's activation format; the same bytes for every leaf
    * @throws StarlingError device_lost, device_error, numeric_overflow
    */
-  compute(phase: PhaseOfStep, input: Uint8Array): Promise<PhaseAnswer>;
+  compute(of: PhaseOfStep, input: Uint8Array): Promise<PhaseAnswer>;
 }
 
 export interface PhaseAnswer {
-  readonly packed: Uint8Array;
+  /** Packed sums, or the logits of the device's head tiles: f32 [row][its part of the vocabulary, padded to 8]. */
+  readonly content: Uint8Array;
   /** Since the device's last answer. */
   readonly usage: EngineUsage;
-}
-
-export interface PhaseOfStep {
-  readonly step: number;
-  readonly layer: number;
-  readonly phase: 0 | 1;
-  readonly rows: RowRange;
 }

@@ -1,122 +1,190 @@
-import type { Engine, EngineUsage } from '../../daemon/engine/engine.ts';
-import { inputFormat, PHASE } from '../../daemon/engine/engine-spec.ts';
+import type { Engine } from '../../daemon/engine/engine.ts';
+import { inputFormat, PHASE, type Phase } from '../../daemon/engine/engine-spec.ts';
 import { type RowRange, rowsOf, type Step } from '../../daemon/engine/step.ts';
+import { type EngineUsage, usageBetween } from '../../daemon/engine/usage.ts';
 import { StarlingError } from '../../daemon/errors.ts';
-import { encodeStep } from '../../daemon/protocol/step-codec.ts';
+import { Poller, type Wait } from '../../daemon/protocol/poller.ts';
+import { encodeStep, type PhaseOfStep } from '../../daemon/protocol/star-codec.ts';
 import { Turns } from '../../daemon/turns.ts';
+import { roundUp } from '../../kernels/formats.ts';
 import type { Address } from '../../kernels/kernels.ts';
-import { type Account, Accounting, accountBetween, type PhaseUsage } from './accounting.ts';
-import type { Rank } from './rank.ts';
+import type { Accounting, PhaseUsage } from './accounting.ts';
+import type { Allreduce } from './allreduce.ts';
+import type { Leaf, PhaseAnswer } from './rank.ts';
+
+/** A device of the star with what is known of its part in the head. */
+export interface StarLeaf {
+  readonly leaf: Leaf;
+  /** The first token of its part of the vocabulary, and how many there are; none without head tiles. */
+  readonly head: { readonly first: number; readonly count: number };
+}
+
+export interface StarOptions {
+  /** The own device's, at the centre: inputs and sums are in it. */
+  readonly engine: Engine;
+  readonly leaves: readonly StarLeaf[];
+  readonly accounting: Accounting;
+  /** Under which the engine is accounted for. */
+  readonly id: string;
+  /** Milliseconds, monotonic. */
+  readonly now?: () => number;
+}
 
 /**
- * The star allreduce: one broadcast of a phase's input, one exact sum of what all devices answer. The coordinator's own
- * engine is the centre and computes its share at the same time. Two phases may be under way at once, of different rows.
+ * The star allreduce: one broadcast of a phase's input, one exact sum of what all devices answer. The own device is the centre
+ * and computes its share at the same time. Two phases may be under way at once, of different rows.
  */
-export class Star {
-  readonly engine: Engine;
-  readonly #ranks: readonly Rank[];
+export class Star implements Allreduce {
+  readonly #engine: Engine;
+  readonly #leaves: readonly StarLeaf[];
   readonly #accounting: Accounting;
-  readonly #onStep: (account: Account, rows: number) => void;
+  readonly #id: string;
+  readonly #now: () => number;
+  readonly #poller = new Poller();
   #step = 0;
   #rows = 0;
-  /** The step that is computed; `endedAt` once all its layers are, and again once its head is. */
-  #current: { readonly begunAt: number; readonly before: Account; endedAt?: number } | undefined;
   #reported: EngineUsage;
   /** Phases that wait for the own engine. */
   readonly #turns = new Turns();
-  /** When each rank last answered. */
-  readonly #answered: number[];
+  /** When each leaf last answered, by its id. */
+  readonly #answered = new Map<string, number>();
+  /** Logits of all devices side by side; grown as wide as the most rows that were asked for. */
+  #logits = new Float32Array(0);
 
-  /** @param onStep told what each step took, when it has ended */
-  constructor(engine: Engine, ranks: readonly Rank[], onStep: (account: Account, rows: number) => void = () => {}) {
-    this.engine = engine;
-    this.#ranks = ranks;
-    this.#accounting = new Accounting(1 + ranks.length);
-    this.#onStep = onStep;
+  constructor({ engine, leaves, accounting, id, now = () => performance.now() }: StarOptions) {
+    this.#engine = engine;
+    this.#leaves = leaves;
+    this.#accounting = accounting;
+    this.#id = id;
+    this.#now = now;
     this.#reported = engine.usage;
-    this.#answered = ranks.map(() => 0);
   }
 
-  /** What the devices took so far: this one first, then the ranks. */
-  account(): Account {
-    return this.#accounting.snapshot();
-  }
-
-  beginStep(step: Step): void {
-    this.#endStep();
-    this.#current = { begunAt: performance.now(), before: this.account() };
+  beginStep(step: Step, heads: number): void {
+    this.#accounting.beginStep(rowsOf(step));
     this.#step = (this.#step + 1) >>> 0;
     this.#rows = rowsOf(step);
-    this.engine.beginStep(step);
-    if (this.#ranks.length === 0) return;
+    this.#engine.beginStep(step);
+    if (this.#leaves.length === 0) return;
     const payload = encodeStep(step);
-    for (const rank of this.#ranks) rank.beginStep(payload, this.#step, this.#rows);
+    for (const { leaf } of this.#leaves) leaf.beginStep(payload, this.#step, this.#rows, heads);
   }
 
-  /**
-   * Computes a phase for some rows of the step on all devices, from the engine's input. The devices get it at once, in the
-   * order of these calls.
-   * @returns f64 [row][cols]: the exact sums of the whole model, in the engine, valid until the next call for one of these rows
-   * @throws StarlingError device_lost, device_error, numeric_overflow; after every device has answered or was given up
-   */
   async allreduce(layer: number, phase: 0 | 1, rows: RowRange): Promise<Address> {
-    const { engine } = this;
-    const ranks = this.#ranks.filter((rank) => rank.hasTiles(layer, phase));
-    const input = engine.inputBytes(inputFormat(engine.spec, layer, phase), rows);
-    const begun = performance.now();
-    const usages: PhaseUsage[] = [];
-    const answers = ranks.map(async (rank) => {
-      const { packed, usage } = await rank.compute({ step: this.#step, layer, phase, rows }, input);
-      const place = this.#ranks.indexOf(rank);
-      // It computes one phase at a time: what came before its last answer was spent on that.
-      const from = Math.max(begun, this.#answered[place]!);
-      this.#answered[place] = performance.now();
-      usages.push({ ...usage, device: 1 + place, wallMs: this.#answered[place] - from });
-      return packed;
-    });
-    const run = this.#turns.take(() => engine.run(layer, phase, rows));
-    const [own, ...others] = await Promise.allSettled([run, ...answers]);
-    if (own.status === 'rejected') throw own.reason;
-    for (const [i, answer] of others.entries()) {
-      if (answer.status === 'rejected') throw answer.reason;
-      if (!engine.addPackedSums(own.value, answer.value, rows.count)) {
-        throw new StarlingError('protocol_invalid_message', `${ranks[i]!.name} answered with sums that are malformed`);
+    const engine = this.#engine;
+    const of = { step: this.#step, layer, phase, rows };
+    const run = (): Promise<Address> => engine.run(layer, phase, rows);
+    const sums = await this.#phase(of, run, (own, { leaf }, { content }) => {
+      if (!engine.addPackedSums(own, content, rows.count)) {
+        throw new StarlingError('protocol_invalid_message', `${leaf.name} answered with sums that are malformed`);
       }
-    }
-    this.#accounting.addPhase([...usages, this.#ownUsage()]);
-    const last = layer === engine.spec.layers.length - 1 && phase === PHASE.ffn;
-    if (last && this.#current !== undefined) this.#current.endedAt = performance.now();
-    return own.value;
+    });
+    if (layer === engine.spec.layers.length - 1 && phase === PHASE.ffn) this.#accounting.layersDone();
+    return sums;
+  }
+
+  async head(rows: number): Promise<{ logits: Float32Array; stride: number }> {
+    const engine = this.#engine;
+    const { vocabSize } = engine.spec;
+    const asked = this.#asked(0, PHASE.head);
+    const stride = asked.length === 0 ? roundUp(vocabSize, 8) : vocabSize;
+    if (asked.length > 0 && this.#logits.length < rows * stride) this.#logits = new Float32Array(rows * stride);
+    const logits = this.#logits;
+    const of = { step: this.#step, layer: 0, phase: PHASE.head, rows: { first: 0, count: rows } };
+    const own = await this.#phase(
+      of,
+      () => engine.runHead(rows),
+      (_own, { leaf, head }, { content }) => {
+        const width = roundUp(head.count, 8);
+        if (content.length !== rows * width * 4) {
+          throw new StarlingError('protocol_invalid_message', `${leaf.name} answered with logits that are malformed`);
+        }
+        // A copy, because a received payload is a view at any alignment.
+        const values = new Float32Array(Uint8Array.from(content).buffer);
+        placeLogits(logits, stride, { values, first: head.first, width }, head.count, rows);
+      },
+    );
+    this.#accounting.endStep();
+    if (asked.length === 0) return { logits: own.values, stride };
+    placeLogits(logits, stride, own, Math.min(own.width, vocabSize - own.first), rows);
+    return { logits, stride };
   }
 
   /**
-   * Computes the head, which ends a step that has one; see Engine.runHead.
-   * @throws StarlingError when a tile cannot be had
+   * Gives a phase to all devices that have tiles of it, and takes their answers as they come.
+   * @param run computes the own share
+   * @param take adds an answer to what the own device has computed
    */
-  async runHead(rows: number): Promise<Float32Array> {
-    const logits = await this.engine.runHead(rows);
-    this.#accounting.addPhase([this.#ownUsage()]);
-    if (this.#current !== undefined) this.#current.endedAt = performance.now();
-    this.#endStep();
-    return logits;
+  async #phase<Own>(
+    of: PhaseOfStep,
+    run: () => Promise<Own>,
+    take: (own: Own, from: StarLeaf, answer: PhaseAnswer) => void,
+  ): Promise<Own> {
+    const { layer, phase, rows } = of;
+    const asked = this.#asked(layer, phase);
+    const input = this.#engine.inputBytes(inputFormat(this.#engine.spec, layer, phase), rows);
+    const begun = this.#now();
+    const usages: PhaseUsage[] = [];
+    let left = asked.length;
+    // Its input leaves before the own share is computed, as turns begin later.
+    const own = this.#turns.take(run);
+    const answers = asked.map(async (from) => {
+      try {
+        const answer = await from.leaf.compute(of, input);
+        usages.push(this.#usageOf(from.leaf.id, answer, begun));
+        take(await own, from, answer);
+      } finally {
+        left--;
+      }
+    });
+    let wait: Wait | undefined;
+    const computed = own.then(() => {
+      // With another part of the step under way, the thread has more to do than to wait for this one.
+      const isWhole = phase === PHASE.head || rows.count === this.#rows;
+      if (left === 0 || !isWhole) return;
+      wait = this.#poller.begin(phase + 4 * rows.count);
+      return wait.until(
+        () => left === 0,
+        asked.map(({ leaf }) => leaf),
+      );
+    });
+    const settled = await Promise.allSettled([computed, ...answers]);
+    wait?.end();
+    for (const each of settled) if (each.status === 'rejected') throw each.reason;
+    this.#accounting.addPhase([...usages, this.#ownUsage()]);
+    return own;
+  }
+
+  #asked(layer: number, phase: Phase): StarLeaf[] {
+    return this.#leaves.filter(({ leaf }) => leaf.hasTiles(layer, phase));
+  }
+
+  #usageOf(id: string, { usage }: PhaseAnswer, begun: number): PhaseUsage {
+    const now = this.#now();
+    // It computes one phase at a time: what came before its last answer was spent on that.
+    const from = Math.max(begun, this.#answered.get(id) ?? 0);
+    this.#answered.set(id, now);
+    return { ...usage, device: id, wallMs: now - from };
   }
 
   /** What this device's engine has done since this was last asked. */
   #ownUsage(): PhaseUsage {
-    const before = this.#reported;
-    const now = this.engine.usage;
-    this.#reported = now;
-    const computeMs = now.computeMs - before.computeMs;
-    const diskMs = now.diskMs - before.diskMs;
-    return { device: 0, computeMs, diskMs, bytesRead: now.bytesRead - before.bytesRead, wallMs: computeMs + diskMs };
+    const usage = usageBetween(this.#reported, this.#engine.usage);
+    this.#reported = this.#engine.usage;
+    return { ...usage, device: this.#id, wallMs: usage.computeMs + usage.diskMs };
   }
+}
 
-  /** Counts the step, unless it was given up before all its layers were computed. */
-  #endStep(): void {
-    const step = this.#current;
-    this.#current = undefined;
-    if (step?.endedAt === undefined) return;
-    this.#accounting.addStep(step.endedAt - step.begunAt);
-    this.#onStep(accountBetween(step.before, this.account()), this.#rows);
+/** Puts a part of the vocabulary's logits in its place. @param count of the part, less padding */
+function placeLogits(
+  logits: Float32Array,
+  stride: number,
+  { values, first, width }: { readonly values: Float32Array; readonly first: number; readonly width: number },
+  count: number,
+  rows: number,
+): void {
+  if (width === 0) return;
+  for (let row = 0; row < rows; row++) {
+    logits.set(values.subarray(row * width, row * width + count), row * stride + first);
   }
 }

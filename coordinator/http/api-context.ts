@@ -13,8 +13,6 @@ export interface DeviceHealth {
 /** What the devices of the cluster took so far. */
 export interface ClusterUsage {
   readonly account: Account;
-  /** Of the devices of the account. */
-  readonly names: readonly string[];
   /** Which steps are computed as two half-batches; null where none ever is. */
   readonly overlap: OverlapReport | null;
 }

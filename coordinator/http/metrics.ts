@@ -94,8 +94,8 @@ export function metrics({ service, devices, usage }: ApiContext): Handler {
     registers,
     collect() {
       this.reset();
-      for (const [i, account] of (usage()?.account.devices ?? []).entries()) {
-        const device = usage()?.names[i] ?? '';
+      for (const account of usage()?.account.devices ?? []) {
+        const device = account.name;
         for (const [constraint, ms] of Object.entries(constraintTimes(account)))
           this.inc({ device, constraint }, ms / 1000);
       }
@@ -108,8 +108,7 @@ export function metrics({ service, devices, usage }: ApiContext): Handler {
     registers,
     collect() {
       this.reset();
-      for (const [i, { bytesRead }] of (usage()?.account.devices ?? []).entries())
-        this.inc({ device: usage()?.names[i] ?? '' }, bytesRead);
+      for (const { name, bytesRead } of usage()?.account.devices ?? []) this.inc({ device: name }, bytesRead);
     },
   });
 

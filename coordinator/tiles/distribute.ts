@@ -2,7 +2,6 @@ import { createHash } from 'node:crypto';
 import { BufferPool } from '../../daemon/buffer-pool.ts';
 import { TILE_KINDS, type TileShape, tileLayout, tileName } from '../../daemon/engine/tile.ts';
 import { TILE_WINDOW } from '../../daemon/protocol/tile-transfer.ts';
-import type { TileStore } from '../../daemon/store/tile-store.ts';
 import { ByteWindow } from './byte-window.ts';
 import type { TileCutter } from './tile-cutter.ts';
 
@@ -22,11 +21,6 @@ export interface TileTarget {
  * that cutting needs, however many devices there are.
  */
 const ALL_WINDOWS = 2 * TILE_WINDOW;
-
-/** The store of this machine as a target. */
-export function storeTarget(store: TileStore, modelId: string, missing: readonly TileShape[]): TileTarget {
-  return { missing, push: (tile, content, sha256) => store.write(modelId, tileName(tile), content, sha256) };
-}
 
 interface Wanted {
   readonly tile: TileShape;

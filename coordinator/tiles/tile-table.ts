@@ -34,6 +34,7 @@ export function tileTable(model: ModelSpec): TileTable {
         inputs: [activationsFor(q, k, v), activationsFor(gate, up)],
         tiles: [attention.length, ffn.length],
       })),
+      head: activationsFor(model.head),
     },
   };
 }

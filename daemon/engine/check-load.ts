@@ -1,4 +1,4 @@
-import { BLOCK, ROW_GROUP, roundUp } from '../../kernels/formats.ts';
+import { BLOCK, ROW_GROUP, roundUp, WEIGHT_FORMATS } from '../../kernels/formats.ts';
 import { StarlingError } from '../errors.ts';
 import type { EngineSpec } from './engine-spec.ts';
 import { type TileMatrix, type TileShape, tileName } from './tile.ts';
@@ -16,6 +16,9 @@ export function checkLoad(spec: EngineSpec, tiles: readonly TileShape[]): void {
     const expected = expectedSizes(spec, tile);
     if (expected === null || !sizesMatch(tile.matrices, expected))
       throw invalid(`${tileName(tile)} does not fit the model`);
+    if (tile.kind === 'head' && WEIGHT_FORMATS[tile.matrices[0]!.format].activation !== spec.head) {
+      throw invalid(`${tileName(tile)} does not take its input as ${spec.head}`);
+    }
     if (tile.kind !== 'attention') continue;
     const group = spec.heads / spec.kvHeads;
     for (let head = Math.floor(tile.first / group); head * group < tile.first + tile.count; head++) {
@@ -30,7 +33,7 @@ function expectedSizes(
   spec: EngineSpec,
   { kind, layer, index, first, count }: TileShape,
 ): [rows: number, cols: number][] | null {
-  const { cols, dim, heads, kvHeads, headDim, layers } = spec;
+  const { cols, dim, heads, kvHeads, headDim, vocabSize, layers } = spec;
   if (layer >= layers.length) return null;
   const outRows = roundUp(dim, ROW_GROUP);
   switch (kind) {
@@ -62,8 +65,8 @@ function expectedSizes(
       ];
     }
     case 'head':
-      // Only the coordinator holds the head.
-      return null;
+      if (layer !== 0 || first % ROW_GROUP !== 0 || first + count > vocabSize) return null;
+      return [[roundUp(count, ROW_GROUP), cols]];
   }
 }
 

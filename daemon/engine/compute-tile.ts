@@ -106,11 +106,12 @@ export class TileComputer {
 
   /** Logits of the phase's input rows. */
   #head({ shape, matrices }: PlacedTile, rows: number): void {
-    const { inputPanels, logits, spec } = this.#layout;
+    const { inputPanels, logits } = this.#layout;
     const { format, rows: outRows, cols } = shape.matrices[0]!;
+    const { address, first, width } = logits!;
     const panel = inputPanels[WEIGHT_FORMATS[format].activation];
-    const stride = roundUp(spec.vocabSize, ROW_GROUP) * 4;
-    this.#kernels.matmul(format, matrices[0]!, outRows, cols, panel, rows, logits! + shape.first * 4, stride);
+    const out = address + (shape.first - first) * 4;
+    this.#kernels.matmul(format, matrices[0]!, outRows, cols, panel, rows, out, width * 4);
   }
 
   /** Zeroes what products leave alone of the rows' sums. */

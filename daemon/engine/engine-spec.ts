@@ -8,7 +8,7 @@ import {
 } from '../../kernels/formats.ts';
 import { TILE_KINDS } from './tile.ts';
 
-/** The two phases of a layer, each one broadcast of activations and one sum; and the head, computed by the coordinator. */
+/** The two phases of a layer, each one broadcast of activations and one sum; and the head, whose logits are put side by side. */
 export const PHASE = { attention: 0, ffn: 1, head: 2 } as const;
 export type Phase = (typeof PHASE)[keyof typeof PHASE];
 
@@ -56,6 +56,8 @@ export const engineSpecSchema = z.strictObject({
   headDim: int(8, 512).multipleOf(8),
   vocabSize: int(1, 2 ** 21),
   layers: z.array(layerSchema).min(1).max(1024),
+  /** How the head takes its activations. */
+  head: z.enum(['f32', 'q8']),
   /** How the cache holds keys and values: part of the result's bits, so it is the same on every device. */
   kv: z.enum(KV_FORMAT_NAMES),
   /** Pages of KV_PAGE positions in each key/value head's cache. */
@@ -65,8 +67,8 @@ export const engineSpecSchema = z.strictObject({
 export type EngineSpec = z.infer<typeof engineSpecSchema>;
 
 /** How phase `phase` of layer `layer` takes its activations. */
-export function inputFormat(spec: EngineSpec, layer: number, phase: 0 | 1): ActivationFormat {
-  return spec.layers[layer]!.inputs[phase];
+export function inputFormat(spec: EngineSpec, layer: number, phase: Phase): ActivationFormat {
+  return phase === PHASE.head ? spec.head : spec.layers[layer]!.inputs[phase];
 }
 
 /**

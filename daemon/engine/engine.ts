@@ -1,6 +1,6 @@
 import { type Arena, f32View, f64View, u32View } from '../../kernels/arena.ts';
 import { createArena, openKernels } from '../../kernels/create-kernels.ts';
-import { type ActivationFormat, activationBytes, roundUp } from '../../kernels/formats.ts';
+import { type ActivationFormat, activationBytes } from '../../kernels/formats.ts';
 import type { Address, BackendName, Kernels } from '../../kernels/kernels.ts';
 import { StarlingError } from '../errors.ts';
 import { type EngineSpec, inputFormat, MAX_ROWS, PHASE, type Phase } from './engine-spec.ts';
@@ -11,6 +11,7 @@ import { READERS, ReaderPool } from './reader-pool.ts';
 import { type RowRange, rowsOf, type Step } from './step.ts';
 import { ThreadPool } from './thread-pool.ts';
 import { inputFormats, type TileShape, tileLayout } from './tile.ts';
+import type { EngineUsage } from './usage.ts';
 import { PAGE, type WindowPlan } from './window-plan.ts';
 import { createWindowShared, WindowWords } from './window-words.ts';
 
@@ -35,13 +36,13 @@ export interface EngineOptions {
   readonly readDelayMs?: number;
 }
 
-/** What an engine has done so far. */
-export interface EngineUsage {
-  /** Computing, on average over the threads. */
-  readonly computeMs: number;
-  /** Waiting for tiles from disk, on average over the threads. */
-  readonly diskMs: number;
-  readonly bytesRead: number;
+/** Logits of some rows, for a part of the vocabulary. */
+export interface Logits {
+  /** [row][width] */
+  readonly values: Float32Array;
+  /** The part's first token. */
+  readonly first: number;
+  readonly width: number;
 }
 
 /** What a WebAssembly memory holds besides the stacks and globals of its threads. */
@@ -245,14 +246,20 @@ export class Engine {
     return this.kernels.unpackSums(packed, bytes.length, rows * this.spec.cols, sums);
   }
 
-  /** Logits of `rows` rows from the head's input rows (both formats filled): a view [rows][roundUp(vocabSize, 8)], valid until the next call. */
-  async runHead(rows: number): Promise<Float32Array> {
-    if (this.layout.logits === null) throw new RangeError('this engine has no head tiles');
+  /**
+   * Computes this device's head tiles from the first input rows.
+   * @returns f32 [rows][width] of the vocabulary's rows from `first` on: a view, valid until the next call; no width without tiles
+   * @throws StarlingError tile_damaged, tile_missing or store_failed when a tile cannot be had
+   */
+  async runHead(rows: number): Promise<Logits> {
+    const { logits } = this.layout;
+    if (logits === null) return { values: new Float32Array(0), first: 0, width: 0 };
     const begun = performance.now();
     const range = { first: 0, count: rows };
-    this.#packInput(this.#takenByHead, 'q8', range);
+    this.#packInput(this.#takenByHead, inputFormat(this.spec, 0, PHASE.head), range);
     this.#count(begun, await this.#pool.run(0, PHASE.head, range));
-    return f32View(this.arena, this.layout.logits, rows * roundUp(this.spec.vocabSize, 8));
+    const { address, first, width } = logits;
+    return { values: f32View(this.arena, address, rows * width), first, width };
   }
 
   async stop(): Promise<void> {

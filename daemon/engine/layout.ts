@@ -5,6 +5,7 @@ import {
   BLOCK,
   kvPageBytes,
   panelBytes,
+  ROW_GROUP,
   roundUp,
 } from '../../kernels/formats.ts';
 import type { Address } from '../../kernels/kernels.ts';
@@ -36,6 +37,13 @@ export interface ThreadBuffers {
   readonly sums: Address;
 }
 
+/** f32 [row][width]: logits of the vocabulary's rows from `first` on, as many as there are in tiles, padded to 8. */
+export interface LogitsBuffer {
+  readonly address: Address;
+  readonly first: number;
+  readonly width: number;
+}
+
 /** Where everything of an engine is. Structured-cloneable: workers get it as it is. */
 export interface EngineLayout {
   readonly spec: EngineSpec;
@@ -55,8 +63,8 @@ export interface EngineLayout {
   readonly inputPanels: Readonly<Record<ActivationFormat, Address>>;
   /** Sums packed for the wire, at their longest (see Kernels.packSums). */
   readonly packed: Address;
-  /** f32 [row][vocabulary padded to 8]; null without head tiles. */
-  readonly logits: Address | null;
+  /** What the head tiles give; null without any. */
+  readonly logits: LogitsBuffer | null;
   /** Of each worker, and last those of the thread that drives the engine. */
   readonly threads: readonly ThreadBuffers[];
   /** Widest inner width over all tiles; row strides of the inner buffers. */
@@ -170,7 +178,6 @@ export function placeBuffers(
     tiles.reduce((most, tile) => Math.max(most, innerWidthOf(tile)), 32),
     32,
   );
-  const hasHead = tiles.some(({ kind }) => kind === 'head');
   const rows = (bytes: number): Address => arena.alloc(MAX_ROWS * bytes);
   const panel = (format: ActivationFormat, cols: number): Address => arena.alloc(panelBytes(format, cols, MAX_ROWS));
   return {
@@ -182,7 +189,7 @@ export function placeBuffers(
     inputQ8: rows(activationBytes('q8', spec.cols)),
     inputPanels: { f32: panel('f32', spec.cols), q8: panel('q8', spec.cols) },
     packed: rows(packedBytes(spec.cols)),
-    logits: hasHead ? rows(roundUp(spec.vocabSize, 8) * 4) : null,
+    logits: placeLogits(tiles, rows),
     threads: Array.from({ length: threads + 1 }, () => ({
       inner: [rows(innerWidth * 4), rows(innerWidth * 4)] as const,
       innerPanel: panel('f32', innerWidth),
@@ -190,4 +197,12 @@ export function placeBuffers(
     })),
     innerWidth,
   };
+}
+
+function placeLogits(tiles: readonly TileShape[], rows: (bytes: number) => Address): LogitsBuffer | null {
+  const head = tiles.filter(({ kind }) => kind === 'head');
+  if (head.length === 0) return null;
+  const first = Math.min(...head.map((tile) => tile.first));
+  const width = roundUp(Math.max(...head.map((tile) => tile.first + tile.count)) - first, ROW_GROUP);
+  return { address: rows(width * 4), first, width };
 }

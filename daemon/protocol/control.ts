@@ -6,7 +6,7 @@ import { DEVICE_ID } from '../identity.ts';
 import { isPlainMessagePack } from './plain-msgpack.ts';
 
 /** Version of everything between two devices: control messages, frames and tiles. */
-export const PROTOCOL_VERSION = 3;
+export const PROTOCOL_VERSION = 4;
 /** Longest control message; `load` and `missing` for a model of 100 000 tiles fit several times. */
 export const MAX_CONTROL = 16 * 2 ** 20;
 /** Sessions appear in the path of a data link. */
@@ -60,6 +60,8 @@ const FIELDS = {
   welcome: { protocol, ...deviceFacts },
   load: {
     session: z.string().regex(SESSION),
+    /** What the session's data link is opened with: SECRET_BYTES random bytes, in hexadecimal. */
+    secret: z.string().regex(/^[0-9a-f]{64}$/),
     modelId,
     modelName: z.string().min(1).max(256),
     engine: engineSpecSchema,

@@ -20,9 +20,9 @@ import { StarlingError } from '../errors.ts';
 export const FRAME_TYPES = {
   /** The rows of a step. */
   STEP: 1,
-  /** Activations of a phase. */
+  /** Activations of a phase, the head included. */
   INPUT: 2,
-  /** Partial sums of a phase. */
+  /** Partial sums of a layer's phase. */
   SUMS: 3,
   /** A piece of tile `index`, beginning at byte `offset`. */
   TILE: 4,
@@ -30,6 +30,10 @@ export const FRAME_TYPES = {
   TILE_ACK: 5,
   /** The step cannot be computed; the payload says why. */
   FAILED: 6,
+  /** The first frame of either side: it proves that its sender has the link's keys. */
+  OPEN: 7,
+  /** Logits of some rows: a device's part of the vocabulary. */
+  LOGITS: 8,
 } as const;
 
 export type FrameType = (typeof FRAME_TYPES)[keyof typeof FRAME_TYPES];
@@ -141,7 +145,7 @@ export function decodeFrame(message: Buffer): Frame {
   return { header, payload: message.subarray(HEADER_BYTES) };
 }
 
-const isFrameType = (type: number): type is FrameType => type >= FRAME_TYPES.STEP && type <= FRAME_TYPES.FAILED;
+const isFrameType = (type: number): type is FrameType => type >= FRAME_TYPES.STEP && type <= FRAME_TYPES.LOGITS;
 
 function tooLong(length: number): StarlingError {
   return new StarlingError(

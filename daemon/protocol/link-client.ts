@@ -1,13 +1,18 @@
+import { randomBytes } from 'node:crypto';
+import { type IncomingMessage, request } from 'node:http';
+import { connect as connectTcp, type Socket } from 'node:net';
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
 import { WebSocket } from 'ws';
 import type { ClusterKey } from '../cluster-key.ts';
 import { StarlingError } from '../errors.ts';
 import { systemCode } from '../system-error.ts';
+import { channelKeys, NONCE_BYTES, type OpenChannel } from './channel.ts';
 import { MAX_CONTROL } from './control.ts';
-import { HEADER_BYTES, MAX_FRAME } from './frames.ts';
-import { ControlLink, type ControlLinkOptions, DataLink } from './link.ts';
-import { hostPort } from './socket-link.ts';
+import { ControlLink, type ControlLinkOptions } from './control-link.ts';
+import { DataLink } from './data-link.ts';
+import { hostPort } from './link.ts';
 import { clientTls } from './tls.ts';
+import { deviceNonce, upgradeRequest } from './upgrade.ts';
 
 export interface DialOptions {
   /** A name or an IP address. */
@@ -19,37 +24,101 @@ export interface DialOptions {
   readonly signal?: AbortSignal;
 }
 
+export interface DialDataOptions extends Omit<DialOptions, 'key'> {
+  readonly session: string;
+  /** The session's, which the control link has brought to the device. */
+  readonly secret: Uint8Array;
+  readonly openChannel: OpenChannel;
+}
+
 /**
  * Opens a control link.
  * @throws StarlingError key_mismatch when the other side has another cluster key; device_unreachable when nothing, or
  * something else than Starling, answers at host:port in time; cancelled by the signal
  */
-export function dialControl(options: DialOptions & { readonly heartbeat?: ControlLinkOptions }): Promise<ControlLink> {
-  return dial(
-    options,
-    '/control',
-    MAX_CONTROL,
-    (webSocket, socket) => new ControlLink(webSocket, socket, options.heartbeat),
-  );
-}
-
-/** Opens a data link of a session; errors as for `dialControl`. */
-export function dialData(options: DialOptions & { readonly session: string }): Promise<DataLink> {
-  const path = `/data/${encodeURIComponent(options.session)}`;
-  return dial(options, path, MAX_FRAME + HEADER_BYTES, (webSocket, socket) => new DataLink(webSocket, socket));
-}
-
-async function dial<L>(
-  options: DialOptions,
-  path: string,
-  maxPayload: number,
-  open: (webSocket: WebSocket, socket: TLSSocket) => L,
-): Promise<L> {
-  const deadline = AbortSignal.timeout(options.timeoutMs);
-  const stop = options.signal === undefined ? deadline : AbortSignal.any([options.signal, deadline]);
+export async function dialControl(
+  options: DialOptions & { readonly heartbeat?: ControlLinkOptions },
+): Promise<ControlLink> {
+  const stop = deadline(options);
   const socket = await handshake(options, stop);
-  return upgrade(options, socket, path, maxPayload, stop, open);
+  return upgrade(options, socket, stop);
 }
+
+/**
+ * Opens a data link of a session.
+ * @throws StarlingError device_unreachable when no such session is found at host:port in time, or the other side has not its
+ * secret; cancelled by the signal
+ */
+export async function dialData(options: DialDataOptions): Promise<DataLink> {
+  const stop = deadline(options);
+  const nonce = randomBytes(NONCE_BYTES);
+  const { response, socket, head } = await requestUpgrade(options, nonce, stop);
+  const device = deviceNonce(response.headers, nonce);
+  const where = hostPort(options.host, options.port);
+  if (device === null) {
+    socket.destroy();
+    throw new StarlingError('device_unreachable', `${where} answers as something else than Starling; check the port`);
+  }
+  const keys = channelKeys(options.secret, { coordinator: nonce, device }, 'coordinator');
+  const link = new DataLink(socket, options.openChannel(keys, 'coordinator'), 'coordinator', head);
+  const abort = (): void => link.fail(stopped(options));
+  stop.addEventListener('abort', abort, { once: true });
+  try {
+    if (stop.aborted) abort();
+    await link.open();
+    return link;
+  } finally {
+    stop.removeEventListener('abort', abort);
+  }
+}
+
+const deadline = ({ timeoutMs, signal }: Pick<DialOptions, 'timeoutMs' | 'signal'>): AbortSignal => {
+  const late = AbortSignal.timeout(timeoutMs);
+  return signal === undefined ? late : AbortSignal.any([signal, late]);
+};
+
+interface Upgraded {
+  readonly response: IncomingMessage;
+  readonly socket: Socket;
+  /** What came after the answer. */
+  readonly head: Buffer;
+}
+
+function requestUpgrade(options: DialDataOptions, nonce: Uint8Array, stop: AbortSignal): Promise<Upgraded> {
+  const { host, port } = options;
+  const path = `/data/${encodeURIComponent(options.session)}`;
+  return new Promise((resolve, reject) => {
+    if (stop.aborted) {
+      reject(stopped(options));
+      return;
+    }
+    const sent = request({
+      createConnection: () => connectTcp({ host, port, noDelay: true }),
+      path,
+      headers: upgradeRequest(nonce),
+    });
+    const abort = (): void => settle(stopped(options));
+    const settle = (error?: StarlingError, upgraded?: Upgraded): void => {
+      stop.removeEventListener('abort', abort);
+      // errors that follow a verdict change nothing
+      sent.removeAllListeners('error').on('error', () => {});
+      if (upgraded !== undefined) {
+        resolve(upgraded);
+        return;
+      }
+      sent.destroy();
+      reject(error);
+    };
+    stop.addEventListener('abort', abort, { once: true });
+    sent.once('error', (error) => settle(unreachable(error, options)));
+    sent.once('response', ({ statusCode }) => settle(refusal(options, path, statusCode)));
+    sent.once('upgrade', (response, socket, head) => settle(undefined, { response, socket: socket as Socket, head }));
+    sent.end();
+  });
+}
+
+const refusal = (options: Pick<DialOptions, 'host' | 'port'>, path: string, status: number | undefined) =>
+  new StarlingError('device_unreachable', `${hostPort(options.host, options.port)} refused ${path} (status ${status})`);
 
 /** The TLS connection; first and apart from the WebSocket, so that a wrong key is told from everything else. */
 function handshake(options: DialOptions, stop: AbortSignal): Promise<TLSSocket> {
@@ -82,19 +151,17 @@ function handshake(options: DialOptions, stop: AbortSignal): Promise<TLSSocket> 
   });
 }
 
-function upgrade<L>(
-  options: DialOptions,
+function upgrade(
+  options: DialOptions & { readonly heartbeat?: ControlLinkOptions },
   socket: TLSSocket,
-  path: string,
-  maxPayload: number,
   stop: AbortSignal,
-  open: (webSocket: WebSocket, socket: TLSSocket) => L,
-): Promise<L> {
+): Promise<ControlLink> {
+  const path = '/control';
   return new Promise((resolve, reject) => {
     const webSocket = new WebSocket(`wss://starling${path}`, {
       createConnection: () => socket,
       perMessageDeflate: false,
-      maxPayload,
+      maxPayload: MAX_CONTROL,
       skipUTF8Validation: true,
       // masks protect proxies from plain text that a page chose; inside TLS they only cost time
       generateMask: (mask) => mask.fill(0),
@@ -104,7 +171,7 @@ function upgrade<L>(
       stop.removeEventListener('abort', abort);
       webSocket.removeListener('unexpected-response', refused).removeListener('open', opened);
       if (error === undefined) {
-        const link = open(webSocket, socket);
+        const link = new ControlLink(webSocket, socket, options.heartbeat);
         webSocket.removeListener('error', failed);
         resolve(link);
         return;
@@ -126,7 +193,7 @@ function upgrade<L>(
         ),
       );
     const refused = (_request: unknown, response: { statusCode?: number | undefined }): void =>
-      settle(new StarlingError('device_unreachable', `${where} refused ${path} (status ${response.statusCode})`));
+      settle(refusal(options, path, response.statusCode));
     const opened = (): void => settle();
     webSocket.on('error', failed);
     webSocket.on('unexpected-response', refused);
@@ -136,7 +203,7 @@ function upgrade<L>(
   });
 }
 
-function stopped({ host, port, timeoutMs, signal }: DialOptions): StarlingError {
+function stopped({ host, port, timeoutMs, signal }: Omit<DialOptions, 'key'>): StarlingError {
   const where = hostPort(host, port);
   if (signal?.aborted) return new StarlingError('cancelled', `stopped dialling ${where}`, { cause: signal.reason });
   return new StarlingError(
@@ -145,17 +212,20 @@ function stopped({ host, port, timeoutMs, signal }: DialOptions): StarlingError 
   );
 }
 
-function handshakeError(error: Error, { host, port, key }: DialOptions): StarlingError {
+function handshakeError(error: Error, options: DialOptions): StarlingError {
+  // an alert is the other side's word that it speaks TLS and does not accept this key
+  if (!/^ERR_SSL_.*ALERT/.test(systemCode(error) ?? '')) return unreachable(error, options);
+  const where = hostPort(options.host, options.port);
+  return new StarlingError(
+    'key_mismatch',
+    `${where} belongs to another cluster (its key is not ${options.key.keyId}); run "starling key show" there and "starling key import" here`,
+    { cause: error },
+  );
+}
+
+function unreachable(error: Error, { host, port }: Pick<DialOptions, 'host' | 'port'>): StarlingError {
   const code = systemCode(error) ?? '';
   const where = hostPort(host, port);
-  // an alert is the other side's word that it speaks TLS and does not accept this key
-  if (/^ERR_SSL_.*ALERT/.test(code)) {
-    return new StarlingError(
-      'key_mismatch',
-      `${where} belongs to another cluster (its key is not ${key.keyId}); run "starling key show" there and "starling key import" here`,
-      { cause: error },
-    );
-  }
   const advice =
     code === 'ECONNREFUSED'
       ? 'nothing listens there; start Starling on that device'

@@ -1,5 +1,7 @@
 // N-API face of the kernels: open(segments) gives an object whose methods take addresses in those segments.
 #if defined(__linux__)
+// For RTLD_DEFAULT.
+#define _GNU_SOURCE
 #include <sys/mman.h>
 #endif
 #if defined(__linux__) || defined(__APPLE__)
@@ -7,6 +9,7 @@
 #endif
 
 #include "call.h"
+#include "channel-addon.h"
 #include "tiles.h"
 
 extern const starling_kernels starling_kernels_base;
@@ -291,6 +294,7 @@ NAPI_MODULE_INIT() {
   napi_set_named_property(env, exports, "useHugePages", function);
   napi_create_function(env, "uncached", NAPI_AUTO_LENGTH, uncached, NULL, &function);
   napi_set_named_property(env, exports, "uncached", function);
+  export_channel(env, exports);
   napi_create_array(env, &targets);
   for (size_t i = 0; i < TARGET_COUNT; i++) {
     if (!TARGETS[i].supported()) continue;

@@ -19,10 +19,10 @@ import {
   MAX_TILES,
   PROTOCOL_VERSION,
 } from '../../daemon/protocol/control.ts';
+import { LOST_AFTER_MS, PING_MS } from '../../daemon/protocol/control-link.ts';
 import { FRAME_TYPES, HEADER_BYTES, MAX_FRAME, MAX_INPUTS } from '../../daemon/protocol/frames.ts';
-import { LOST_AFTER_MS, PING_MS } from '../../daemon/protocol/link.ts';
+import { USAGE_BYTES } from '../../daemon/protocol/star-codec.ts';
 import { HASH_BYTES, TILE_CHUNK, TILE_WINDOW } from '../../daemon/protocol/tile-transfer.ts';
-import { USAGE_BYTES } from '../../daemon/protocol/usage-codec.ts';
 import { MAX_TILE } from '../../daemon/store/incoming-tile.ts';
 import { TRAILER_BYTES } from '../../daemon/store/tile-file.ts';
 import { WEIGHT_FORMATS } from '../../kernels/formats.ts';
@@ -151,7 +151,7 @@ const CONTROL_FIELDS: { readonly [T in ControlType]: { readonly [F in Exclude<ke
     busy: true,
     serving: true,
   },
-  load: { session: true, modelId: true, modelName: true, engine: true, tiles: true },
+  load: { session: true, secret: true, modelId: true, modelName: true, engine: true, tiles: true },
   missing: { indices: true },
   start: {},
   progress: { done: true, total: true },

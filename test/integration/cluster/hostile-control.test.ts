@@ -6,9 +6,10 @@ import type { TileMatrix, TileShape } from '../../../daemon/engine/tile.ts';
 import { encodeControl, type OutgoingControl, PROTOCOL_VERSION } from '../../../daemon/protocol/control.ts';
 import { FRAME_TYPES } from '../../../daemon/protocol/frames.ts';
 import { roundUp } from '../../../kernels/formats.ts';
-import { closed, inputOf, mutate, stepOf } from '../../fixtures/hostile-frames.ts';
-import { ANSWER_MS, errorOf, identity, type Load, Target } from '../../fixtures/hostile-target.ts';
+import { inputOf, mutate, stepOf } from '../../fixtures/hostile-frames.ts';
+import { ANSWER_MS, errorOf, identity, type Load, SECRET, Target } from '../../fixtures/hostile-target.ts';
 import { Random } from '../../fixtures/random.ts';
+import { RawDataLink } from '../../fixtures/raw-data-link.ts';
 
 test('hostile control messages of a coordinator with the right key', async (t) => {
   const target = await Target.start(t);
@@ -33,7 +34,8 @@ test('hostile control messages of a coordinator with the right key', async (t) =
     const larger = { ...kv, matrices: kv.matrices.map((matrix) => ({ ...matrix, rows: matrix.rows + 8 })) };
     const cases: readonly (readonly [string, Partial<Load>])[] = [
       ['a tile twice', { tiles: [kv, kv] }],
-      ['a tile of the head', { tiles: [head] }],
+      ['a head tile beyond the vocabulary', { tiles: [{ ...head, first: spec.vocabSize }] }],
+      ['a head tile that takes another input', { tiles: [head], engine: { ...spec, head: 'f32' } }],
       ['attention without its key/value head', { tiles: [attention] }],
       ['a layer that the model does not have', { tiles: [{ ...kv, layer: spec.layers.length }] }],
       ['a head that the model does not have', { tiles: [{ ...kv, index: spec.kvHeads, first: spec.kvHeads }] }],
@@ -90,15 +92,14 @@ test('hostile control messages of a coordinator with the right key', async (t) =
       const other = await target.greet();
       other.send(target.load({ session: 'other' }));
       assert.equal(await errorOf(other), 'device_busy');
-      const stranger = await target.raw('/data/other');
-      assert.deepEqual(await stranger.closed, closed(1002, 'protocol_invalid_message'));
+      await assert.rejects(RawDataLink.open(target.daemon.port, 'other', SECRET), /status 404/);
       data.send(stepOf(spec, 1));
       data.send(inputOf(spec, 1));
       assert.equal((await data.nextFrame()).header.type, FRAME_TYPES.SUMS);
     });
 
     // Before any hello: a load is not heard, and the daemon stays free.
-    const silent = await target.raw('/control');
+    const silent = await target.raw();
     silent.send(encodeControl(target.load()));
     await target.assertServes('a load without a hello');
     silent.end();
@@ -107,7 +108,7 @@ test('hostile control messages of a coordinator with the right key', async (t) =
   await t.test('a coordinator that leaves at any moment leaves the device free', async () => {
     const messages: readonly OutgoingControl[] = [target.load(), { t: 'start' }];
     for (const waitMs of [0, 1, 5, 20, 100]) {
-      const link = await target.raw('/control');
+      const link = await target.raw();
       link.send(encodeControl({ t: 'hello', protocol: PROTOCOL_VERSION, ...identity, purpose: 'serve' }));
       for (const message of messages) link.send(encodeControl(message));
       await sleep(waitMs);
@@ -127,7 +128,7 @@ test('hostile control messages of a coordinator with the right key', async (t) =
       Buffer.from(packr.pack({ t: 'load', session: '../..', tiles: 'none', engine: null })),
     ];
     for (let i = 0; i < 100; i++) {
-      const link = await target.raw('/control');
+      const link = await target.raw();
       if (random.chance(0.7)) link.send(seeds[1]!);
       for (let n = 0; n < 3; n++) link.send(mutate(random, random.pick(seeds)));
       // Whatever came of those, this ends the link.

@@ -6,9 +6,12 @@ import type { EngineSpec } from '../../../daemon/engine/engine-spec.ts';
 import type { TileShape } from '../../../daemon/engine/tile.ts';
 import { createLogger } from '../../../daemon/log.ts';
 import { PROTOCOL_VERSION } from '../../../daemon/protocol/control.ts';
+import type { ControlLink } from '../../../daemon/protocol/control-link.ts';
+import type { DataLink } from '../../../daemon/protocol/data-link.ts';
 import { FRAME_TYPES, type FrameHeader } from '../../../daemon/protocol/frames.ts';
-import type { ControlLink, DataLink } from '../../../daemon/protocol/link.ts';
 import { LinkServer } from '../../../daemon/protocol/link-server.ts';
+import { channelFor } from '../../../daemon/protocol/open-channel.ts';
+import { bestBackend } from '../../../kernels/create-kernels.ts';
 
 const spec: EngineSpec = {
   dim: 32,
@@ -18,6 +21,7 @@ const spec: EngineSpec = {
   headDim: 32,
   vocabSize: 32,
   layers: [{ inputs: ['f32', 'f32'], tiles: [1, 1] }],
+  head: 'f32',
   kv: 'f16',
   kvPages: 1,
 };
@@ -34,6 +38,8 @@ async function readyDevice(t: TestContext): Promise<{ rank: RemoteRank; control:
   const log = createLogger('silent', 'test');
   let control: ControlLink | undefined;
   let data: DataLink | undefined;
+  let secret: Uint8Array | null = null;
+  const openChannel = channelFor(bestBackend());
   const server = new LinkServer({
     key,
     log,
@@ -43,21 +49,26 @@ async function readyDevice(t: TestContext): Promise<{ rank: RemoteRank; control:
         const facts = { version: '0', id: 'd'.repeat(16), name: 'device', platform: 'p', arch: 'a', cores: 1 };
         const more = { memoryBytes: 9, backend: 'native', threads: 1, busy: false, serving: null };
         if (message.t === 'hello') link.send({ t: 'welcome', protocol: PROTOCOL_VERSION, ...facts, ...more });
-        if (message.t === 'load') link.send({ t: 'missing', indices: [] });
+        if (message.t === 'load') {
+          secret = Buffer.from(message.secret, 'hex');
+          link.send({ t: 'missing', indices: [] });
+        }
         if (message.t === 'start') link.send({ t: 'ready', memory: { ...parts, pinnedTiles: 1, streamedTiles: 0 } });
       });
     },
+    secretOf: () => secret,
     onData: (link) => {
       data = link;
     },
+    openChannel,
   });
   const port = await server.start(0, '127.0.0.1');
   t.after(() => server.stop());
   const identity = { id: 'c'.repeat(16), name: 'coordinator' };
-  const rank = await RemoteRank.dial({ host: '127.0.0.1', port, key, identity });
+  const rank = await RemoteRank.dial({ host: '127.0.0.1', port, key, identity, openChannel });
   t.after(() => rank.close());
   assert.deepEqual(await rank.load({ id: '0'.repeat(32), name: 'model' }, spec, tiles), []);
-  assert.deepEqual(await rank.start(tiles, () => {}), []);
+  assert.deepEqual(await rank.start(), []);
   return { rank, control: control!, data: data! };
 }
 
@@ -71,8 +82,8 @@ test('usage that is cut short or absurd ends the request, not the coordinator', 
   for (let i = 0; i < 3; i++) {
     await assert.rejects(rank.compute(phase, Buffer.alloc(128)), { code: 'protocol_invalid_message' });
   }
-  const { packed, usage } = await rank.compute(phase, Buffer.alloc(128));
-  assert.equal(packed.length, 33);
+  const { content, usage } = await rank.compute(phase, Buffer.alloc(128));
+  assert.equal(content.length, 33);
   assert.deepEqual(usage, { computeMs: 0, diskMs: 0, bytesRead: 0 });
 });
 
@@ -88,7 +99,7 @@ test('answers to two phases find who waits for them, whatever their order', asyn
   });
   const first = rank.compute(phase, Buffer.alloc(128));
   const second = rank.compute({ ...phase, rows: { first: 1, count: 1 } }, Buffer.alloc(128));
-  assert.deepEqual([(await first).packed.length, (await second).packed.length], [33, 34]);
+  assert.deepEqual([(await first).content.length, (await second).content.length], [33, 34]);
   assert.deepEqual(
     inputs.map(({ index, rows }) => [index, rows]),
     [

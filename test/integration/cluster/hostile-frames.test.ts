@@ -26,7 +26,11 @@ test('hostile frames of a coordinator with the right key', async (t) => {
       ['a truncated payload', input.subarray(0, input.length - 1), invalid],
       ['a payload beyond its length', Buffer.concat([input, Buffer.of(0)]), invalid],
       ['a length beyond the limit', altered(input, 12, MAX_FRAME + 1, 4), closed(1009, 'protocol_frame_too_long')],
-      ['a message beyond the limit', Buffer.alloc(MAX_FRAME + HEADER_BYTES + 1), closed(1009, '')],
+      [
+        'a message beyond the limit',
+        Buffer.alloc(MAX_FRAME + HEADER_BYTES + 1),
+        closed(1009, 'protocol_frame_too_long'),
+      ],
     ];
     await target.withSession('receiving', async ({ data, reopen }) => {
       let link = data;
@@ -35,7 +39,8 @@ test('hostile frames of a coordinator with the right key', async (t) => {
         assert.deepEqual(await link.closed, expected, what);
         link = await reopen();
       }
-      link.sendText('hello');
+      link.socket.write(Buffer.from('818500000000', 'hex'));
+      link.socket.write('hello');
       assert.deepEqual(await link.closed, invalid, 'text');
     });
     await target.assertServes('frames that are none');

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { FRAME_TYPES, HEADER_BYTES } from '../../../daemon/protocol/frames.ts';
 import { altered, closed, frame, inputOf, stepOf, tileOf } from '../../fixtures/hostile-frames.ts';
 import { CONTEXT, Target } from '../../fixtures/hostile-target.ts';
-import type { RawLink } from '../../fixtures/raw-link.ts';
+import type { RawDataLink } from '../../fixtures/raw-data-link.ts';
 
 test('hostile steps of a coordinator with the right key', async (t) => {
   const target = await Target.start(t);
@@ -76,7 +76,7 @@ test('hostile steps of a coordinator with the right key', async (t) => {
       ['a layer beyond the last', inputOf(spec, 2, { layer: spec.layers.length })],
       ['layer 65535', inputOf(spec, 2, { layer: 65_535 })],
     ];
-    const failedCode = async (link: RawLink, what: string): Promise<void> => {
+    const failedCode = async (link: RawDataLink, what: string): Promise<void> => {
       const { header, payload } = await link.nextFrame();
       assert.equal(header.type, FRAME_TYPES.FAILED, what);
       const { code, message } = JSON.parse(Buffer.from(payload).toString()) as { code: string; message: string };

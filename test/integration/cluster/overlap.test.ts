@@ -14,6 +14,7 @@ import { MAX_ROWS, pagesFor } from '../../../daemon/engine/engine-spec.ts';
 import { createLogger } from '../../../daemon/log.ts';
 import { packageRoot } from '../../../daemon/paths.ts';
 import { processMemory } from '../../../daemon/process-memory.ts';
+import { channelFor } from '../../../daemon/protocol/open-channel.ts';
 import { TileStore } from '../../../daemon/store/tile-store.ts';
 import { backendAvailable } from '../../../kernels/create-kernels.ts';
 import type { KvFormat } from '../../../kernels/formats.ts';
@@ -79,7 +80,15 @@ async function startCluster(t: TestContext, shape: Shape, overlap: Overlap): Pro
   const identity = { id: 'c'.repeat(16), name: 'coordinator' };
   const cluster = await Cluster.start({
     ...{ model, backend, threads, memory, kv, log, overlap, contextLength: CONTEXT },
-    ranks: await findDevices({ key, identity, peers, discovery: null, waitMs: 0, log }),
+    ranks: await findDevices({
+      key,
+      identity,
+      openChannel: channelFor(backend),
+      peers,
+      discovery: null,
+      waitMs: 0,
+      log,
+    }),
     ownShare: shape.ownShare,
     store: new TileStore(join(folder, 'store')),
   });

@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, 
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import type { Cluster } from '../../../coordinator/cluster/cluster.ts';
 import { type ErrorCode, StarlingError } from '../../../daemon/errors.ts';
 import { createLogger } from '../../../daemon/log.ts';
 import type { TileStoreOptions } from '../../../daemon/store/tile-store.ts';
@@ -18,6 +19,8 @@ const tilesIn = (store: string): string[] =>
   readdirSync(store, { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.tile'))
     .map((name) => join(store, name));
+
+const names = (cluster: Cluster): string[] => cluster.account().devices.map(({ name }) => name);
 
 const bytesRead = ({ cluster }: WindowCluster): number =>
   cluster.account().devices.reduce((sum, { bytesRead }) => sum + bytesRead, 0);
@@ -46,7 +49,7 @@ test('the same bits with any memory, with readers slowed at random', async (t) =
 
 test('no tile is read twice for a token', async (t) => {
   const window = await WindowCluster.start(t, { daemons: 0, memory: 0.1, log });
-  const { streamed, pinned } = window.cluster.ownTiles;
+  const { streamed, pinned } = window.cluster.local.engine.tiles;
   assert.ok(streamed > 0 && pinned > 0);
   const sequence = new LoneSequence(window.cluster.forward);
   await sequence.append([1]);
@@ -149,7 +152,7 @@ for (const [what, options] of noRoom) {
       log: recorded.log,
       storeOptions: (daemon) => (daemon === 1 ? options() : {}),
     });
-    assert.deepEqual(window.cluster.deviceNames, ['this device', 'device-0', 'device-2']);
+    assert.deepEqual(names(window.cluster), ['this device', 'device-0', 'device-2']);
     const logits = await window.logits();
     whole ??= logits;
     assert.equal(logits, whole);

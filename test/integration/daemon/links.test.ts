@@ -1,54 +1,40 @@
 import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { type AddressInfo, connect as connectPlain, createServer, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { connect } from 'node:tls';
 import { WebSocket } from 'ws';
 import { ClusterKey } from '../../../daemon/cluster-key.ts';
-import { type Control, type ControlMessage, MAX_CONTROL } from '../../../daemon/protocol/control.ts';
-import { encodeFrame, FRAME_TYPES, type Frame, MAX_FRAME } from '../../../daemon/protocol/frames.ts';
-import type { ControlLink, ControlLinkOptions, DataLink } from '../../../daemon/protocol/link.ts';
-import { dialControl, dialData } from '../../../daemon/protocol/link-client.ts';
+import { type Control, type ControlMessage, MAX_CONTROL, PROTOCOL_VERSION } from '../../../daemon/protocol/control.ts';
+import type { ControlLink, ControlLinkOptions } from '../../../daemon/protocol/control-link.ts';
+import type { CloseReason } from '../../../daemon/protocol/link.ts';
+import { dialControl } from '../../../daemon/protocol/link-client.ts';
 import { LinkServer, type LinkServerOptions } from '../../../daemon/protocol/link-server.ts';
-import type { CloseReason } from '../../../daemon/protocol/socket-link.ts';
+import { openJsChannel } from '../../../daemon/protocol/open-channel.ts';
 import { clientTls } from '../../../daemon/protocol/tls.ts';
+import { Arrivals } from '../../fixtures/arrivals.ts';
 import { CERTIFICATE, CERTIFICATE_KEY } from '../../fixtures/certificate.ts';
 import { recordedLog } from '../../fixtures/log-recorder.ts';
 
 const KEY = ClusterKey.generate();
 const HOST = '127.0.0.1';
 
-/** A queue that a test can wait on. */
-class Arrivals<T> {
-  readonly #items: T[] = [];
-  readonly #waiting: ((item: T) => void)[] = [];
-  push = (item: T): void => {
-    const waiting = this.#waiting.shift();
-    if (waiting === undefined) this.#items.push(item);
-    else waiting(item);
-  };
-  next(): Promise<T> {
-    const item = this.#items.shift();
-    return item === undefined ? new Promise((resolve) => this.#waiting.push(resolve)) : Promise.resolve(item);
-  }
-}
-
 async function serve(t: TestContext, options: Partial<LinkServerOptions> = {}) {
   const controls = new Arrivals<ControlLink>();
-  const datas = new Arrivals<[DataLink, string]>();
   const { log, lines } = recordedLog();
   const server = new LinkServer({
     key: KEY,
     log,
     onControl: controls.push,
-    onData: (link, session) => datas.push([link, session]),
+    secretOf: () => null,
+    onData: () => assert.fail('a data link without a session'),
+    openChannel: openJsChannel,
     ...options,
   });
   const port = await server.start(0, HOST);
   t.after(() => server.stop());
   const to = { host: HOST, port, key: KEY, timeoutMs: 5000 };
-  return { server, port, to, controls, datas, lines };
+  return { server, port, to, controls, lines };
 }
 
 async function controlPair(t: TestContext, heartbeat: ControlLinkOptions = {}) {
@@ -57,16 +43,15 @@ async function controlPair(t: TestContext, heartbeat: ControlLinkOptions = {}) {
   return { near, far: await controls.next(), to, ...rest };
 }
 
-async function dataPair(t: TestContext) {
-  const { to, datas, ...rest } = await serve(t);
-  const near = await dialData({ ...to, session: 'abc-1' });
-  const [far, session] = await datas.next();
-  return { near, far, session, to, datas, ...rest };
-}
+const closed = (link: ControlLink): Promise<CloseReason> => new Promise((resolve) => link.onClose(resolve));
 
-const closed = (link: ControlLink | DataLink): Promise<CloseReason> => new Promise((resolve) => link.onClose(resolve));
-
-const HELLO: Control<'hello'> = { t: 'hello', protocol: 3, id: '0123456789abcdef', name: 'desk', purpose: 'serve' };
+const HELLO: Control<'hello'> = {
+  t: 'hello',
+  protocol: PROTOCOL_VERSION,
+  id: '0123456789abcdef',
+  name: 'desk',
+  purpose: 'serve',
+};
 
 test('control messages go both ways, and both sides know each other', async (t) => {
   const { near, far, port } = await controlPair(t);
@@ -178,60 +163,10 @@ test('a device that stops answering is lost within its time', async (t) => {
   assert.ok(took > 120 && took < 2000, `${took} ms`);
 });
 
-test('frames arrive whole and in order, before and after someone listens', async (t) => {
-  const { near, far, session } = await dataPair(t);
-  assert.equal(session, 'abc-1');
-  const big = randomBytes(3_000_001);
-  near.send({ type: FRAME_TYPES.STEP, step: 7 });
-  near.send({ type: FRAME_TYPES.TILE, index: 2 }, big.subarray(0, 10), big.subarray(10));
-  await new Promise((resolve) => setTimeout(resolve, 50));
-  const frames = new Arrivals<Frame>();
-  far.onFrame(frames.push);
-  const first = await frames.next();
-  assert.equal(first.header.step, 7);
-  assert.equal(first.payload.length, 0);
-  const second = await frames.next();
-  assert.equal(second.header.index, 2);
-  assert.equal(big.compare(second.payload), 0);
-  near.onFrame(frames.push);
-  far.send({ type: FRAME_TYPES.SUMS, layer: 3 }, Uint8Array.of(9));
-  const third = await frames.next();
-  assert.equal(third.header.layer, 3);
-  assert.deepEqual([...third.payload], [9]);
-});
-
-test('flow control: a sender can wait until its frames are out', async (t) => {
-  const { near, far } = await dataPair(t);
-  const chunk = new Uint8Array(4 << 20);
-  for (let i = 0; i < 8; i++) near.send({ type: FRAME_TYPES.TILE, index: i }, chunk);
-  assert.ok(near.bufferedAmount > 8 << 20, 'nobody reads yet');
-  let drained = false;
-  const waiting = near.drained(1 << 20).then(() => {
-    drained = true;
-  });
-  await new Promise((resolve) => setTimeout(resolve, 50));
-  assert.equal(drained, false);
-  let received = 0;
-  far.onFrame(({ payload }) => {
-    received += payload.length;
-  });
-  await waiting;
-  assert.ok(near.bufferedAmount <= 1 << 20);
-  await near.drained(1 << 20);
-  near.send({ type: FRAME_TYPES.TILE }, chunk);
-  const failing = near.drained(0);
-  near.close();
-  await assert.rejects(failing, { code: 'cancelled' });
-  await assert.rejects(near.drained(0), { code: 'cancelled' });
-  await closed(far);
-  assert.equal(received, 9 * chunk.length);
-});
-
 test('another key is a mismatch that names where; the server goes on', async (t) => {
   const { to, port, controls } = await serve(t);
   const key = ClusterKey.generate();
   await assert.rejects(dialControl({ ...to, key }), { code: 'key_mismatch', message: new RegExp(`127.0.0.1:${port}`) });
-  await assert.rejects(dialData({ ...to, key, session: 's' }), { code: 'key_mismatch' });
   const link = await dialControl(to);
   link.send(HELLO);
   await (await controls.next()).next(['hello'], 1000);
@@ -270,10 +205,12 @@ test('nothing there, something else there, silence and cancelling', async (t) =>
   await assert.rejects(dialControl({ ...to, port: securePort }), elsewhere);
 });
 
-test('unknown paths and malformed sessions are not found', async (t) => {
-  const { to } = await serve(t);
-  for (const session of ['', 'a/b', '../control', 'a b', 'x'.repeat(65)]) {
-    await assert.rejects(dialData({ ...to, session }), { code: 'device_unreachable', message: /status 404/ });
+test('unknown paths are not found, nor is a data link inside TLS', async (t) => {
+  const { port } = await serve(t);
+  for (const path of ['/', '/controls', '/data/s', '/data/']) {
+    const webSocket = new WebSocket(`wss://${HOST}:${port}${path}`, clientTls(KEY));
+    const [error] = (await once(webSocket, 'error')) as [Error];
+    assert.match(error.message, /404/, path);
   }
 });
 
@@ -290,8 +227,8 @@ test('a plain request with the key is answered 404', async (t) => {
 });
 
 /** A WebSocket with the key that does not keep to our protocol. */
-async function stranger(t: TestContext, port: number, path: string): Promise<WebSocket> {
-  const webSocket = new WebSocket(`wss://${HOST}:${port}${path}`, clientTls(KEY));
+async function stranger(t: TestContext, port: number): Promise<WebSocket> {
+  const webSocket = new WebSocket(`wss://${HOST}:${port}/control`, clientTls(KEY));
   webSocket.on('error', () => {});
   t.after(() => webSocket.terminate());
   await once(webSocket, 'open');
@@ -299,52 +236,23 @@ async function stranger(t: TestContext, port: number, path: string): Promise<Web
 }
 
 test('what breaks the protocol closes that link with its code, and no other', async (t) => {
-  const { port, to, controls, datas } = await serve(t);
+  const { port, to, controls } = await serve(t);
   const healthy = await dialControl(to);
   await controls.next();
-  const cases: [string, string | Buffer, string, number][] = [
-    ['/control', 'text', 'protocol_invalid_message', 1002],
-    ['/control', Buffer.from('c1', 'hex'), 'protocol_invalid_message', 1002],
-    ['/control', Buffer.alloc(MAX_CONTROL + 1), 'protocol_frame_too_long', 1009],
-    ['/data/s', 'text', 'protocol_invalid_message', 1002],
-    ['/data/s', Buffer.alloc(23), 'protocol_invalid_message', 1002],
-    ['/data/s', Buffer.alloc(24), 'protocol_unknown_frame', 1002],
-    [
-      '/data/s',
-      encodeFrame({ type: FRAME_TYPES.TILE }, [new Uint8Array(9)]).subarray(0, 30),
-      'protocol_invalid_message',
-      1002,
-    ],
-    ['/data/s', Buffer.alloc(MAX_FRAME + 25), 'protocol_frame_too_long', 1009],
+  const cases: [string | Buffer, string, number][] = [
+    ['text', 'protocol_invalid_message', 1002],
+    [Buffer.from('c1', 'hex'), 'protocol_invalid_message', 1002],
+    [Buffer.alloc(MAX_CONTROL + 1), 'protocol_frame_too_long', 1009],
   ];
-  for (const [path, message, code, closeCode] of cases) {
-    const webSocket = await stranger(t, port, path);
-    let reason: Promise<CloseReason>;
-    if (path === '/control') {
-      reason = closed(await controls.next());
-    } else {
-      const [link] = await datas.next();
-      link.onFrame(() => assert.fail('a broken frame was delivered'));
-      reason = closed(link);
-    }
+  for (const [message, code, closeCode] of cases) {
+    const webSocket = await stranger(t, port);
+    const reason = closed(await controls.next());
     const theirs = once(webSocket, 'close');
     webSocket.send(message);
-    assert.equal((await reason)?.code, code, `${path} ${code}`);
+    assert.equal((await reason)?.code, code);
     assert.equal((await theirs)[0], closeCode);
   }
   assert.equal(healthy.closed, false);
-});
-
-test('a listener that throws closes its link with the error', async (t) => {
-  const { near, far } = await dataPair(t);
-  far.onFrame(() => {
-    throw new TypeError('a bug');
-  });
-  near.send({ type: FRAME_TYPES.STEP });
-  const reason = await closed(far);
-  assert.equal(reason?.code, 'internal');
-  assert.equal(reason?.message, 'a bug');
-  assert.match((await closed(near))?.message ?? '', /\(internal\)/);
 });
 
 test('a flood of unasked messages closes the link', async (t) => {
@@ -376,7 +284,10 @@ test('connections and handshakes are limited', async (t) => {
 test('a taken port and a foreign address are told; stopping twice is fine', async (t) => {
   const { port, server } = await serve(t);
   const { log } = recordedLog();
-  const options = { key: KEY, log, onControl: () => {}, onData: () => {} };
+  const options = {
+    ...{ key: KEY, log, openChannel: openJsChannel },
+    ...{ onControl: () => {}, onData: () => {}, secretOf: () => null },
+  };
   const second = new LinkServer(options);
   await assert.rejects(second.start(port, HOST), { code: 'address_in_use', message: new RegExp(`${port}`) });
   await assert.rejects(second.start(0, '203.0.113.9'), { code: 'invalid_argument' });

@@ -8,7 +8,7 @@ import { StarlingError } from '../../../daemon/errors.ts';
 import { createLogger } from '../../../daemon/log.ts';
 import { processMemory } from '../../../daemon/process-memory.ts';
 import { type Control, PROTOCOL_VERSION } from '../../../daemon/protocol/control.ts';
-import type { ControlLink } from '../../../daemon/protocol/link.ts';
+import type { ControlLink } from '../../../daemon/protocol/control-link.ts';
 import { dialControl } from '../../../daemon/protocol/link-client.ts';
 import { TileStore } from '../../../daemon/store/tile-store.ts';
 import { temporaryFolder } from '../../fixtures/temporary-folder.ts';
@@ -23,6 +23,7 @@ const engine: EngineSpec = {
   headDim: 32,
   vocabSize: 32,
   layers: [{ inputs: ['f32', 'f32'], tiles: [1, 1] }],
+  head: 'f32',
   kv: 'f16',
   kvPages: 1,
 };
@@ -30,7 +31,15 @@ const matrix = { format: 'F32', rows: 32, cols: 32 } as const;
 const tiles: TileShape[] = [
   { kind: 'ffn', layer: 0, index: 0, first: 0, count: 32, matrices: [matrix, matrix, matrix] },
 ];
-const load = { t: 'load', session: 'one', modelId: '0'.repeat(32), modelName: 'model', engine, tiles } as const;
+const load = {
+  t: 'load',
+  session: 'one',
+  secret: '0'.repeat(64),
+  modelId: '0'.repeat(32),
+  modelName: 'model',
+  engine,
+  tiles,
+} as const;
 
 /** A store that the test holds up or breaks while a load looks for its tiles. */
 class StubbornStore extends TileStore {

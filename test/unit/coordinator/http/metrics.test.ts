@@ -27,7 +27,12 @@ async function scrape(api: ReturnType<typeof createApi>): Promise<string[]> {
 }
 
 test('metrics tell what each device did, and grow with it', async () => {
-  const accounting = new Accounting(2);
+  const clock = { ms: 0 };
+  const devices = [
+    { id: 'own', name: 'this device' },
+    { id: '0', name: 'kitchen "pi"' },
+  ];
+  const accounting = new Accounting({ devices, now: () => clock.ms });
   const api = createApi({
     service: service as never,
     log,
@@ -37,7 +42,6 @@ test('metrics tell what each device did, and grow with it', async () => {
     ],
     usage: () => ({
       account: accounting.snapshot(),
-      names: ['this device', 'kitchen "pi"'],
       overlap: {
         halvedSteps: 9,
         decisions: [
@@ -48,10 +52,13 @@ test('metrics tell what each device did, and grow with it', async () => {
     }),
   });
   accounting.addPhase([
-    { device: 0, computeMs: 500, diskMs: 0, wallMs: 500, bytesRead: 0 },
-    { device: 1, computeMs: 250, diskMs: 1000, wallMs: 1500, bytesRead: 4096 },
+    { device: 'own', computeMs: 500, diskMs: 0, wallMs: 500, bytesRead: 0 },
+    { device: '0', computeMs: 250, diskMs: 1000, wallMs: 1500, bytesRead: 4096 },
   ]);
-  accounting.addStep(2000);
+  accounting.beginStep(1);
+  clock.ms = 2000;
+  accounting.layersDone();
+  accounting.endStep();
   for (const expected of [
     'starling_requests{state="running"} 1',
     'starling_requests{state="waiting"} 3',
@@ -76,7 +83,10 @@ test('metrics tell what each device did, and grow with it', async () => {
   ]) {
     assert.ok((await scrape(api)).includes(expected), `${expected} is not among\n${(await scrape(api)).join('\n')}`);
   }
-  accounting.addStep(1000);
+  accounting.beginStep(1);
+  clock.ms += 1000;
+  accounting.layersDone();
+  accounting.endStep();
   assert.ok((await scrape(api)).includes('starling_step_seconds_total 3'));
 });
 

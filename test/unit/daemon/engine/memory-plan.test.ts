@@ -15,6 +15,7 @@ const spec: EngineSpec = {
   headDim: 128,
   vocabSize: 1000,
   layers: Array.from({ length: LAYERS }, () => ({ inputs: ['q8', 'q8'], tiles: [8, 16] })),
+  head: 'q8',
   kv: 'f16',
   kvPages: 8,
 };

@@ -11,6 +11,7 @@ import {
   errorMessage,
   MAX_CONTROL,
   MAX_TILES,
+  PROTOCOL_VERSION,
 } from '../../../../daemon/protocol/control.ts';
 
 const facts = {
@@ -40,11 +41,12 @@ const memory = {
 };
 
 const messages: ControlMessage[] = [
-  { t: 'hello', protocol: 3, id: facts.id, name: 'desk', purpose: 'serve' },
-  { t: 'welcome', protocol: 3, ...facts },
+  { t: 'hello', protocol: PROTOCOL_VERSION, id: facts.id, name: 'desk', purpose: 'serve' },
+  { t: 'welcome', protocol: PROTOCOL_VERSION, ...facts },
   {
     t: 'load',
     session: 's-1',
+    secret: '5e'.repeat(32),
     modelId: 'ab'.repeat(16),
     modelName: 'tiny',
     engine: {
@@ -55,6 +57,7 @@ const messages: ControlMessage[] = [
       headDim: 8,
       vocabSize: 512,
       layers: [{ inputs: ['q8', 'f32'], tiles: [12, 3] }],
+      head: 'q8',
       kv: 'f16',
       kvPages: 12,
     },
@@ -129,8 +132,8 @@ test('unknown types and things that are no messages are refused', () => {
 });
 
 test('another version of the protocol is told as such', () => {
-  const future = { t: 'hello', protocol: 4, id: facts.id, name: 'x', purpose: 'serve', more: true };
-  assert.throws(() => decodeValue(future), { code: 'protocol_version', message: /protocol 4, this one 3/ });
+  const future = { t: 'hello', protocol: PROTOCOL_VERSION + 1, id: facts.id, name: 'x', purpose: 'serve', more: true };
+  assert.throws(() => decodeValue(future), { code: 'protocol_version', message: /protocol 5, this one 4/ });
 });
 
 test('length is bounded in both directions', () => {

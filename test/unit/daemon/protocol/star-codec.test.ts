@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { decodeUsage, encodeUsage, USAGE_BYTES } from '../../../../daemon/protocol/usage-codec.ts';
+import { decodeUsage, encodeUsage, USAGE_BYTES } from '../../../../daemon/protocol/star-codec.ts';
 
 test('the bytes are those of the protocol', () => {
   const bytes = encodeUsage({ computeMs: 1.5, diskMs: 0.25, bytesRead: 2 ** 33 + 1 });

@@ -1,0 +1,118 @@
+import type { Engine } from './engine/engine.ts';
+import { inputFormat, PHASE } from './engine/engine-spec.ts';
+import { type EngineUsage, usageBetween } from './engine/usage.ts';
+import { type ErrorCode, StarlingError, toStarlingError } from './errors.ts';
+import type { Logger } from './log.ts';
+import type { DataLink } from './protocol/data-link.ts';
+import { FRAME_TYPES, type Frame, type FrameHeader, MAX_INPUTS } from './protocol/frames.ts';
+import { Poller } from './protocol/poller.ts';
+import { answerFrame, decodeStep, encodeUsage, type PhaseOfStep, readInput } from './protocol/star-codec.ts';
+import { Turns } from './turns.ts';
+
+/**
+ * Computes the phases that a coordinator gives out, one after the other, and answers each. While a step is under way it watches
+ * its link instead of going to sleep between two phases.
+ */
+export class PhaseServer {
+  readonly #engine: Engine;
+  readonly #log: Logger;
+  readonly #poller = new Poller();
+  readonly #turns = new Turns();
+  /** Rows of the step, and of them those that logits are wanted of. */
+  #rows = { all: 0, heads: 0 };
+  /** Phases that came and were not answered yet. */
+  #unanswered = 0;
+  /** Frames that came, so that a wait for the next is over when it does. */
+  #heard = 0;
+  /** Tells how long the wait for the next frame was. */
+  #observe: (() => void) | undefined;
+  #reported: EngineUsage = { computeMs: 0, diskMs: 0, bytesRead: 0 };
+
+  constructor(engine: Engine, log: Logger) {
+    this.#engine = engine;
+    this.#log = log;
+  }
+
+  /**
+   * Takes a STEP or an INPUT, and answers on the link by which it came.
+   * @throws StarlingError protocol_invalid_message where the link is to be closed
+   */
+  take({ header, payload }: Frame, link: DataLink): void {
+    this.#heard++;
+    this.#observe?.();
+    this.#observe = undefined;
+    if (header.type === FRAME_TYPES.STEP) this.#step(header, payload);
+    else {
+      this.#input(header, payload, link).catch((error: unknown) =>
+        answerFailure(header, toStarlingError(error), link, this.#log),
+      );
+    }
+  }
+
+  #step({ rows, index: heads }: FrameHeader, payload: Uint8Array): void {
+    if (this.#unanswered > 0)
+      throw new StarlingError('protocol_invalid_message', 'a step came before the last phase was answered');
+    if (heads > rows)
+      throw new StarlingError('protocol_invalid_message', `logits of ${heads} rows in a step of ${rows}`);
+    this.#engine.beginStep(decodeStep(payload, rows, this.#engine.spec));
+    this.#rows = { all: rows, heads };
+  }
+
+  async #input(header: FrameHeader, payload: Uint8Array, link: DataLink): Promise<void> {
+    if (this.#unanswered === MAX_INPUTS) {
+      throw new StarlingError('protocol_invalid_message', `a phase came before one of ${MAX_INPUTS} was answered`);
+    }
+    const of = readInput(header, payload, this.#engine.spec, this.#rows);
+    this.#unanswered++;
+    try {
+      await this.#turns.take(async () => {
+        const content = await this.#compute(of, payload);
+        link.send(answerFrame(of), encodeUsage(this.#usage()), content);
+      });
+    } finally {
+      this.#unanswered--;
+    }
+    await this.#watch(of, link);
+  }
+
+  /** @returns packed sums, or logits: a view, valid until the next phase is computed */
+  async #compute({ layer, phase, rows }: PhaseOfStep, input: Uint8Array): Promise<Uint8Array> {
+    const engine = this.#engine;
+    engine.setInput(inputFormat(engine.spec, layer, phase), rows.first, input);
+    if (phase !== PHASE.head) return engine.packedSums(await engine.run(layer, phase, rows), rows.count);
+    const { values } = await engine.runHead(rows.count);
+    return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+  }
+
+  /** Waits for what follows an answer, awake, unless the step is over for this device. */
+  async #watch({ layer, phase, rows }: PhaseOfStep, link: DataLink): Promise<void> {
+    const engine = this.#engine;
+    const isLast = layer === engine.spec.layers.length - 1 && phase === PHASE.ffn;
+    const ends = phase === PHASE.head || (isLast && (this.#rows.heads === 0 || engine.layout.logits === null));
+    if (ends || this.#unanswered > 0) return;
+    const heard = this.#heard;
+    const wait = this.#poller.begin(phase + 4 * rows.count);
+    this.#observe = wait.end;
+    await wait.until(() => this.#heard !== heard || link.closed, [link]);
+  }
+
+  /** What the engine has done since this was last asked. */
+  #usage(): EngineUsage {
+    const usage = usageBetween(this.#reported, this.#engine.usage);
+    this.#reported = this.#engine.usage;
+    return usage;
+  }
+}
+
+/** Answers a phase that cannot be computed. */
+export function answerFailure(
+  { step, layer, phase, index }: FrameHeader,
+  error: StarlingError,
+  link: DataLink,
+  log: Logger,
+): void {
+  if (link.closed) return;
+  log.warn({ code: error.code, step, layer, phase }, error.message);
+  const payload = Buffer.from(JSON.stringify({ code: error.code satisfies ErrorCode, message: error.message }));
+  link.send({ type: FRAME_TYPES.FAILED, step, layer, phase, index }, payload);
+}
