@@ -129,6 +129,12 @@ export abstract class SocketLink {
   }
 
   #lost(theirReason: string): StarlingError {
+    if (theirReason === 'protocol_version') {
+      return new StarlingError(
+        'protocol_version',
+        `${this.remote} speaks another version of the protocol; run the same version of Starling on both`,
+      );
+    }
     const why = /^[a-z_]{1,64}$/.test(theirReason) ? ` (${theirReason})` : '';
     return new StarlingError('device_lost', `${this.remote} closed the link${why}`);
   }
