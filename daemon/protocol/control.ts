@@ -6,7 +6,7 @@ import { DEVICE_ID } from '../identity.ts';
 import { isPlainMessagePack } from './plain-msgpack.ts';
 
 /** Version of everything between two devices: control messages, frames and tiles. */
-export const PROTOCOL_VERSION = 3;
+export const PROTOCOL_VERSION = 4;
 /** Longest control message; `load` and `missing` for a model of 100 000 tiles fit several times. */
 export const MAX_CONTROL = 16 * 2 ** 20;
 /** Sessions appear in the path of a data link. */
@@ -72,10 +72,16 @@ const FIELDS = {
   progress: { done: count, total: count },
   ready: { memory },
   unload: {},
+  /** From this computer only: it computes this device's share of a model by itself. */
+  borrow: { modelName: z.string().min(1).max(256) },
+  /** Bytes that the daemon has resident while its device is lent. */
+  lent: { residentBytes: count },
   status_request: {},
   status: {
     ...deviceFacts,
     model: z.string().max(256).nullable(),
+    /** Whether it is lent: the coordinator computes its share by itself. */
+    lent: z.boolean(),
     tiles: count,
     /** Bytes of all tiles on disk, and of the process in memory. */
     storeBytes: count,

@@ -15,6 +15,8 @@ export abstract class SocketLink {
   readonly remote: string;
   /** The other side's IP address. */
   readonly remoteAddress: string;
+  /** Whether the other side is on this computer. */
+  readonly isLocal: boolean;
   readonly #webSocket: WebSocket;
   readonly #socket: Socket;
   readonly #closeListeners: ((reason: CloseReason) => void)[] = [];
@@ -26,6 +28,7 @@ export abstract class SocketLink {
     this.#socket = socket;
     this.remoteAddress = (socket.remoteAddress ?? '').replace(/^::ffff:/, '');
     this.remote = hostPort(this.remoteAddress, socket.remotePort ?? 0);
+    this.isLocal = isSameComputer(this.remoteAddress, (socket.localAddress ?? '').replace(/^::ffff:/, ''));
     webSocket.on('message', (data, isBinary) => this.#message(data, isBinary));
     webSocket.on('error', (error) => this.#finish(this.#explain(error)));
     webSocket.on('close', (_code, reason) => this.#finish(this.#lost(reason.toString('latin1'))));
@@ -156,3 +159,10 @@ export abstract class SocketLink {
 /** `host:port`, with brackets around IPv6. */
 export const hostPort = (host: string, port: number): string =>
   host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+
+/**
+ * Whether a connection between these IP addresses stays on one computer. No other one can have it so: an answer to an address
+ * of this computer never leaves it.
+ */
+export const isSameComputer = (remote: string, local: string): boolean =>
+  remote !== '' && (remote === local || remote.startsWith('127.') || remote === '::1');

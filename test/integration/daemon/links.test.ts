@@ -66,7 +66,7 @@ async function dataPair(t: TestContext) {
 
 const closed = (link: ControlLink | DataLink): Promise<CloseReason> => new Promise((resolve) => link.onClose(resolve));
 
-const HELLO: Control<'hello'> = { t: 'hello', protocol: 3, id: '0123456789abcdef', name: 'desk', purpose: 'serve' };
+const HELLO: Control<'hello'> = { t: 'hello', protocol: 4, id: '0123456789abcdef', name: 'desk', purpose: 'serve' };
 
 test('control messages go both ways, and both sides know each other', async (t) => {
   const { near, far, port } = await controlPair(t);

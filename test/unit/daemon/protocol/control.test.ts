@@ -40,8 +40,8 @@ const memory = {
 };
 
 const messages: ControlMessage[] = [
-  { t: 'hello', protocol: 3, id: facts.id, name: 'desk', purpose: 'serve' },
-  { t: 'welcome', protocol: 3, ...facts },
+  { t: 'hello', protocol: 4, id: facts.id, name: 'desk', purpose: 'serve' },
+  { t: 'welcome', protocol: 4, ...facts },
   {
     t: 'load',
     session: 's-1',
@@ -67,9 +67,11 @@ const messages: ControlMessage[] = [
   { t: 'progress', done: 1, total: 2 ** 40 },
   { t: 'ready', memory },
   { t: 'unload' },
+  { t: 'borrow', modelName: 'tiny' },
+  { t: 'lent', residentBytes: 7e7 },
   { t: 'status_request' },
-  { t: 'status', ...facts, serving: 'tiny', model: 'tiny', tiles: 9, storeBytes: 5, rssBytes: 7, memory },
-  { t: 'status', ...facts, model: null, tiles: 0, storeBytes: 5, rssBytes: 7, memory: null },
+  { t: 'status', ...facts, serving: 'tiny', model: 'tiny', lent: false, tiles: 9, storeBytes: 5, rssBytes: 7, memory },
+  { t: 'status', ...facts, model: null, lent: false, tiles: 0, storeBytes: 5, rssBytes: 7, memory: null },
   { t: 'error', code: 'out_of_memory', message: 'no', fatal: true },
   { t: 'ping', n: 0 },
   { t: 'pong', n: 0xffff_ffff },
@@ -129,8 +131,8 @@ test('unknown types and things that are no messages are refused', () => {
 });
 
 test('another version of the protocol is told as such', () => {
-  const future = { t: 'hello', protocol: 4, id: facts.id, name: 'x', purpose: 'serve', more: true };
-  assert.throws(() => decodeValue(future), { code: 'protocol_version', message: /protocol 4, this one 3/ });
+  const future = { t: 'hello', protocol: 5, id: facts.id, name: 'x', purpose: 'serve', more: true };
+  assert.throws(() => decodeValue(future), { code: 'protocol_version', message: /protocol 5, this one 4/ });
 });
 
 test('length is bounded in both directions', () => {
