@@ -5,8 +5,9 @@ import { Discovery } from './discovery.ts';
 import { checkLoad } from './engine/check-load.ts';
 import { StarlingError, toStarlingError } from './errors.ts';
 import type { Identity } from './identity.ts';
+import { busyWith, type Loan, refuseLoan } from './loan.ts';
 import type { Logger } from './log.ts';
-import type { ProcessMemory } from './process-memory.ts';
+import { type ProcessMemory, residentBytes } from './process-memory.ts';
 import { type Control, type ControlMessage, errorMessage, PROTOCOL_VERSION } from './protocol/control.ts';
 import type { ControlLink } from './protocol/control-link.ts';
 import type { DataLink } from './protocol/data-link.ts';
@@ -41,6 +42,8 @@ export class Daemon {
   readonly #server: LinkServer;
   #discovery: Discovery | undefined;
   #session: Session | undefined;
+  /** There is a session, or a loan, or neither. */
+  #loan: Loan | undefined;
   /** Settles when the last session has let go of its memory. */
   #ended: Promise<void> = Promise.resolve();
 
@@ -91,6 +94,10 @@ export class Daemon {
       const log = this.#options.log;
       if (reason?.code.startsWith('protocol_'))
         log.warn({ coordinator: hello.name, code: reason.code }, reason.message);
+      if (this.#loan?.control === link) {
+        this.#loan = undefined;
+        log.info({ why: reason?.message }, 'this device was given back');
+      }
       const session = this.#sessionOf(link);
       if (session === undefined) return;
       log.info({ coordinator: hello.name, why: reason?.message }, 'the coordinator left');
@@ -111,6 +118,9 @@ export class Daemon {
       case 'unload':
         if (session !== undefined) this.#end(session);
         return;
+      case 'borrow':
+        await this.#lend(link, message);
+        return;
       case 'status_request':
         link.send(await this.#status());
         return;
@@ -123,9 +133,8 @@ export class Daemon {
   }
 
   async #load(link: ControlLink, load: Control<'load'>): Promise<void> {
-    if (this.#session !== undefined) {
-      throw new StarlingError('device_busy', `this device already serves ${this.#session.modelName}; stop that first`);
-    }
+    const serving = this.#serving();
+    if (serving !== null) throw busyWith(serving);
     checkLoad(load.engine, load.tiles);
     const { log } = this.#options;
     const begun = new Session({ ...this.#options, load, control: link });
@@ -135,6 +144,22 @@ export class Daemon {
     if (this.#session !== begun) return;
     log.info({ model: load.modelName, tiles: load.tiles.length }, 'was given a share of a model');
     await begun.begin();
+  }
+
+  /** Lends this device to a coordinator on this computer, which then computes its share by itself, until its link closes. */
+  async #lend(link: ControlLink, { modelName }: Control<'borrow'>): Promise<void> {
+    const refusal = refuseLoan(link.isLocal, this.#serving());
+    if (refusal !== null) throw refusal;
+    this.#loan = { control: link, modelName };
+    this.#options.log.info({ model: modelName }, 'this device is lent to this computer\'s own "starling serve"');
+    // What the last session had in memory is the borrower's now.
+    await this.#ended;
+    link.send({ t: 'lent', residentBytes: await residentBytes() });
+  }
+
+  /** What it is used for; null when it is free. */
+  #serving(): string | null {
+    return (this.#session ?? this.#loan)?.modelName ?? null;
   }
 
   /** The session that this link began; it is known from its first moment, so that a link that closes early ends it too. */
@@ -174,8 +199,8 @@ export class Daemon {
       memoryBytes: this.#options.memory.budget(),
       backend,
       threads,
-      busy: this.#session !== undefined,
-      serving: this.#session?.modelName ?? null,
+      busy: this.#serving() !== null,
+      serving: this.#serving(),
     };
   }
 
@@ -184,7 +209,8 @@ export class Daemon {
     return {
       t: 'status',
       ...this.#facts(),
-      model: this.#session?.modelName ?? null,
+      model: this.#serving(),
+      lent: this.#loan !== undefined,
       tiles: this.#session?.tiles ?? 0,
       storeBytes: models.reduce((sum, { bytes }) => sum + bytes, 0),
       rssBytes: process.memoryUsage.rss(),

@@ -33,8 +33,7 @@ export function processMemory(budget: number | undefined, childBytes = 0): Proce
     threadBytes: THREAD_BYTES,
     budget: () => budget ?? defaultMemory(),
     base: async () => {
-      await collectGarbage();
-      return process.memoryUsage.rss() + GROWTH_BYTES + childBytes;
+      return (await residentBytes()) + GROWTH_BYTES + childBytes;
     },
   };
 }
@@ -45,6 +44,12 @@ export function processMemory(budget: number | undefined, childBytes = 0): Proce
  */
 export function defaultMemory(): number {
   return Math.floor((process.availableMemory() + process.memoryUsage.rss()) * DEFAULT_SHARE);
+}
+
+/** Bytes that this process has resident when it has let go of what it no longer needs. */
+export async function residentBytes(): Promise<number> {
+  await collectGarbage();
+  return process.memoryUsage.rss();
 }
 
 /** Lets go of memory that nothing refers to any more; an arena would otherwise stay until its small handle is collected. */

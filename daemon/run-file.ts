@@ -1,6 +1,8 @@
 import { readFile, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { z } from 'zod';
+import { BACKENDS } from '../kernels/create-kernels.ts';
+import type { BackendName } from '../kernels/kernels.ts';
 import { writeFileAtomic } from './atomic-file.ts';
 import { DEVICE_ID } from './identity.ts';
 
@@ -11,6 +13,20 @@ export interface RunFile {
   readonly host: string;
   readonly port: number;
   readonly id: string;
+  /** What it was told about the use of this device; absent in the files of older versions. */
+  readonly told?: ToldDaemon | undefined;
+}
+
+/** How the owner of a device wants it to be used, as far as its daemon was told. */
+export interface ToldDaemon {
+  readonly backend?: BackendName | undefined;
+  readonly threads?: number | undefined;
+  /** Most bytes of memory, all included. */
+  readonly memory?: number | undefined;
+  /** An absolute path. */
+  readonly storeDir: string;
+  /** Most bytes of tiles. */
+  readonly storeLimit?: number | undefined;
 }
 
 const schema = z.object({
@@ -18,6 +34,15 @@ const schema = z.object({
   host: z.string().min(1).max(255),
   port: z.int().min(1).max(65_535),
   id: z.string().regex(DEVICE_ID),
+  told: z
+    .object({
+      backend: z.enum(BACKENDS).optional(),
+      threads: z.int().min(1).optional(),
+      memory: z.int().min(1).optional(),
+      storeDir: z.string().min(1),
+      storeLimit: z.int().min(1).optional(),
+    })
+    .optional(),
 });
 
 /** For a port of this machine to take a connection; one that nothing listens at refuses at once. */

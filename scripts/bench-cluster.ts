@@ -44,7 +44,6 @@ export async function withCluster<T>(task: BenchCluster, use: (cluster: Cluster)
         key,
         peers: devices.endpoints,
         waitMs: 0,
-        runFile: null,
         ownShare: true,
         storeDir,
         backend,

@@ -88,7 +88,6 @@ export async function benchOverlap(options: BenchOverlapOptions): Promise<Overla
       key,
       peers: slow.endpoints,
       waitMs: 0,
-      runFile: null,
       ownShare: false,
       storeDir,
       backend,

@@ -42,7 +42,6 @@ async function measure(task: WindowTask): Promise<WindowTimes> {
       key: ClusterKey.parse(task.key),
       peers: task.peers,
       waitMs: 0,
-      runFile: null,
       ownShare: false,
       storeDir: task.storeDir,
       backend: task.backend,

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { Command } from 'commander';
 import { loadOrCreateKey } from '../../daemon/cluster-key.ts';
 import { Daemon } from '../../daemon/daemon.ts';
@@ -74,12 +75,13 @@ Examples:
         `made a new cluster key (${key.keyId}); give it to your other devices with "starling key show" and "starling key import"`,
       );
     }
+    const storeDir = resolve(options.store ?? paths.storeDir);
     const daemon = new Daemon({
       identity,
       key,
       ...compute,
       memory: processMemory(options.memory),
-      store: new TileStore(options.store ?? paths.storeDir, storeOptions(options)),
+      store: new TileStore(storeDir, storeOptions(options)),
       host: options.host,
       port: options.port,
       discoverable: options.discovery,
@@ -88,7 +90,9 @@ Examples:
     });
     const port = await daemon.start();
     try {
-      await writeRunFile(paths.runFile, { pid: process.pid, host: options.host, port, id: identity.id });
+      const { host, backend, threads, memory, storeLimit } = options;
+      const told = { backend, threads, memory, storeDir, storeLimit };
+      await writeRunFile(paths.runFile, { pid: process.pid, host, port, id: identity.id, told });
       stdout(
         `${identity.name} (${identity.id}) listens on ${options.host}:${port}, cluster ${key.keyId}, ${compute.backend} kernels, ${compute.threads} threads\n`,
       );

@@ -114,8 +114,8 @@ function table(rows: readonly Row[]): string {
   }
   const cells = rows.map((row) => {
     if (!('status' in row)) return [row.name, row.address, row.state, row.why];
-    const { cores, threads, backend, memoryBytes, rssBytes, storeBytes, model, tiles, memory: parts } = row.status;
-    const doing = model === null ? '' : `${model} (${tiles} tiles)${parts === null ? '' : `: ${describe(parts)}`}`;
+    const { cores, threads, backend, memoryBytes, rssBytes, storeBytes } = row.status;
+    const doing = describe(row.status);
     const memory = `${gib(rssBytes)} of ${gib(memoryBytes)} GiB in use, ${gib(storeBytes)} GiB stored`;
     return [
       row.name,
@@ -128,8 +128,15 @@ function table(rows: readonly Row[]): string {
   return cells.map((row) => `${row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join('  ')}\n`).join('');
 }
 
+/** What a device computes; of one that is lent, "starling serve" on it knows the details. */
+function describe({ model, lent, tiles, memory }: Control<'status'>): string {
+  if (model === null) return '';
+  if (lent) return `${model}, lent to "starling serve" on the same computer`;
+  return `${model} (${tiles} tiles)${memory === null ? '' : `: ${describeMemory(memory)}`}`;
+}
+
 /** The parts of a device's memory; what it reads for every token is the first to look at when it is slow. */
-function describe(parts: NonNullable<Control<'status'>['memory']>): string {
+function describeMemory(parts: NonNullable<Control<'status'>['memory']>): string {
   const { base, threads, caches, buffers, pinned, window, pinnedTiles, streamedTiles, budget } = parts;
   const mb = (bytes: number): string => `${Math.round(bytes / 1e6)} MB`;
   const streamed = streamedTiles === 0 ? '' : `, ${mb(window)} window for ${streamedTiles} tiles read for every token`;

@@ -119,7 +119,6 @@ Examples:
         key,
         peers: devices.endpoints,
         waitMs: 0,
-        runFile: null,
         ownShare: true,
         storeDir: options.store,
         ...compute,

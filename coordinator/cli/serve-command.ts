@@ -4,12 +4,10 @@ import { loadOrCreateKey } from '../../daemon/cluster-key.ts';
 import { loadIdentity } from '../../daemon/identity.ts';
 import { createLogger } from '../../daemon/log.ts';
 import type { HomePaths } from '../../daemon/paths.ts';
-import { processMemory } from '../../daemon/process-memory.ts';
 import type { Endpoint } from '../cluster/find-devices.ts';
 import { TextService } from '../generation/text-service.ts';
 import { DEFAULT_HTTP_HOST, DEFAULT_HTTP_PORT, HttpServer } from '../http/server.ts';
 import { openModel } from '../model/open-model.ts';
-import { RENDER_PROCESS_BYTES } from '../model/template/render-process.ts';
 import { openTextTools } from '../text-model.ts';
 import { type RunningDraft, startDraft } from './draft.ts';
 import {
@@ -20,10 +18,10 @@ import {
   integer,
   type KvOptions,
   kvOption,
-  resolveCompute,
   resolveModel,
   storeLimitOption,
 } from './options.ts';
+import { type OwnDevice, takeOwnDevice } from './own-device.ts';
 import { progressBar } from './progress.ts';
 import { contextLength, type StartClusterOptions, startCluster } from './start-cluster.ts';
 
@@ -104,17 +102,13 @@ Examples:
     }
     await serveModel({
       ...options,
-      ...(await resolveCompute(options)),
-      memory: processMemory(options.memory, RENDER_PROCESS_BYTES),
       path,
       name: options.alias ?? modelName(modelArgument),
       identity,
       key,
       peers: options.peer,
       waitMs: options.discovery ? options.wait * SECOND : 0,
-      runFile: deps.paths.runFile,
-      ownShare: true,
-      storeDir: deps.paths.storeDir,
+      device: (model) => takeOwnDevice({ ...deps, asked: options, identity, key, modelName: model, log }),
       log,
       signal: deps.signal,
       onReady: async ({ url, name, devices }) => {
@@ -127,11 +121,14 @@ Examples:
 /** A model's name for clients: that of its file, without what says which part of a split one it is. */
 const modelName = (model: string): string => basename(model).replace(/(-\d{5}-of-\d{5})?\.gguf$/i, '');
 
-export interface ServeModelOptions extends Omit<StartClusterOptions, 'model' | 'contextLength' | 'onProgress'> {
+export interface ServeModelOptions
+  extends Omit<StartClusterOptions, 'model' | 'contextLength' | 'onProgress' | keyof OwnDevice> {
   readonly path: string;
   /** The model's name for clients. */
   readonly name: string;
   readonly context?: number;
+  /** Takes the device of this process, which computes a model of this name with it. */
+  readonly device: (modelName: string) => Promise<OwnDevice>;
   /** Model that guesses for it; see startDraft. */
   readonly draft?: string;
   readonly host: string;
@@ -147,11 +144,14 @@ export async function serveModel(options: ServeModelOptions): Promise<void> {
   const model = await openModel(options.path);
   const tools = openTextTools(model);
   const bar = progressBar();
+  let device: OwnDevice | undefined;
   let draft: RunningDraft | undefined;
   try {
     if (tools.warning !== null) log.warn(tools.warning);
+    device = await options.device(model.spec.name);
     const clusterOptions = {
       ...options,
+      ...device,
       model,
       contextLength: contextLength(model, options.context),
       onProgress: bar.onProgress,
@@ -194,6 +194,7 @@ export async function serveModel(options: ServeModelOptions): Promise<void> {
     }
   } finally {
     await draft?.stop();
+    device?.release();
     tools.template.close();
     await model.gguf.close();
   }

@@ -4,7 +4,6 @@ import type { Identity } from '../../daemon/identity.ts';
 import type { Logger } from '../../daemon/log.ts';
 import type { ProcessMemory } from '../../daemon/process-memory.ts';
 import { channelFor } from '../../daemon/protocol/open-channel.ts';
-import { readRunFile } from '../../daemon/run-file.ts';
 import { TileStore } from '../../daemon/store/tile-store.ts';
 import type { KvFormat } from '../../kernels/formats.ts';
 import type { BackendName } from '../../kernels/kernels.ts';
@@ -22,9 +21,7 @@ export interface StartClusterOptions {
   readonly peers: readonly Endpoint[];
   /** How long to listen for devices on the LAN; 0 for not at all. */
   readonly waitMs: number;
-  /** Run file of this device's daemon, which then computes its share; null to compute in this process whatever runs. */
-  readonly runFile: string | null;
-  /** Whether this process computes a share when no daemon of this device does. */
+  /** Whether this process computes a share; it does in any case when there is no other device. */
   readonly ownShare: boolean;
   readonly storeDir: string;
   /** Most bytes of all models in it. */
@@ -44,26 +41,25 @@ export interface StartClusterOptions {
   readonly signal: AbortSignal;
 }
 
-/** Finds the devices and spreads the model over them; this device is one of them, through its daemon where one runs. */
+/** Finds the devices and spreads the model over them. */
 export async function startCluster(options: StartClusterOptions): Promise<Cluster> {
   const { identity, key, waitMs, log, signal } = options;
-  const daemon = options.runFile === null ? null : await readRunFile(options.runFile);
   const discovery = waitMs > 0 ? new Discovery({ id: identity.id, browse: true, log }) : null;
-  const local = daemon === null ? [] : [{ host: daemon.host, port: daemon.port }];
   discovery?.start();
   try {
     const ranks = await findDevices({
       key,
       identity,
       openChannel: channelFor(options.backend),
-      peers: [...local, ...options.peers],
+      peers: options.peers,
       discovery,
       waitMs,
       log,
       signal,
     });
-    // This device's daemon may be serving another model, and is then none of the ranks.
-    const ownShare = ranks.length === 0 || (options.ownShare && daemon === null);
+    const ownShare = ranks.length === 0 || options.ownShare;
+    if (ownShare && !options.ownShare)
+      log.warn('there is no other device; the whole model is computed here all the same');
     for (const { name, address, welcome } of ranks) {
       log.info({ device: name, address, cores: welcome.cores, backend: welcome.backend }, `using ${name}`);
     }

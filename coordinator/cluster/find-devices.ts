@@ -31,7 +31,7 @@ export interface FindDevicesOptions {
 /**
  * Connects to every device that can be used: those named, and those heard on the LAN with this cluster's key. Whatever keeps
  * a heard device from being used is named in the log.
- * @returns free devices, in order of their ids, each once
+ * @returns free devices other than this one, in order of their ids, each once
  * @throws StarlingError when a named device cannot be used
  */
 export async function findDevices(options: FindDevicesOptions): Promise<RemoteRank[]> {
@@ -40,7 +40,13 @@ export async function findDevices(options: FindDevicesOptions): Promise<RemoteRa
   const dial = (endpoint: Endpoint): Promise<RemoteRank> =>
     RemoteRank.dial({ ...endpoint, key, identity, openChannel, ...(signal === undefined ? {} : { signal }) });
   const keep = (rank: RemoteRank): void => {
-    if (found.has(rank.id)) rank.close();
+    if (rank.id === identity.id) {
+      log.info(
+        { device: rank.name, address: rank.address },
+        `${rank.name} is this device, and not used over the network`,
+      );
+      rank.close();
+    } else if (found.has(rank.id)) rank.close();
     else found.set(rank.id, rank);
   };
   try {

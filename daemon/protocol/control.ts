@@ -74,10 +74,16 @@ const FIELDS = {
   progress: { done: count, total: count },
   ready: { memory },
   unload: {},
+  /** From this computer only: it computes this device's share of a model by itself. */
+  borrow: { modelName: z.string().min(1).max(256) },
+  /** Bytes that the daemon has resident while its device is lent. */
+  lent: { residentBytes: count },
   status_request: {},
   status: {
     ...deviceFacts,
     model: z.string().max(256).nullable(),
+    /** Whether it is lent: the coordinator computes its share by itself. */
+    lent: z.boolean(),
     tiles: count,
     /** Bytes of all tiles on disk, and of the process in memory. */
     storeBytes: count,

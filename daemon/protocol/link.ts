@@ -14,12 +14,15 @@ export abstract class Link {
   readonly remote: string;
   /** The other side's IP address. */
   readonly remoteAddress: string;
+  /** Whether the other side is on this computer. */
+  readonly isLocal: boolean;
   readonly #closeListeners: ((reason: CloseReason) => void)[] = [];
   #reason: CloseReason | undefined;
 
   constructor(socket: Socket) {
     this.remoteAddress = (socket.remoteAddress ?? '').replace(/^::ffff:/, '');
     this.remote = hostPort(this.remoteAddress, socket.remotePort ?? 0);
+    this.isLocal = isSameComputer(this.remoteAddress, (socket.localAddress ?? '').replace(/^::ffff:/, ''));
   }
 
   get closed(): boolean {
@@ -59,6 +62,12 @@ export abstract class Link {
 
   /** The error when the other side has closed the link, for a reason that it may have given. */
   protected lost(theirReason: string): StarlingError {
+    if (theirReason === 'protocol_version') {
+      return new StarlingError(
+        'protocol_version',
+        `${this.remote} speaks another version of the protocol; run the same version of Starling on both`,
+      );
+    }
     const why = /^[a-z_]{1,64}$/.test(theirReason) ? ` (${theirReason})` : '';
     return new StarlingError('device_lost', `${this.remote} closed the link${why}`);
   }
@@ -100,3 +109,10 @@ export function linkError(error: Error, remote: string): StarlingError {
 /** `host:port`, with brackets around IPv6. */
 export const hostPort = (host: string, port: number): string =>
   host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+
+/**
+ * Whether a connection between these IP addresses stays on one computer. No other one can have it so: an answer to an address
+ * of this computer never leaves it.
+ */
+export const isSameComputer = (remote: string, local: string): boolean =>
+  remote !== '' && (remote === local || remote.startsWith('127.') || remote === '::1');

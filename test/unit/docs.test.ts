@@ -157,6 +157,8 @@ const CONTROL_FIELDS: { readonly [T in ControlType]: { readonly [F in Exclude<ke
   progress: { done: true, total: true },
   ready: { memory: true },
   unload: {},
+  borrow: { modelName: true },
+  lent: { residentBytes: true },
   status_request: {},
   status: {
     version: true,
@@ -171,6 +173,7 @@ const CONTROL_FIELDS: { readonly [T in ControlType]: { readonly [F in Exclude<ke
     busy: true,
     serving: true,
     model: true,
+    lent: true,
     tiles: true,
     storeBytes: true,
     rssBytes: true,

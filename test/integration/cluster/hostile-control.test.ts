@@ -72,6 +72,7 @@ test('hostile control messages of a coordinator with the right key', async (t) =
       ['start before load', [{ t: 'start' }]],
       ['a second hello', [{ t: 'hello', protocol: PROTOCOL_VERSION, ...identity, purpose: 'serve' }]],
       ['what only a device says', [{ t: 'progress', done: 1, total: 1 }]],
+      ['a device that is lent to another', [{ t: 'lent', residentBytes: 1 }]],
       ['start twice', [target.load(), { t: 'start' }, { t: 'start' }]],
       ['start after unload', [target.load(), { t: 'unload' }, { t: 'start' }]],
     ];
@@ -125,6 +126,7 @@ test('hostile control messages of a coordinator with the right key', async (t) =
       encodeControl({ t: 'hello', protocol: PROTOCOL_VERSION, ...identity, purpose: 'serve' }),
       encodeControl({ t: 'ping', n: 1 }),
       encodeControl({ t: 'status_request' }),
+      encodeControl({ t: 'borrow', modelName: 'hostile' }),
       Buffer.from(packr.pack({ t: 'load', session: '../..', tiles: 'none', engine: null })),
     ];
     for (let i = 0; i < 100; i++) {

@@ -166,34 +166,3 @@ test('two daemons and this device serve OpenAI’s client', async (t) => {
     );
   });
 });
-
-test('serve computes through the daemon of its own home, or by itself where none runs', async (t) => {
-  const sandbox = new Sandbox(t);
-  const home = await sandbox.homeWithKey('home', ClusterKey.generate());
-  const answer = async (url: string): Promise<string | undefined> =>
-    (await clientOf(url).completions.create(completion)).choices[0]?.text;
-
-  const alone = await sandbox.serve(home, 'tiny-chat', []);
-  assert.deepEqual((await healthOf(alone.url)).devices, [{ name: 'this device', state: 'ready' }]);
-  const text = await answer(alone.url);
-  await alone.process.stop();
-
-  const daemon = await sandbox.daemon('mine', home);
-  const through = await sandbox.serve(home, 'tiny-chat', []);
-  assert.deepEqual((await healthOf(through.url)).devices, [{ name: 'mine', state: 'ready' }]);
-  assert.equal(await answer(through.url), text);
-
-  // Named a second time, it is still one device; and it is busy now, so that the second serve has to compute by itself.
-  const second = await sandbox.serve(home, 'tiny-chat', [daemon]);
-  assert.match(second.process.stderr, /mine is serving [^"]+ and is not used/);
-  assert.deepEqual((await healthOf(second.url)).devices, [{ name: 'this device', state: 'ready' }]);
-  assert.equal(await answer(second.url), text);
-  assert.equal(await answer(through.url), text);
-  await second.process.stop();
-  await through.process.stop();
-
-  // A daemon that was killed leaves its run file behind, which must mislead nobody.
-  await daemon.process.kill();
-  const orphaned = await sandbox.serve(home, 'tiny-chat', []);
-  assert.deepEqual((await healthOf(orphaned.url)).devices, [{ name: 'this device', state: 'ready' }]);
-});

@@ -76,6 +76,17 @@ async function startDaemon(context: TestContext): Promise<{ port: number; key: C
   return { port: await daemon.start(), key, store };
 }
 
+/** Waits until the device has noticed that its coordinator left. */
+async function isFree(port: number, key: ClusterKey): Promise<void> {
+  let busy = true;
+  for (const until = performance.now() + ANSWER_MS; busy && performance.now() < until; ) {
+    const { link, welcome } = await greet(port, key);
+    link.close();
+    busy = welcome.busy;
+  }
+  assert.equal(busy, false);
+}
+
 test('a device is free again after a load that failed', async (context) => {
   const { port, key, store } = await startDaemon(context);
   store.lookup = async () => {
@@ -111,15 +122,54 @@ test('a device is free again when its coordinator leaves while it looks for tile
   assert.equal((await greet(port, key)).welcome.busy, true);
   first.link.close();
 
-  let busy = true;
-  for (const until = performance.now() + ANSWER_MS; busy && performance.now() < until; ) {
-    const { link, welcome } = await greet(port, key);
-    link.close();
-    busy = welcome.busy;
-  }
-  assert.equal(busy, false);
+  await isFree(port, key);
   answer(false);
   const second = await greet(port, key);
   assert.equal(second.welcome.busy, false);
   second.link.close();
+});
+
+test('a device that is lent is busy for all others, and free when the link of its borrower closes', async (context) => {
+  const { port, key } = await startDaemon(context);
+  const borrower = await greet(port, key);
+  borrower.link.send({ t: 'borrow', modelName: 'mine' });
+  const { residentBytes } = await borrower.link.next(['lent'], ANSWER_MS);
+  assert.ok(residentBytes > 1e7 && residentBytes <= process.memoryUsage.rss() * 2, `${residentBytes} bytes`);
+
+  const other = await greet(port, key);
+  assert.deepEqual([other.welcome.busy, other.welcome.serving], [true, 'mine']);
+  other.link.send({ t: 'status_request' });
+  const { busy, serving, model, lent, tiles, memory } = await other.link.next(['status'], ANSWER_MS);
+  assert.deepEqual([busy, serving, model, lent, tiles, memory], [true, 'mine', 'mine', true, 0, null]);
+  for (const message of [load, { t: 'borrow', modelName: 'theirs' } as const]) {
+    const { link } = await greet(port, key);
+    link.send(message);
+    const error = await link.next(['error'], ANSWER_MS);
+    assert.deepEqual([error.code, error.message], ['device_busy', 'this device already serves mine; stop that first']);
+  }
+  // Those that were refused took nothing away.
+  assert.equal((await greet(port, key)).welcome.serving, 'mine');
+
+  borrower.link.close();
+  await isFree(port, key);
+});
+
+test('a device that computes is not lent, and what its session leaves is', async (context) => {
+  const { port, key } = await startDaemon(context);
+  const first = await greet(port, key);
+  first.link.send(load);
+  await first.link.next(['missing'], ANSWER_MS);
+  const early = await greet(port, key);
+  early.link.send({ t: 'borrow', modelName: 'mine' });
+  assert.equal((await early.link.next(['error'], ANSWER_MS)).code, 'device_busy');
+  first.link.close();
+  await isFree(port, key);
+
+  const late = await greet(port, key);
+  late.link.send({ t: 'borrow', modelName: 'mine' });
+  await late.link.next(['lent'], ANSWER_MS);
+  // Twice, or a share of a model besides: its owner has it already.
+  late.link.send({ t: 'borrow', modelName: 'mine' });
+  assert.equal((await late.link.next(['error'], ANSWER_MS)).code, 'device_busy');
+  await isFree(port, key);
 });

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -18,6 +18,12 @@ test('a daemon that listens is found through its file; one that is gone is not, 
 
   await writeRunFile(file, { pid: process.pid, host: '0.0.0.0', port, id });
   assert.deepEqual(await readRunFile(file), { pid: process.pid, host: '127.0.0.1', port, id });
+
+  const told = { threads: 2, memory: 2e9, storeDir: '/srv/tiles' };
+  await writeRunFile(file, { pid: process.pid, host: '::', port, id, told: { ...told, backend: undefined } });
+  assert.equal(JSON.parse(readFileSync(file, 'utf8')).host, '::1');
+  await writeRunFile(file, { pid: process.pid, host: '127.0.0.1', port, id, told });
+  assert.deepEqual((await readRunFile(file))?.told, told);
 
   await new Promise((resolve) => server.close(resolve));
   assert.equal(await readRunFile(file), null);
