@@ -12,6 +12,7 @@ import { TILE_VERSION } from '../../daemon/engine/tile.ts';
 import { ERRORS } from '../../daemon/errors.ts';
 import { KEY_BYTES } from '../../daemon/key-text.ts';
 import { packageRoot } from '../../daemon/paths.ts';
+import { NONCE_BYTES, SECRET_BYTES, TAG_BYTES } from '../../daemon/protocol/channel.ts';
 import {
   type Control,
   type ControlType,
@@ -217,6 +218,9 @@ describe('PROTOCOL.md', () => {
       TILE_CHUNK,
       TILE_WINDOW,
       USAGE_BYTES,
+      SECRET_BYTES,
+      NONCE_BYTES,
+      TAG_BYTES,
       HASH_BYTES,
       TRAILER_BYTES,
       TILE_VERSION,
