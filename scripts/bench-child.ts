@@ -33,12 +33,18 @@ export interface DecodeTimes {
 /**
  * Runs a program in a process of its own, with `task` as JSON in its first argument.
  * @param file where it is
+ * @param prefix a command that becomes the one after it: `['taskset', '-c', '0']`
  * @returns the one message that it sends, its times first of all
  * @throws StarlingError internal when it ends without one
  */
-export async function runChild<T extends DecodeTimes>(file: string, task: DecodeTask): Promise<T> {
+export async function runChild<T extends DecodeTimes>(
+  file: string,
+  task: DecodeTask,
+  prefix: readonly string[] = [],
+): Promise<T> {
+  const [execPath = '', ...execArgv] = [...prefix, process.execPath];
   // What it writes is for people and must not get into the report.
-  const child = fork(file, [JSON.stringify(task)], { stdio: ['ignore', 2, 2, 'ipc'] });
+  const child = fork(file, [JSON.stringify(task)], { execPath, execArgv, stdio: ['ignore', 2, 2, 'ipc'] });
   let times: T | undefined;
   child.on('message', (message) => {
     times = message as T;

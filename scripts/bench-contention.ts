@@ -1,7 +1,5 @@
 // Measures decode with one and with two threads while another process keeps a core busy, as home computers do:
 // npm run -s bench:contention
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { realpathSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
@@ -13,6 +11,7 @@ import { WARM_UP } from './bench-child.ts';
 import { type Range, range, runOwn, tokenMs } from './bench-decode.ts';
 import { benchFolder, benchModel, benchTokens, quantName, shapeName } from './bench-model.ts';
 import { rounded, spread } from './bench-statistics.ts';
+import { keepCoreBusy } from './busy-core.ts';
 import type { ModelShapeName } from './model-shapes.ts';
 import type { Quant } from './quant-mix.ts';
 
@@ -68,24 +67,6 @@ export async function benchContention(options: BenchContentionOptions): Promise<
     decode_ms_spread: { '1': range(spreads['1']), '2': range(spreads['2']) },
     ratio_two_to_one: rounded(ratio.median, 3),
     ratio_two_to_one_spread: range(ratio, 3),
-  };
-}
-
-/** Spins until its parent is gone: a process that never waits hears of nothing else. */
-const SPIN = `
-  const parent = process.ppid;
-  process.stdout.write('spinning');
-  while (process.ppid === parent) for (let i = 0; i < 1e8; i++);
-`;
-
-/** Starts a process that keeps one core busy. @returns a way to end it */
-async function keepCoreBusy(): Promise<() => Promise<void>> {
-  const child = spawn(process.execPath, ['-e', SPIN], { stdio: ['ignore', 'pipe', 'inherit'] });
-  await once(child.stdout, 'data');
-  return async () => {
-    const ended = once(child, 'exit');
-    child.kill('SIGKILL');
-    await ended;
   };
 }
 

@@ -100,11 +100,11 @@ export async function benchDecode(options: BenchDecodeOptions): Promise<DecodeRe
     prompt,
     tokens,
     runs,
-    ...result(task, own),
+    ...decodeResult(task, own),
     peer:
       first === undefined
         ? null
-        : { name: 'llama.cpp', release: first.release, node_llama_cpp: PEER_VERSION, ...result(task, peer) },
+        : { name: 'llama.cpp', release: first.release, node_llama_cpp: PEER_VERSION, ...decodeResult(task, peer) },
     ratio_decode: decode === null ? null : rounded(decode.median, 3),
     ratio_decode_spread: decode === null ? null : range(decode, 3),
     ratio_prefill: prefill === null ? null : rounded(prefill.median, 3),
@@ -121,7 +121,8 @@ export const tokenMs = ({ token_ms }: DecodeTimes): number => median(token_ms);
 
 export const range = ({ min, max }: Spread, digits = 2): Range => [rounded(min, digits), rounded(max, digits)];
 
-function result(task: DecodeTask, runs: readonly DecodeTimes[]): DecodeResult {
+/** The medians of some runs of a task. */
+export function decodeResult(task: DecodeTask, runs: readonly DecodeTimes[]): DecodeResult {
   const prefill = spread(runs.map((times) => prefillRate(task, times)));
   const decode = spread(runs.map(tokenMs));
   return {

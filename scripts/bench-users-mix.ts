@@ -1,5 +1,5 @@
-import { rounded } from './bench-statistics.ts';
-import { firstTokenMs, type Heard, percentile, randomTokens, totalMs, type Wanted } from './bench-users-work.ts';
+import { percentile, rounded } from './bench-statistics.ts';
+import { firstTokenMs, type Heard, randomTokens, totalMs, type Wanted } from './bench-users-work.ts';
 import { mix } from './random-words.ts';
 
 export interface MixFigures {

@@ -107,9 +107,3 @@ export function sharedRate(heard: readonly Heard[]): number {
 
 export const firstTokenMs = ({ askedAt, tokensAt }: Heard): number => tokensAt[0]! - askedAt;
 export const totalMs = ({ askedAt, tokensAt }: Heard): number => tokensAt.at(-1)! - askedAt;
-
-/** The value below which a share of the values lies. */
-export function percentile(values: readonly number[], share: number): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.ceil(share * sorted.length) - 1)] ?? Number.NaN;
-}

@@ -15,17 +15,9 @@ import type { BackendName } from '../kernels/kernels.ts';
 import { withCluster } from './bench-cluster.ts';
 import { benchFolder, benchModel, quantName, shapeName } from './bench-model.ts';
 import { ModelKernels } from './bench-model-kernels.ts';
-import { median, rounded } from './bench-statistics.ts';
+import { median, percentile, rounded } from './bench-statistics.ts';
 import { type MixFigures, mixFigures, mixOf } from './bench-users-mix.ts';
-import {
-  firstTokenMs,
-  type Heard,
-  inTurn,
-  percentile,
-  randomTokens,
-  sharedRate,
-  together,
-} from './bench-users-work.ts';
+import { firstTokenMs, type Heard, inTurn, randomTokens, sharedRate, together } from './bench-users-work.ts';
 import { directReadSpeed } from './disk-speed.ts';
 import type { ModelShapeName } from './model-shapes.ts';
 import type { Quant } from './quant-mix.ts';

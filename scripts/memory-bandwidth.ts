@@ -1,10 +1,7 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { packageRoot } from '../daemon/paths.ts';
 import { BenchThreads } from './bench-threads.ts';
+import { type CompiledProgram, compileC } from './compile-c.ts';
 
 /** Measures how fast threads can read memory in order, and no more than that: what a kernel is compared with. */
 export interface MemoryReader {
@@ -17,6 +14,7 @@ export interface MemoryReader {
 
 const PASSES = 5;
 const LONGEST_MS = 60_000;
+const FLAGS = ['-O3', ...(process.arch === 'x64' ? ['-mavx2'] : []), '-pthread'];
 
 /**
  * A C program, compiled here and now; where there is no compiler, Buffer.equals (memcmp) over the halves of a buffer.
@@ -24,30 +22,20 @@ const LONGEST_MS = 60_000;
  * @param most threads that will be measured
  */
 export async function openMemoryReader(bytes: number, most: number): Promise<MemoryReader> {
-  const folder = await mkdtemp(join(tmpdir(), 'starling-memory-'));
-  const program = join(folder, 'memory-read');
+  let program: CompiledProgram | undefined;
   try {
-    await compile(program);
+    program = await compileC('memory-read', FLAGS);
     // A program that this processor cannot run fails here.
-    await read(program, 1, 4096, 1);
+    await read(program.path, 1, 4096, 1);
   } catch (error) {
-    await rm(folder, { recursive: true, force: true });
+    await program?.remove();
     return compareReader(bytes, most, error instanceof Error ? error.message.split('\n', 1)[0]! : String(error));
   }
-  return {
-    by: 'memory-read.c',
-    measure: (threads) => read(program, threads, bytes, PASSES),
-    close: () => rm(folder, { recursive: true, force: true }),
-  };
+  const { path, remove } = program;
+  return { by: 'memory-read.c', measure: (threads) => read(path, threads, bytes, PASSES), close: remove };
 }
 
 const exec = promisify(execFile);
-
-async function compile(program: string): Promise<void> {
-  const source = join(packageRoot(), 'scripts/memory-read.c');
-  const flags = ['-O3', ...(process.arch === 'x64' ? ['-mavx2'] : []), '-pthread'];
-  await exec(process.env.CC || 'cc', [...flags, source, '-o', program], { timeout: LONGEST_MS });
-}
 
 async function read(program: string, threads: number, bytes: number, passes: number): Promise<number[]> {
   const { stdout } = await exec(program, [threads, bytes, passes].map(String), { timeout: LONGEST_MS });

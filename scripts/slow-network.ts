@@ -1,43 +1,84 @@
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
-import { Worker } from 'node:worker_threads';
 import type { Endpoint } from '../coordinator/cluster/find-devices.ts';
 import { median } from './bench-statistics.ts';
-import type { SlowNetworkData } from './slow-network-worker.ts';
+import { type CompiledProgram, compileC } from './compile-c.ts';
 
 /** What a byte waits for between the coordinator and any device. */
 export interface NetworkSpeed {
-  /** Milliseconds from one side to the other, give or take half a one. */
+  /** Milliseconds from one side to the other: never less, and rarely 0.05 more. */
   readonly delayMs: number;
   /** Megabits a second of the coordinator's connection, which all devices share, in each direction; null for no limit. */
   readonly mbit: number | null;
 }
 
+/** How late the network passed on what was due, in milliseconds. */
+export interface Lateness {
+  readonly pieces: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+}
+
 const PINGS = 20;
 
-/** A network on this machine that is as slow as wanted: a relay in front of each device, in a thread of its own. */
+/** A network on this machine that is as slow as wanted: a relay in front of each device, all in one process (relay.c). */
 export class SlowNetwork {
   /** Where the devices are reached through it, in their order. */
   readonly endpoints: readonly Endpoint[];
-  readonly #worker: Worker;
+  readonly #relay: ChildProcess;
+  readonly #program: CompiledProgram;
+  #output = '';
 
-  private constructor(endpoints: readonly Endpoint[], worker: Worker) {
+  private constructor(endpoints: readonly Endpoint[], relay: ChildProcess, program: CompiledProgram) {
     this.endpoints = endpoints;
-    this.#worker = worker;
+    this.#relay = relay;
+    this.#program = program;
+    relay.stdout?.on('data', (text: string) => {
+      this.#output += text;
+    });
   }
 
-  static async start(devices: readonly Endpoint[], speed: NetworkSpeed): Promise<SlowNetwork> {
-    const workerData: SlowNetworkData = { ...speed, devices };
-    const worker = new Worker(new URL('./slow-network-worker.js', import.meta.url), { workerData });
-    const [ports] = (await once(worker, 'message')) as [number[]];
-    return new SlowNetwork(
-      ports.map((port) => ({ host: '127.0.0.1', port })),
-      worker,
-    );
+  /**
+   * @param devices by IPv4 address
+   * @throws Error without Linux or a C compiler
+   */
+  static async start(devices: readonly Endpoint[], { delayMs, mbit }: NetworkSpeed): Promise<SlowNetwork> {
+    if (process.platform !== 'linux') throw new Error('a slow network is made on Linux only');
+    const program = await compileC('relay', ['-O2']).catch((cause: unknown) => {
+      throw new Error('a slow network needs a C compiler: install one, or name it in CC', { cause });
+    });
+    try {
+      const speed = [Math.round(delayMs * 1e6), mbit === null ? 0 : mbit * 1e6].map(String);
+      const servers = devices.map(({ host, port }) => `${host}:${port}`);
+      // It ends with this process: its input then does.
+      const relay = spawn(program.path, [...speed, ...servers], { stdio: ['pipe', 'pipe', 'inherit'] });
+      relay.stdout.setEncoding('utf8');
+      const ended = once(relay, 'exit').then(([code, signal]) => {
+        throw new Error(`the relay ended with ${signal ?? `code ${code}`}`);
+      });
+      const [ports] = (await Promise.race([once(relay.stdout, 'data'), ended])) as [string];
+      ended.catch(() => {});
+      const endpoints = ports.trim().split(' ');
+      return new SlowNetwork(
+        endpoints.map((port) => ({ host: '127.0.0.1', port: Number(port) })),
+        relay,
+        program,
+      );
+    } catch (error) {
+      await program.remove();
+      throw error;
+    }
   }
 
-  async stop(): Promise<void> {
-    await this.#worker.terminate();
+  /** @returns how late it was; null where nothing passed through */
+  async stop(): Promise<Lateness | null> {
+    const closed = once(this.#relay, 'close');
+    this.#relay.stdin?.end();
+    await closed;
+    await this.#program.remove();
+    const [pieces = 0, p50 = 0, p99 = 0] = this.#output.trim().split(' ').map(Number);
+    return pieces === 0 ? null : { pieces, p50Ms: p50 / 1e6, p99Ms: p99 / 1e6 };
   }
 }
 
