@@ -12,7 +12,7 @@ import { nativeTargets } from '../kernels/native.ts';
 import { WARM_UP } from './bench-child.ts';
 import { benchFolder, benchModel, benchTokens, quantName, shapeName } from './bench-model.ts';
 import { median, rounded } from './bench-statistics.ts';
-import { coreCount } from './cores.ts';
+import { coreCount, requirePinning } from './cores.ts';
 import type { ModelShapeName } from './model-shapes.ts';
 import type { Quant } from './quant-mix.ts';
 import { type Configuration, scalingPlan } from './scaling-plan.ts';
@@ -50,7 +50,7 @@ export interface BenchScalingOptions {
 export interface NetworkReport extends NetworkSpeed {
   /** Of a byte. */
   readonly round_trip_ms: number;
-  /** By how much the network was slower than asked: of the runs the middle one. */
+  /** By how much it was slower than asked, over all that passed, tiles included: of the runs the middle one. */
   readonly late_p50_ms: number;
   readonly late_p99_ms: number;
 }
@@ -79,6 +79,7 @@ export interface ScalingReport
 export async function benchScaling(options: BenchScalingOptions): Promise<ScalingReport> {
   const { shape, quant, backend, prompt, tokens, runs, pinned } = options;
   const cores = coreCount();
+  if (pinned || options.busy) await requirePinning();
   const model = await benchModel(options);
   const all = benchTokens(shape, model.context, prompt + tokens);
   const task: CommonTask = {

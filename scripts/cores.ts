@@ -17,6 +17,13 @@ export const firstCores = (count: number): CoreList => (count === 1 ? '0' : `0-$
  */
 export const onCores = (cores: CoreList): string[] => ['taskset', '-c', cores];
 
+/** @throws Error where processes cannot be pinned */
+export async function requirePinning(): Promise<void> {
+  await promisify(execFile)('taskset', ['--version']).catch((cause: unknown) => {
+    throw new Error('pinning needs Linux and taskset (util-linux): install it, or use --no-pin', { cause });
+  });
+}
+
 /** Moves a running process with all its threads to these cores. @throws Error without taskset */
 export async function pin(pid: number, cores: CoreList): Promise<void> {
   await promisify(execFile)('taskset', ['-a', '-c', '-p', cores, String(pid)]);

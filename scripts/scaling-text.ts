@@ -18,15 +18,16 @@ export function scalingText(report: ScalingReport): string {
   for (const row of report.results) {
     const name = `${row.devices} ${row.devices === 1 ? 'device' : 'devices'}`;
     const shared = row.shared_cores ? ', which are fewer than there are processes' : '';
+    lines.push('', `${name}: ${placesText(row)}${shared}`, ...configurationLines(row));
+    if (row.devices === 1) continue;
+    lines.push(`  speed-up     ${ratioText(row.speed_up)}`);
+    // One thread is the one device that all others are compared with.
+    if (row.bound.threads === 1) continue;
     lines.push(
-      '',
-      `${name}: ${placesText(row)}${shared}`,
-      ...configurationLines(row),
-      `  speed-up     ${ratioText(row.speed_up)}`,
       `  one device, ${row.bound.threads} threads: ${placesText(row.bound)}`,
       ...configurationLines(row.bound),
-      `  of that      ${ratioText(row.of_bound)}`,
     );
+    lines.push(`  of that      ${ratioText(row.of_bound)}`);
   }
   if (busy !== null) {
     lines.push('', `2 devices, core ${busy.busy_core} busy: ${placesText(busy)}`, ...configurationLines(busy));
