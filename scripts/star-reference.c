@@ -91,7 +91,8 @@ static int receive_all(int fd, size_t count) {
 
 static void device(int number, const struct sockaddr_in *centre) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (cores > 0) pin((1 + number) % cores);
+  // The centre has a core of its own where there are two.
+  if (cores > 0) pin(cores == 1 ? 0 : 1 + number % (cores - 1));
   const int fd = socket(AF_INET, SOCK_STREAM, 0);
   if (fd < 0 || connect(fd, (const struct sockaddr *)centre, sizeof *centre) != 0) fail("cannot connect");
   set_up(fd);

@@ -15,7 +15,7 @@ export interface ReferenceStarOptions {
   readonly rounds: number;
   /** Whether they sleep until something comes, or look for it all the time. */
   readonly mode: 'blocking' | 'polling';
-  /** The centre on core 0, device k on core k mod cores, from k = 1 on. */
+  /** The centre on core 0, devices on the others in turn. */
   readonly pin?: boolean;
 }
 

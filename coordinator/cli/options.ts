@@ -11,6 +11,7 @@ import { BACKENDS, backendAvailable, bestBackend } from '../../kernels/create-ke
 import { KV_FORMAT_NAMES, type KvFormat } from '../../kernels/formats.ts';
 import type { BackendName } from '../../kernels/kernels.ts';
 import type { Endpoint } from '../cluster/find-devices.ts';
+import { HEAD_WISHES, type HeadWish } from '../cluster/plan.ts';
 
 /** Where a daemon listens unless told otherwise. */
 export const DEFAULT_DEVICE_PORT = 7828;
@@ -122,6 +123,18 @@ export const kvOption = (): Option =>
   )
     .choices(KV_FORMAT_NAMES)
     .default('f16');
+
+export interface HeadOptions {
+  readonly head: HeadWish;
+}
+
+export const headOption = (): Option =>
+  new Option(
+    '--head <where>',
+    'where logits are computed: shared by all devices, local by this computer alone, so that no device sees any, or auto, whichever is faster',
+  )
+    .choices(HEAD_WISHES)
+    .default('auto');
 
 /** The memory of each of `devices` on this machine, in bytes. */
 export const resolveMemory = ({ memory }: ComputeOptions, devices = 1): number =>

@@ -25,6 +25,8 @@ import {
   type ComputeOptions,
   decimal,
   draftOption,
+  type HeadOptions,
+  headOption,
   integer,
   type KvOptions,
   kvOption,
@@ -35,7 +37,7 @@ import {
 import { progressBar } from './progress.ts';
 import { contextLength, startCluster } from './start-cluster.ts';
 
-interface RunOptions extends ComputeOptions, KvOptions {
+interface RunOptions extends ComputeOptions, KvOptions, HeadOptions {
   readonly localDevices: number;
   readonly maxTokens: number;
   readonly temperature: number;
@@ -75,6 +77,7 @@ export function runCommand(deps: RunCommandDeps): Command {
     .option('--stop <text>', 'end before this text; may be repeated', collect, [])
     .option('--context <n>', "most tokens of prompt and text (default: the model's, at most 4096)", integer(1, 2 ** 20))
     .addOption(kvOption())
+    .addOption(headOption())
     .addOption(draftOption())
     .option('--store <folder>', 'where to keep tiles; the next run finds them there', deps.paths.storeDir)
     .option('--json', 'print one JSON object at the end instead of the text');
@@ -125,6 +128,7 @@ Examples:
         memory: processMemory(memory, options.chat ? RENDER_PROCESS_BYTES : 0),
         contextLength: contextLength(model, options.context),
         kv: options.kv,
+        head: options.head,
         log,
         onProgress: bar.onProgress,
         signal: deps.signal,

@@ -15,6 +15,8 @@ import {
   type ComputeOptions,
   draftOption,
   endpoints,
+  type HeadOptions,
+  headOption,
   integer,
   type KvOptions,
   kvOption,
@@ -25,7 +27,7 @@ import { type OwnDevice, takeOwnDevice } from './own-device.ts';
 import { progressBar } from './progress.ts';
 import { contextLength, type StartClusterOptions, startCluster } from './start-cluster.ts';
 
-interface ServeOptions extends ComputeOptions, KvOptions {
+interface ServeOptions extends ComputeOptions, KvOptions, HeadOptions {
   readonly host: string;
   readonly port: number;
   readonly peer: Endpoint[];
@@ -66,6 +68,7 @@ export function serveCommand(deps: ServeCommandDeps): Command {
     .option('--wait <seconds>', 'how long to listen for devices on the LAN', integer(0, 600), 3)
     .option('--context <n>', "most tokens of a conversation (default: the model's, at most 4096)", integer(1, 2 ** 20))
     .addOption(kvOption())
+    .addOption(headOption())
     .addOption(storeLimitOption())
     .addOption(draftOption())
     .option('--alias <name>', "the model's name for clients (default: its file name)")

@@ -8,6 +8,7 @@ static void export_channel(napi_env env, napi_value exports) { (void)env; (void)
 #else
 #include <dlfcn.h>
 #include <errno.h>
+#include <sched.h>
 #include <sys/socket.h>
 
 #include "channel.h"
@@ -161,8 +162,12 @@ static napi_value channel_method_receive(napi_env env, napi_callback_info info) 
   ssize_t got;
   do got = recv(channel_descriptor(env, &call), c->in + c->end, c->in_size - c->end, MSG_DONTWAIT);
   while (got < 0 && errno == EINTR);
-  // An end or an error stays for the event loop to find.
-  if (got <= 0) return channel_number(env, 0);
+  if (got <= 0) {
+    // Who asks does so in a loop: whoever else wants this core, perhaps who is to answer, has it first. An end or an error stays
+    // for the event loop to find.
+    sched_yield();
+    return channel_number(env, 0);
+  }
   c->end += (size_t)got;
   return channel_number(env, (long)got);
 }

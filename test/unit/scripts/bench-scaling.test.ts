@@ -114,13 +114,17 @@ describe('comparing logits', () => {
 
 describe('dividing time', () => {
   it('tells computing, the star and the rest apart', () => {
-    const none = { computeMs: 0, diskMs: 0, networkMs: 0, bytesRead: 0 };
-    const before = { steps: 1, ms: 7, critical: { compute: 1, disk: 0, network: 2 }, devices: [none, none, none] };
+    const device = (place: number, computeMs: number) => ({
+      ...{ id: `${place}`, name: `${place}` },
+      ...{ computeMs, diskMs: 0, networkMs: 0, bytesRead: 0 },
+    });
+    const all = (...times: number[]) => times.map((computeMs, place) => device(place, computeMs));
+    const before = { steps: 1, ms: 7, critical: { compute: 1, disk: 0, network: 2 }, devices: all(0, 0, 0) };
     const after = {
       steps: 3,
       ms: 107,
       critical: { compute: 51, disk: 0, network: 32 },
-      devices: [40, 60, 50].map((computeMs) => ({ ...none, computeMs })),
+      devices: all(40, 60, 50),
     };
     assert.deepEqual(divideTime(before, after, 100, 2), {
       own_compute_ms: 20,
