@@ -3,7 +3,7 @@ import type { Engine } from '../daemon/engine/engine.ts';
 import { type EngineSpec, inputFormat, MAX_ROWS, PHASE } from '../daemon/engine/engine-spec.ts';
 import type { RowRange, Step } from '../daemon/engine/step.ts';
 import { StarlingError } from '../daemon/errors.ts';
-import { LONGEST_TURN_MS } from '../daemon/protocol/poller.ts';
+import { LONGEST_TURN_MS } from '../daemon/turns.ts';
 import { f32View } from '../kernels/arena.ts';
 import { activationBytes, KV_PAGE } from '../kernels/formats.ts';
 import type { Address } from '../kernels/kernels.ts';

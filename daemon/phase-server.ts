@@ -62,11 +62,14 @@ export class PhaseServer {
     if (this.#unanswered === MAX_INPUTS) {
       throw new StarlingError('protocol_invalid_message', `a phase came before one of ${MAX_INPUTS} was answered`);
     }
-    const of = readInput(header, payload, this.#engine.spec, this.#rows);
+    const engine = this.#engine;
+    const of = readInput(header, payload, engine.spec, this.#rows);
+    // At once, as the payload is used again. A phase that is computed meanwhile has arranged its own input already.
+    engine.setInput(inputFormat(engine.spec, of.layer, of.phase), of.rows.first, payload);
     this.#unanswered++;
     try {
       await this.#turns.take(async () => {
-        const content = await this.#compute(of, payload);
+        const content = await this.#compute(of);
         link.send(answerFrame(of), encodeUsage(this.#usage()), content);
       });
     } finally {
@@ -76,9 +79,8 @@ export class PhaseServer {
   }
 
   /** @returns packed sums, or logits: a view, valid until the next phase is computed */
-  async #compute({ layer, phase, rows }: PhaseOfStep, input: Uint8Array): Promise<Uint8Array> {
+  async #compute({ layer, phase, rows }: PhaseOfStep): Promise<Uint8Array> {
     const engine = this.#engine;
-    engine.setInput(inputFormat(engine.spec, layer, phase), rows.first, input);
     if (phase !== PHASE.head) return engine.packedSums(await engine.run(layer, phase, rows), rows.count);
     const { values } = await engine.runHead(rows.count);
     return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);

@@ -65,7 +65,10 @@ export interface Leaf extends Polled {
 }
 
 export interface PhaseAnswer {
-  /** Packed sums, or the logits of the device's head tiles: f32 [row][its part of the vocabulary, padded to 8]. */
+  /**
+   * Packed sums, or the logits of the device's head tiles: f32 [row][its part of the vocabulary, padded to 8]. Valid until the device
+   * has answered two more phases.
+   */
   readonly content: Uint8Array;
   /** Since the device's last answer. */
   readonly usage: EngineUsage;

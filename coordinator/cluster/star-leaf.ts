@@ -27,6 +27,9 @@ export class StarLeafLink {
   readonly #name: string;
   readonly #phases: ReadonlySet<string>;
   readonly #waiting: Waiting[] = [];
+  /** Where answers are kept until they are added: of two at most, as two phases may be under way. */
+  readonly #answers: [Buffer, Buffer] = [Buffer.alloc(0), Buffer.alloc(0)];
+  #next: 0 | 1 = 0;
 
   /** @param tiles of the device */
   constructor(link: DataLink, name: string, tiles: readonly TileShape[]) {
@@ -60,10 +63,19 @@ export class StarLeafLink {
       return;
     }
     try {
-      waiting.resolve({ content: payload.subarray(USAGE_BYTES), usage: decodeUsage(payload) });
+      const usage = decodeUsage(payload);
+      waiting.resolve({ content: this.#keep(payload.subarray(USAGE_BYTES)), usage });
     } catch (error) {
       waiting.reject(toStarlingError(error));
     }
+  }
+
+  #keep(content: Uint8Array): Uint8Array {
+    const place = this.#next;
+    this.#next = place === 0 ? 1 : 0;
+    if (this.#answers[place].length < content.length) this.#answers[place] = Buffer.allocUnsafeSlow(content.length);
+    this.#answers[place].set(content);
+    return this.#answers[place].subarray(0, content.length);
   }
 
   /** No answer comes any more. */

@@ -22,8 +22,8 @@ export const WORD = {
   stop: 9,
   /** Microseconds that the threads together have waited for tiles in the current job. */
   waited: 7,
-  /** Number of the last wide job, which the main thread leaves to the workers; the last worker waits on it. */
-  wideJob: 10,
+  /** Number of the last job with streamed tiles, which the main thread leaves to the workers; the last worker waits on it. */
+  streamedJob: 10,
   /** The first of the job's rows. */
   firstRow: 11,
   /** From here, one word a thread: number of the last job whose sums that thread holds. Then one word a key/value tile: the last job that computed it. */

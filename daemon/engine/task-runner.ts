@@ -3,7 +3,7 @@ import type { Kernels } from '../../kernels/kernels.ts';
 import { TileComputer } from './compute-tile.ts';
 import { claimTask, FAILURE, WORD, waitWhile } from './control-block.ts';
 import { PHASE, type Phase } from './engine-spec.ts';
-import { type EngineLayout, kvKey, tasksOf, tilesOf } from './layout.ts';
+import { type EngineLayout, kvKey, type PlacedTile, tasksOf, tilesOf } from './layout.ts';
 import type { RowRange } from './step.ts';
 import { WindowWords } from './window-words.ts';
 
@@ -23,6 +23,11 @@ export class TaskRunner {
   readonly #kvFirst: Int32Array;
   readonly #kvEnd: Int32Array;
   #job = 0;
+  #rows: RowRange = { first: 0, count: 0 };
+  #phase: Phase = PHASE.attention;
+  #tasks: readonly PlacedTile[] = [];
+  /** Whether this thread has no sums of the job yet. */
+  #fresh = true;
 
   /** @param thread which of the layout's buffers are this thread's */
   constructor(kernels: Kernels, handle: ArenaHandle, layout: EngineLayout, words: Int32Array, thread: number) {
@@ -43,30 +48,43 @@ export class TaskRunner {
     this.#kvEnd = Int32Array.from(tiles, ({ kvHeads }, place) => this.#kvFirst[place]! + kvHeads.length);
   }
 
-  /** @param onException told what a task threw; the job counts as failed, and goes on so that nobody waits for ever */
-  run(job: number, onException: (error: unknown) => void): void {
+  /** Reads the job that is to be run. */
+  begin(job: number): void {
     const words = this.#words;
-    const rows: RowRange = { first: Atomics.load(words, WORD.firstRow), count: Atomics.load(words, WORD.rows) };
-    const phase = Atomics.load(words, WORD.phase) as Phase;
-    const tasks = tasksOf(this.#layout, Atomics.load(words, WORD.layer), phase);
-    const first = tasks[0]?.place ?? 0;
     this.#job = job;
-    let fresh = true;
+    this.#fresh = true;
+    this.#rows = { first: Atomics.load(words, WORD.firstRow), count: Atomics.load(words, WORD.rows) };
+    this.#phase = Atomics.load(words, WORD.phase) as Phase;
+    this.#tasks = tasksOf(this.#layout, Atomics.load(words, WORD.layer), this.#phase);
+  }
+
+  /**
+   * Takes tasks of the job that was begun.
+   * @param onException told what a task threw; the job counts as failed, and goes on so that nobody waits for ever
+   * @param until when to stop although there are tasks left, in milliseconds
+   * @returns whether no task is left
+   */
+  run(onException: (error: unknown) => void, until = Number.POSITIVE_INFINITY): boolean {
+    const words = this.#words;
+    const job = this.#job;
+    const tasks = this.#tasks;
+    const rows = this.#rows;
+    const first = tasks[0]?.place ?? 0;
     for (let i = claimTask(words, job, tasks.length); i >= 0; i = claimTask(words, job, tasks.length)) {
       const place = first + i;
       const stream = this.#streams[place]!;
       const isKv = this.#computer.isKeyValue(place);
       try {
         if (stream !== IN_MEMORY && !this.#arrived(stream)) Atomics.store(words, WORD.failure, FAILURE.tile);
-        else if (!this.#computer.compute(place, rows, fresh, this.#awaitKv))
+        else if (!this.#computer.compute(place, rows, this.#fresh, this.#awaitKv))
           Atomics.store(words, WORD.failure, FAILURE.numeric);
       } catch (error) {
         Atomics.store(words, WORD.failure, FAILURE.exception);
         onException(error);
       }
-      if (fresh && !isKv && phase !== PHASE.head) {
+      if (this.#fresh && !isKv && this.#phase !== PHASE.head) {
         Atomics.store(words, this.#sumsWord, job);
-        fresh = false;
+        this.#fresh = false;
       }
       if (stream !== IN_MEMORY) this.#window?.release(stream);
       if (isKv) {
@@ -77,7 +95,9 @@ export class TaskRunner {
         Atomics.store(words, WORD.finished, job);
         Atomics.notify(words, WORD.finished);
       }
+      if (until !== Number.POSITIVE_INFINITY && performance.now() > until) return false;
     }
+    return true;
   }
 
   readonly #awaitKv = (place: number): void => {

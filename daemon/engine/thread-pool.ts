@@ -1,7 +1,9 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import type { Arena, ArenaHandle } from '../../kernels/arena.ts';
 import type { Kernels } from '../../kernels/kernels.ts';
 import { StarlingError } from '../errors.ts';
+import { LONGEST_TURN_MS } from '../turns.ts';
 import { FAILURE, publishJob, spinWhile, WORD } from './control-block.ts';
 import { PHASE, type Phase } from './engine-spec.ts';
 import { type EngineLayout, type PlacedTile, tasksOf } from './layout.ts';
@@ -12,17 +14,15 @@ import type { WorkerData } from './worker.ts';
 
 const PHASE_NAMES = { [PHASE.attention]: 'attention', [PHASE.ffn]: 'feed-forward', [PHASE.head]: 'head' };
 
-/**
- * Jobs of at most this many rows are short, and the calling thread computes with the workers instead of waiting for them: no
- * thread has to be woken to hear that the job is done. The last worker takes part in wider jobs only, so that there are never
- * more threads at work than were asked for.
- */
-const NARROW_ROWS = 8;
-
 /** Heap of a thread, in MB: threads make little garbage, and a young generation of the usual size would fill with it. */
 export const THREAD_LIMITS = { maxYoungGenerationSizeMb: 2 } as const;
 
-/** Compute threads over one engine's arena. One job at a time; its tasks are taken by whichever thread is free. */
+/**
+ * Compute threads over one engine's arena. One job at a time; its tasks are taken by whichever thread is free. The calling thread
+ * computes with the workers instead of waiting for them, so that no thread has to be woken to hear that the job is done. Jobs with
+ * streamed tiles it leaves to them, as it must not wait for a disk; only there the last worker takes part, so that there are
+ * never more threads at work than were asked for.
+ */
 export class ThreadPool {
   readonly #layout: EngineLayout;
   readonly #words: Int32Array;
@@ -31,6 +31,8 @@ export class ThreadPool {
   #exception: string | undefined;
   #died: StarlingError | undefined;
   readonly #keepAlive: NodeJS.Timeout;
+  /** When the event loop last had its turn, as far as is known here. */
+  #turned = 0;
   readonly #runner: TaskRunner;
   readonly #window: WindowWords | null;
   readonly #tileFailure: () => StarlingError | undefined;
@@ -58,7 +60,7 @@ export class ThreadPool {
   async start(arena: Arena): Promise<void> {
     const workers = this.#layout.threads.length - 1;
     const started = Array.from({ length: workers }, (_, thread) => {
-      const jobWord = thread === workers - 1 ? WORD.wideJob : WORD.job;
+      const jobWord = thread === workers - 1 ? WORD.streamedJob : WORD.job;
       const workerData: WorkerData = {
         handle: arena.handle(),
         layout: this.#layout,
@@ -99,14 +101,11 @@ export class ThreadPool {
     const streams = this.#beginPhase(tasks);
     publishJob(words, job, { layer, phase, rows });
     Atomics.notify(words, WORD.job);
-    // The calling thread must not wait for a disk: it has links to keep alive.
-    if (rows.count > NARROW_ROWS || streams) {
-      Atomics.store(words, WORD.wideJob, job);
-      Atomics.notify(words, WORD.wideJob);
+    if (streams) {
+      Atomics.store(words, WORD.streamedJob, job);
+      Atomics.notify(words, WORD.streamedJob);
     } else {
-      this.#runner.run(job, (error) => {
-        this.#exception = error instanceof Error ? error.message : String(error);
-      });
+      await this.#computeAlong(job);
     }
     await this.#finished(job);
     const failure = Atomics.load(words, WORD.failure);
@@ -140,13 +139,24 @@ export class ThreadPool {
 
   async stop(): Promise<void> {
     Atomics.store(this.#words, WORD.stop, 1);
-    for (const word of [WORD.job, WORD.wideJob]) {
+    for (const word of [WORD.job, WORD.streamedJob]) {
       Atomics.add(this.#words, word, 1);
       Atomics.notify(this.#words, word);
     }
     this.#die('the engine was stopped');
     clearInterval(this.#keepAlive);
     await Promise.all(this.#workers.map((worker) => worker.terminate()));
+  }
+
+  async #computeAlong(job: number): Promise<void> {
+    const onException = (error: unknown): void => {
+      this.#exception = error instanceof Error ? error.message : String(error);
+    };
+    this.#runner.begin(job);
+    while (!this.#runner.run(onException, this.#turned + LONGEST_TURN_MS)) {
+      await nextTurn();
+      this.#turned = performance.now();
+    }
   }
 
   /** Tells the readers which tiles come next. @returns whether any of these are streamed */

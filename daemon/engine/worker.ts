@@ -11,8 +11,8 @@ export interface WorkerData {
   readonly layout: EngineLayout;
   readonly words: Int32Array;
   readonly thread: number;
-  /** The word whose changes are this worker's jobs: every job, or wide ones only. */
-  readonly jobWord: typeof WORD.job | typeof WORD.wideJob;
+  /** The word whose changes are this worker's jobs: every job, or only those with streamed tiles. */
+  readonly jobWord: typeof WORD.job | typeof WORD.streamedJob;
 }
 
 /** The life of a compute thread: sleep until there is a job, take tasks until none is left, again. */
@@ -21,7 +21,8 @@ function work({ handle, layout, words, thread, jobWord }: WorkerData): void {
   for (let job = 0; ; ) {
     job = waitWhile(words, jobWord, job);
     if (Atomics.load(words, WORD.stop) !== 0) return;
-    runner.run(job, (error) => parentPort?.postMessage(error instanceof Error ? error.message : String(error)));
+    runner.begin(job);
+    runner.run((error) => parentPort?.postMessage(error instanceof Error ? error.message : String(error)));
   }
 }
 

@@ -29,10 +29,11 @@ export interface Channel {
   receive(descriptor: number): boolean;
   /**
    * Opens the next message that has come whole.
+   * @param allocate where a message of so many bytes may be put
    * @returns null when there is none yet, or no more: see `closing`
    * @throws StarlingError protocol_invalid_message, protocol_frame_too_long
    */
-  next(): Buffer | null;
+  next(allocate: (bytes: number) => Buffer): Buffer | null;
   /** How the other side closes the link, once it has said so; it is not authenticated. */
   readonly closing: Closing | null;
 }

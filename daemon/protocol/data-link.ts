@@ -11,10 +11,12 @@ interface DrainWaiter {
   readonly reject: (error: StarlingError) => void;
 }
 
-/** Frames of at least this many bytes are put together in memory that is used again. */
-const POOLED_FRAME = 2 ** 18;
+/** Frames of at least this many bytes are put together in memory that is used again: garbage of that size costs collections. */
+const POOLED_FRAME = 2 ** 14;
 /** Such memory that a link keeps: for a frame that is being sent and the next. */
 const KEPT_BYTES = 5 * 2 ** 19;
+/** The longest message for which the memory that it came into is kept for the next. */
+const KEPT_MESSAGE = 2 ** 20;
 
 /** Bytes of an OPEN frame with a mask: all that is read before the other side has proved that it has the keys. */
 const OPEN_BYTES = 2 + 4 + HEADER_BYTES + TAG_BYTES;
@@ -31,6 +33,8 @@ export class DataLink extends Link {
   readonly #draining = new Set<DrainWaiter>();
   readonly #pool = new BufferPool(KEPT_BYTES);
   readonly #header = Buffer.alloc(HEADER_BYTES);
+  /** Where messages are opened, one after the other. */
+  #plain = Buffer.alloc(0);
   #listener: ((frame: Frame) => void) | undefined;
   #opened = false;
   #onOpened: (() => void) | undefined;
@@ -120,8 +124,8 @@ export class DataLink extends Link {
   }
 
   /**
-   * Hears every frame, those included that came before. The payload is a view at any alignment, of memory that nothing
-   * else uses. A listener that throws closes the link with its error. There is one listener; a later one replaces it.
+   * Hears every frame, those included that came before. The payload is the listener's until it returns: what it keeps, it
+   * copies. A listener that throws closes the link with its error. There is one listener; a later one replaces it.
    */
   onFrame(listener: (frame: Frame) => void): void {
     this.#listener = listener;
@@ -181,15 +185,20 @@ export class DataLink extends Link {
     if (!this.#opened) this.#awaitOpen();
     const listener = this.#listener;
     while (listener !== undefined && !this.closed) {
-      const message = this.#channel.next();
+      const message = this.#channel.next(this.#room);
       if (message === null) break;
       listener(decodeFrame(message));
     }
     if (this.#channel.closing !== null) this.finish(this.lost(this.#channel.closing.reason));
   }
 
+  readonly #room = (bytes: number): Buffer => {
+    if (bytes > this.#plain.length || this.#plain.length > KEPT_MESSAGE) this.#plain = Buffer.allocUnsafeSlow(bytes);
+    return this.#plain.subarray(0, bytes);
+  };
+
   #awaitOpen(): void {
-    const message = this.#channel.next();
+    const message = this.#channel.next(this.#room);
     if (message === null) return;
     const { type } = decodeFrame(message).header;
     if (type !== FRAME_TYPES.OPEN) {

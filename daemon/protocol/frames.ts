@@ -61,7 +61,7 @@ export type FrameHeader = Required<FrameFields> & { readonly length: number };
 
 export interface Frame {
   readonly header: FrameHeader;
-  /** A view of the received message, at any alignment; copy it before making a typed array of it. */
+  /** A view of the received message, at any alignment. It is the receiver's for as long as it is told of the frame, and then used again. */
   readonly payload: Uint8Array;
 }
 

@@ -48,7 +48,7 @@ class NativeChannel implements Channel {
     return this.#addon.receive(descriptor) > 0;
   }
 
-  next(): Buffer | null {
+  next(allocate: (bytes: number) => Buffer): Buffer | null {
     if (this.#closing !== null) return null;
     const found = this.#addon.next();
     if (found === FOUND.none) return null;
@@ -58,7 +58,7 @@ class NativeChannel implements Channel {
     }
     if (found === FOUND.malformed) throw malformed();
     if (found === FOUND.tooLong) throw tooLong();
-    const plain = Buffer.allocUnsafe(found);
+    const plain = allocate(found);
     if (!this.#addon.open(plain)) throw notAuthentic();
     return plain;
   }

@@ -1,4 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { LONGEST_TURN_MS } from '../turns.ts';
 
 /** Something that can be asked whether anything has come, without waiting for the event loop. */
 export interface Polled {
@@ -29,13 +30,10 @@ export interface PollerClock {
 
 const systemClock: PollerClock = { now: () => performance.now(), turn: () => nextTurn() };
 
-/** The longest that a thread keeps timers and sockets waiting, in milliseconds: heartbeats are answered in time. */
-export const LONGEST_TURN_MS = 10;
-
 /**
  * Waits that are expected to last longer are slept through: being woken late, some 0.05 to 0.1 ms, is then a small part of them.
  */
-const LONGEST_POLL_MS = 2;
+const LONGEST_POLL_MS = 5;
 /** What a wait may take beyond twice what is expected before the thread goes to sleep: somebody else may want the core. */
 const LATE_MS = 0.2;
 /** A step that was given up is not waited for: of a longer wait, so much counts. */

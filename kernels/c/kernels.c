@@ -181,28 +181,40 @@ int pack_sums(const double *sums, int n, uint8_t *out) {
     const int bits = 65 - __builtin_clzll(magnitude | 1);
     const int width = bits <= 16 ? 2 : (bits + 7) / 8;
     *out++ = (uint8_t)width;
-    for (int j = 0; j < BLOCK; j++) {
-      for (int byte = 0; byte < width; byte++) *out++ = (uint8_t)(value[j] >> (8 * byte));
-    }
+    // Whole words, of which the next one overwrites what is too much: there is room for 8 bytes a sum. All targets are little-endian.
+    for (int j = 0; j < BLOCK; j++, out += width) memcpy(out, &value[j], 8);
   }
   return (int)(out - start);
 }
 
+// Adds a block of sums of one width. `safe` bytes from `packed` on may be read.
+INLINE int unpack_block(const uint8_t *packed, long safe, int width, double *sums) {
+  const int64_t largest = (int64_t)1 << 53;
+  const int spare = 64 - 8 * width;
+  int beyond = 0;
+  for (int j = 0; j < BLOCK; j++, packed += width, safe -= width) {
+    uint64_t bits = 0;
+    // A whole word, of which what is too much is shifted out; not beyond the end.
+    if (safe >= 8) memcpy(&bits, packed, 8);
+    else for (int byte = 0; byte < width; byte++) bits |= (uint64_t)packed[byte] << (8 * byte);
+    const int64_t value = (int64_t)(bits << spare) >> spare;
+    beyond |= (value > largest) | (value < -largest);
+    sums[j] += (double)value;
+  }
+  return !beyond;
+}
 KERNEL(unpack_sums)
 int unpack_sums(const uint8_t *packed, int length, int n, double *sums) {
-  const int64_t largest = (int64_t)1 << 53;
   const uint8_t *const end = packed + length;
   for (int i = 0; i < n; i += BLOCK) {
     if (packed == end) return 0;
     const int width = *packed++;
     if (width < 2 || width > 8 || end - packed < width * BLOCK) return 0;
-    for (int j = 0; j < BLOCK; j++) {
-      uint64_t bits = 0;
-      for (int byte = 0; byte < width; byte++) bits |= (uint64_t)*packed++ << (8 * byte);
-      const int64_t value = (int64_t)(bits << (64 - 8 * width)) >> (64 - 8 * width);
-      if (value > largest || value < -largest) return 0;
-      sums[i + j] += (double)value;
-    }
+    // The width of nearly every block, with its shifts as constants.
+    const int fits = width == 4 ? unpack_block(packed, end - packed, 4, sums + i)
+                                : unpack_block(packed, end - packed, width, sums + i);
+    if (!fits) return 0;
+    packed += width * BLOCK;
   }
   return packed == end;
 }
