@@ -1,5 +1,6 @@
 import type { Engine } from './engine/engine.ts';
 import { inputFormat, PHASE } from './engine/engine-spec.ts';
+import type { RowRange } from './engine/step.ts';
 import { type EngineUsage, usageBetween } from './engine/usage.ts';
 import { type ErrorCode, StarlingError, toStarlingError } from './errors.ts';
 import type { Logger } from './log.ts';
@@ -8,6 +9,12 @@ import { FRAME_TYPES, type Frame, type FrameHeader, MAX_INPUTS } from './protoco
 import { Poller } from './protocol/poller.ts';
 import { answerFrame, decodeStep, encodeUsage, type PhaseOfStep, readInput } from './protocol/star-codec.ts';
 import { Turns } from './turns.ts';
+
+/** Rows of one frame of an answer. */
+const PIECE_ROWS = 16;
+
+/** Packed sums or logits of some of a phase's rows: a view, valid until it is called again. */
+type Content = (first: number, count: number) => Uint8Array;
 
 /**
  * Computes the phases that a coordinator gives out, one after the other, and answers each. While a step is under way it watches
@@ -68,22 +75,33 @@ export class PhaseServer {
     engine.setInput(inputFormat(engine.spec, of.layer, of.phase), of.rows.first, payload);
     this.#unanswered++;
     try {
-      await this.#turns.take(async () => {
-        const content = await this.#compute(of);
-        link.send(answerFrame(of), encodeUsage(this.#usage()), content);
-      });
+      await this.#turns.take(() => this.#answer(of, link));
     } finally {
       this.#unanswered--;
     }
     await this.#watch(of, link);
   }
 
-  /** @returns packed sums, or logits: a view, valid until the next phase is computed */
-  async #compute({ layer, phase, rows }: PhaseOfStep): Promise<Uint8Array> {
+  /** Computes a phase and sends what it gives, some rows at a time: the coordinator adds those while the next ones are packed. */
+  async #answer(of: PhaseOfStep, link: DataLink): Promise<void> {
+    const { layer, phase, rows } = of;
+    const content = await (phase === PHASE.head ? this.#logits(rows) : this.#sums(layer, phase, rows));
+    for (let done = 0; done < rows.count; done += PIECE_ROWS) {
+      const count = Math.min(PIECE_ROWS, rows.count - done);
+      const piece = { ...of, rows: { first: rows.first + done, count } };
+      link.send(answerFrame(piece), encodeUsage(this.#usage()), content(done, count));
+    }
+  }
+
+  async #sums(layer: number, phase: 0 | 1, rows: RowRange): Promise<Content> {
     const engine = this.#engine;
-    if (phase !== PHASE.head) return engine.packedSums(await engine.run(layer, phase, rows), rows.count);
-    const { values } = await engine.runHead(rows.count);
-    return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+    const sums = await engine.run(layer, phase, rows);
+    return (first, count) => engine.packedSums(sums + first * engine.spec.cols * 8, count);
+  }
+
+  async #logits(rows: RowRange): Promise<Content> {
+    const { values, width } = await this.#engine.runHead(rows.count);
+    return (first, count) => new Uint8Array(values.buffer, values.byteOffset + first * width * 4, count * width * 4);
   }
 
   /** Waits for what follows an answer, awake, unless the step is over for this device. */

@@ -1,6 +1,7 @@
 // Runs the compiled tests: every suite, or those whose path contains one of the arguments. Node 20 expands no globs.
 import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -15,7 +16,17 @@ if (files.length === 0) {
   console.error(`no test file matches ${wanted.join(', ') || dist}`);
   process.exit(1);
 }
+// Unit tests of nothing that is timed run side by side; all else, real processes and measurements, one file after the other.
+const isUntimed = (file) => file.startsWith(join(dist, 'unit')) && !file.startsWith(join(dist, 'unit', 'scripts'));
+const groups = [
+  { files: files.filter(isUntimed), concurrency: availableParallelism() },
+  { files: files.filter((file) => !isUntimed(file)), concurrency: 1 },
+].filter((group) => group.files.length > 0);
+
 // The spec reporter tells what failed once more at the end, where it is found in a long log.
 const options = ['--enable-source-maps', '--test', '--test-reporter=spec', '--test-timeout=240000'];
-const { status } = spawnSync(process.execPath, [...options, ...files], { stdio: 'inherit' });
-process.exit(status ?? 1);
+const failed = groups.filter(({ files, concurrency }) => {
+  const args = [...options, `--test-concurrency=${concurrency}`, ...files];
+  return spawnSync(process.execPath, args, { stdio: 'inherit' }).status !== 0;
+});
+process.exit(failed.length === 0 ? 0 : 1);

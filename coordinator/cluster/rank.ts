@@ -1,4 +1,5 @@
 import type { EngineSpec, Phase } from '../../daemon/engine/engine-spec.ts';
+import type { RowRange } from '../../daemon/engine/step.ts';
 import type { TileShape } from '../../daemon/engine/tile.ts';
 import type { EngineUsage } from '../../daemon/engine/usage.ts';
 import type { Control } from '../../daemon/protocol/control.ts';
@@ -59,17 +60,17 @@ export interface Leaf extends Polled {
    * Sends a phase's input at once and awaits the device's answer. Two phases may be waited for at a time; the device computes them
    * in this order.
    * @param input the rows in the phase's activation format; the same bytes for every leaf
+   * @param take takes what the device answers, some rows at a time, in order; what it throws is the answer's failure
+   * @returns what the device has done since its last answer
    * @throws StarlingError device_lost, device_error, numeric_overflow
    */
-  compute(of: PhaseOfStep, input: Uint8Array): Promise<PhaseAnswer>;
+  compute(of: PhaseOfStep, input: Uint8Array, take: TakeRows): Promise<EngineUsage>;
 }
 
-export interface PhaseAnswer {
-  /**
-   * Packed sums, or the logits of the device's head tiles: f32 [row][its part of the vocabulary, padded to 8]. Valid until the device
-   * has answered two more phases.
-   */
-  readonly content: Uint8Array;
-  /** Since the device's last answer. */
-  readonly usage: EngineUsage;
-}
+/**
+ * Takes a part of a device's answer.
+ * @param rows of the step
+ * @param content packed sums, or logits of the device's head tiles: f32 [row][its part of the vocabulary, padded to 8]; the taker's
+ * until it returns
+ */
+export type TakeRows = (rows: RowRange, content: Uint8Array) => void;

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { ClusterKey } from '../../daemon/cluster-key.ts';
 import type { EngineSpec, Phase } from '../../daemon/engine/engine-spec.ts';
 import type { TileShape } from '../../daemon/engine/tile.ts';
+import type { EngineUsage } from '../../daemon/engine/usage.ts';
 import { StarlingError, toStarlingError } from '../../daemon/errors.ts';
 import type { Identity } from '../../daemon/identity.ts';
 import { type OpenChannel, SECRET_BYTES } from '../../daemon/protocol/channel.ts';
@@ -11,7 +12,7 @@ import type { DataLink } from '../../daemon/protocol/data-link.ts';
 import { FRAME_TYPES } from '../../daemon/protocol/frames.ts';
 import { dialControl, dialData } from '../../daemon/protocol/link-client.ts';
 import type { PhaseOfStep } from '../../daemon/protocol/star-codec.ts';
-import type { Leaf, ModelName, PhaseAnswer, Rank, RankMemory } from './rank.ts';
+import type { Leaf, ModelName, Rank, RankMemory, TakeRows } from './rank.ts';
 import { StarLeafLink } from './star-leaf.ts';
 import { TileSender } from './tile-sender.ts';
 
@@ -172,8 +173,8 @@ export class RemoteRank implements Rank, Leaf {
     this.#session?.leaf.beginStep(step, number, rows, heads);
   }
 
-  async compute(of: PhaseOfStep, input: Uint8Array): Promise<PhaseAnswer> {
-    return this.#ready().leaf.compute(of, input);
+  async compute(of: PhaseOfStep, input: Uint8Array, take: TakeRows): Promise<EngineUsage> {
+    return this.#ready().leaf.compute(of, input, take);
   }
 
   get polls(): boolean {

@@ -1,5 +1,6 @@
 import { PHASE, type Phase } from '../../daemon/engine/engine-spec.ts';
 import type { TileShape } from '../../daemon/engine/tile.ts';
+import { type EngineUsage, usageSum } from '../../daemon/engine/usage.ts';
 import { type StarlingError, toStarlingError } from '../../daemon/errors.ts';
 import type { DataLink } from '../../daemon/protocol/data-link.ts';
 import type { Frame } from '../../daemon/protocol/frames.ts';
@@ -12,13 +13,17 @@ import {
   stepFrame,
   USAGE_BYTES,
 } from '../../daemon/protocol/star-codec.ts';
-import type { PhaseAnswer } from './rank.ts';
+import type { TakeRows } from './rank.ts';
 import { rankFailure } from './rank-failure.ts';
 
 interface Waiting {
   readonly of: PhaseOfStep;
-  readonly resolve: (answer: PhaseAnswer) => void;
+  readonly take: TakeRows;
+  readonly resolve: (usage: EngineUsage) => void;
   readonly reject: (error: StarlingError) => void;
+  /** The first row that has not come. */
+  next: number;
+  usage: EngineUsage;
 }
 
 /** Phases given to a remote device over its data link, and their answers. */
@@ -27,9 +32,6 @@ export class StarLeafLink {
   readonly #name: string;
   readonly #phases: ReadonlySet<string>;
   readonly #waiting: Waiting[] = [];
-  /** Where answers are kept until they are added: of two at most, as two phases may be under way. */
-  readonly #answers: [Buffer, Buffer] = [Buffer.alloc(0), Buffer.alloc(0)];
-  #next: 0 | 1 = 0;
 
   /** @param tiles of the device */
   constructor(link: DataLink, name: string, tiles: readonly TileShape[]) {
@@ -46,36 +48,39 @@ export class StarLeafLink {
     this.#link.send(stepFrame(number, rows, heads), step);
   }
 
-  compute(of: PhaseOfStep, input: Uint8Array): Promise<PhaseAnswer> {
+  compute(of: PhaseOfStep, input: Uint8Array, take: TakeRows): Promise<EngineUsage> {
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ of, resolve, reject });
+      const usage = { computeMs: 0, diskMs: 0, bytesRead: 0 };
+      this.#waiting.push({ of, take, resolve, reject, next: of.rows.first, usage });
       this.#link.send(inputFrame(of), input);
     });
   }
 
-  /** Takes an answer; one to a step that was given up is dropped. */
-  take({ header, payload }: Frame): void {
-    const place = this.#waiting.findIndex(({ of }) => isAbout(header, of));
-    const [waiting] = place < 0 ? [] : this.#waiting.splice(place, 1);
+  /** Takes an answer or a part of it; one to a step that was given up is dropped. */
+  take(frame: Frame): void {
+    const waiting = this.#waiting.find(({ of }) => isAbout(frame.header, of));
     if (waiting === undefined) return;
-    if (header.type !== answerFrame(waiting.of).type || header.rows !== waiting.of.rows.count) {
-      waiting.reject(rankFailure(this.#name, header.type, payload));
-      return;
-    }
     try {
-      const usage = decodeUsage(payload);
-      waiting.resolve({ content: this.#keep(payload.subarray(USAGE_BYTES)), usage });
+      if (!this.#takeRows(waiting, frame)) return;
+      waiting.resolve(waiting.usage);
     } catch (error) {
       waiting.reject(toStarlingError(error));
     }
+    this.#waiting.splice(this.#waiting.indexOf(waiting), 1);
   }
 
-  #keep(content: Uint8Array): Uint8Array {
-    const place = this.#next;
-    this.#next = place === 0 ? 1 : 0;
-    if (this.#answers[place].length < content.length) this.#answers[place] = Buffer.allocUnsafeSlow(content.length);
-    this.#answers[place].set(content);
-    return this.#answers[place].subarray(0, content.length);
+  /** @returns whether these were the last rows @throws StarlingError what the device told of, or that it makes no sense */
+  #takeRows(waiting: Waiting, { header, payload }: Frame): boolean {
+    const { of, take, next } = waiting;
+    const end = of.rows.first + of.rows.count;
+    const { type, index: first, rows: count } = header;
+    if (type !== answerFrame(of).type || first !== next || count === 0 || first + count > end) {
+      throw rankFailure(this.#name, type, payload);
+    }
+    waiting.usage = usageSum(waiting.usage, decodeUsage(payload));
+    take({ first, count }, payload.subarray(USAGE_BYTES));
+    waiting.next = first + count;
+    return waiting.next === end;
   }
 
   /** No answer comes any more. */

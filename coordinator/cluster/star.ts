@@ -1,3 +1,4 @@
+import { BufferPool } from '../../daemon/buffer-pool.ts';
 import type { Engine } from '../../daemon/engine/engine.ts';
 import { inputFormat, PHASE, type Phase } from '../../daemon/engine/engine-spec.ts';
 import { type RowRange, rowsOf, type Step } from '../../daemon/engine/step.ts';
@@ -10,7 +11,7 @@ import { roundUp } from '../../kernels/formats.ts';
 import type { Address } from '../../kernels/kernels.ts';
 import type { Accounting, PhaseUsage } from './accounting.ts';
 import type { Allreduce } from './allreduce.ts';
-import type { Leaf, PhaseAnswer } from './rank.ts';
+import type { Leaf, TakeRows } from './rank.ts';
 
 /** A device of the star with what is known of its part in the head. */
 export interface StarLeaf {
@@ -30,6 +31,11 @@ export interface StarOptions {
   readonly now?: () => number;
 }
 
+type TakeAnswer<Own> = (own: Own, from: StarLeaf, rows: RowRange, content: Uint8Array) => void;
+
+/** Kept for answers that come before the own share is computed. */
+const EARLY_BYTES = 4 * 2 ** 20;
+
 /**
  * The star allreduce: one broadcast of a phase's input, one exact sum of what all devices answer. The own device is the centre
  * and computes its share at the same time. Two phases may be under way at once, of different rows.
@@ -41,6 +47,7 @@ export class Star implements Allreduce {
   readonly #id: string;
   readonly #now: () => number;
   readonly #poller = new Poller();
+  readonly #pool = new BufferPool(EARLY_BYTES);
   #step = 0;
   #rows = 0;
   #reported: EngineUsage;
@@ -74,8 +81,8 @@ export class Star implements Allreduce {
     const engine = this.#engine;
     const of = { step: this.#step, layer, phase, rows };
     const run = (): Promise<Address> => engine.run(layer, phase, rows);
-    const sums = await this.#phase(of, run, (own, { leaf }, { content }) => {
-      if (!engine.addPackedSums(own, content, rows.count)) {
+    const sums = await this.#phase(of, run, (own, { leaf }, { first, count }, content) => {
+      if (!engine.addPackedSums(own + (first - rows.first) * engine.spec.cols * 8, content, count)) {
         throw new StarlingError('protocol_invalid_message', `${leaf.name} answered with sums that are malformed`);
       }
     });
@@ -94,14 +101,14 @@ export class Star implements Allreduce {
     const own = await this.#phase(
       of,
       () => engine.runHead(rows),
-      (_own, { leaf, head }, { content }) => {
+      (_own, { leaf, head }, { first, count }, content) => {
         const width = roundUp(head.count, 8);
-        if (content.length !== rows * width * 4) {
+        if (content.length !== count * width * 4) {
           throw new StarlingError('protocol_invalid_message', `${leaf.name} answered with logits that are malformed`);
         }
         // A copy, because a received payload is a view at any alignment.
         const values = new Float32Array(Uint8Array.from(content).buffer);
-        placeLogits(logits, stride, { values, first: head.first, width }, head.count, rows);
+        placeLogits(logits.subarray(first * stride), stride, { values, first: head.first, width }, head.count, count);
       },
     );
     this.#accounting.endStep();
@@ -113,32 +120,42 @@ export class Star implements Allreduce {
   /**
    * Gives a phase to all devices that have tiles of it, and takes their answers as they come.
    * @param run computes the own share
-   * @param take adds an answer to what the own device has computed
+   * @param take adds rows of an answer to what the own device has computed
    */
-  async #phase<Own>(
-    of: PhaseOfStep,
-    run: () => Promise<Own>,
-    take: (own: Own, from: StarLeaf, answer: PhaseAnswer) => void,
-  ): Promise<Own> {
+  async #phase<Own>(of: PhaseOfStep, run: () => Promise<Own>, take: TakeAnswer<Own>): Promise<Own> {
     const { layer, phase, rows } = of;
     const asked = this.#asked(layer, phase);
     const input = this.#engine.inputBytes(inputFormat(this.#engine.spec, layer, phase), rows);
     const begun = this.#now();
     const usages: PhaseUsage[] = [];
+    /** What came before the own share was computed. */
+    const early: { readonly from: StarLeaf; readonly rows: RowRange; readonly content: Uint8Array<ArrayBuffer> }[] = [];
+    let computed: { readonly own: Own } | undefined;
     let left = asked.length;
     // Its input leaves before the own share is computed, as turns begin later.
-    const own = this.#turns.take(run);
+    const own = this.#turns.take(run).then((value) => {
+      computed = { own: value };
+      for (const { from, rows, content } of early) take(value, from, rows, content);
+      return value;
+    });
     const answers = asked.map(async (from) => {
+      const taken: TakeRows = (rows, content) => {
+        if (computed !== undefined) {
+          take(computed.own, from, rows, content);
+          return;
+        }
+        const copy = this.#pool.take(content.length);
+        copy.set(content);
+        early.push({ from, rows, content: copy });
+      };
       try {
-        const answer = await from.leaf.compute(of, input);
-        usages.push(this.#usageOf(from.leaf.id, answer, begun));
-        take(await own, from, answer);
+        usages.push(this.#usageOf(from.leaf.id, await from.leaf.compute(of, input, taken), begun));
       } finally {
         left--;
       }
     });
     let wait: Wait | undefined;
-    const computed = own.then(() => {
+    const waited = own.then(() => {
       // With another part of the step under way, the thread has more to do than to wait for this one.
       const isWhole = phase === PHASE.head || rows.count === this.#rows;
       if (left === 0 || !isWhole) return;
@@ -148,8 +165,9 @@ export class Star implements Allreduce {
         asked.map(({ leaf }) => leaf),
       );
     });
-    const settled = await Promise.allSettled([computed, ...answers]);
+    const settled = await Promise.allSettled([waited, ...answers]);
     wait?.end();
+    for (const { content } of early) this.#pool.give(content);
     for (const each of settled) if (each.status === 'rejected') throw each.reason;
     this.#accounting.addPhase([...usages, this.#ownUsage()]);
     return own;
@@ -159,7 +177,7 @@ export class Star implements Allreduce {
     return this.#leaves.filter(({ leaf }) => leaf.hasTiles(layer, phase));
   }
 
-  #usageOf(id: string, { usage }: PhaseAnswer, begun: number): PhaseUsage {
+  #usageOf(id: string, usage: EngineUsage, begun: number): PhaseUsage {
     const now = this.#now();
     // It computes one phase at a time: what came before its last answer was spent on that.
     const from = Math.max(begun, this.#answered.get(id) ?? 0);

@@ -7,6 +7,13 @@ export interface EngineUsage {
   readonly bytesRead: number;
 }
 
+/** What an engine did in two times together. */
+export const usageSum = (a: EngineUsage, b: EngineUsage): EngineUsage => ({
+  computeMs: a.computeMs + b.computeMs,
+  diskMs: a.diskMs + b.diskMs,
+  bytesRead: a.bytesRead + b.bytesRead,
+});
+
 /** What an engine did between two readings of its usage. */
 export const usageBetween = (before: EngineUsage, after: EngineUsage): EngineUsage => ({
   computeMs: after.computeMs - before.computeMs,

@@ -27,7 +27,7 @@ export const stepFrame = (step: number, rows: number, heads: number): FrameField
 /** The frame that gives a phase out. */
 export const inputFrame = (of: PhaseOfStep): FrameFields => phaseFrame(FRAME_TYPES.INPUT, of);
 
-/** The frame that answers a phase. */
+/** The frame that answers a phase, or some rows of it. */
 export const answerFrame = (of: PhaseOfStep): FrameFields =>
   phaseFrame(of.phase === PHASE.head ? FRAME_TYPES.LOGITS : FRAME_TYPES.SUMS, of);
 
@@ -35,9 +35,13 @@ function phaseFrame(type: FrameFields['type'], { step, layer, phase, rows }: Pha
   return { type, step, layer, phase, index: rows.first, rows: rows.count };
 }
 
-/** Whether a frame is about this phase. */
+/** Whether a frame is about this phase, or some rows of it. */
 export const isAbout = ({ step, layer, phase, index }: FrameHeader, of: PhaseOfStep): boolean =>
-  of.step === step && of.layer === layer && of.phase === phase && of.rows.first === index;
+  of.step === step &&
+  of.layer === layer &&
+  of.phase === phase &&
+  index >= of.rows.first &&
+  index < of.rows.first + of.rows.count;
 
 /**
  * Reads and checks an INPUT.

@@ -3,7 +3,9 @@ import { type TestContext, test } from 'node:test';
 import { RemoteRank } from '../../../coordinator/cluster/remote-rank.ts';
 import { ClusterKey } from '../../../daemon/cluster-key.ts';
 import type { EngineSpec } from '../../../daemon/engine/engine-spec.ts';
+import type { RowRange } from '../../../daemon/engine/step.ts';
 import type { TileShape } from '../../../daemon/engine/tile.ts';
+import { StarlingError } from '../../../daemon/errors.ts';
 import { createLogger } from '../../../daemon/log.ts';
 import { PROTOCOL_VERSION } from '../../../daemon/protocol/control.ts';
 import type { ControlLink } from '../../../daemon/protocol/control-link.ts';
@@ -80,10 +82,14 @@ test('usage that is cut short or absurd ends the request, not the coordinator', 
     data.send({ type: FRAME_TYPES.SUMS, step, layer, phase, rows }, answers.shift() ?? Buffer.alloc(16 + 33));
   });
   for (let i = 0; i < 3; i++) {
-    await assert.rejects(rank.compute(phase, Buffer.alloc(128)), { code: 'protocol_invalid_message' });
+    await assert.rejects(
+      rank.compute(phase, Buffer.alloc(128), () => {}),
+      { code: 'protocol_invalid_message' },
+    );
   }
-  const { content, usage } = await rank.compute(phase, Buffer.alloc(128));
-  assert.equal(content.length, 33);
+  const taken: number[] = [];
+  const usage = await rank.compute(phase, Buffer.alloc(128), (_rows, content) => taken.push(content.length));
+  assert.deepEqual(taken, [33]);
   assert.deepEqual(usage, { computeMs: 0, diskMs: 0, bytesRead: 0 });
 });
 
@@ -97,9 +103,14 @@ test('answers to two phases find who waits for them, whatever their order', asyn
     // Rows of which nobody has asked, the second phase, the first, and one again.
     for (const index of [7, 1, 0, 0]) data.send({ ...answer, index }, Buffer.alloc(16), Buffer.alloc(33 + index));
   });
-  const first = rank.compute(phase, Buffer.alloc(128));
-  const second = rank.compute({ ...phase, rows: { first: 1, count: 1 } }, Buffer.alloc(128));
-  assert.deepEqual([(await first).content.length, (await second).content.length], [33, 34]);
+  const lengths: number[] = [];
+  const take = (rows: RowRange, content: Uint8Array): void => {
+    lengths[rows.first] = content.length;
+  };
+  const first = rank.compute(phase, Buffer.alloc(128), take);
+  const second = rank.compute({ ...phase, rows: { first: 1, count: 1 } }, Buffer.alloc(128), take);
+  await Promise.all([first, second]);
+  assert.deepEqual(lengths, [33, 34]);
   assert.deepEqual(
     inputs.map(({ index, rows }) => [index, rows]),
     [
@@ -109,9 +120,55 @@ test('answers to two phases find who waits for them, whatever their order', asyn
   );
 });
 
+test('an answer may come in parts, in order and once', async (t) => {
+  const { rank, data } = await readyDevice(t);
+  const three = { ...phase, rows: { first: 0, count: 3 } };
+  const answer = { type: FRAME_TYPES.SUMS, step: 1, layer: 0, phase: 1 };
+  /** First rows and how many, in parts. */
+  const answers: (readonly [number, number])[][] = [
+    [
+      [0, 1],
+      [1, 2],
+    ],
+    [[1, 2]],
+    [
+      [0, 2],
+      [0, 1],
+    ],
+    [
+      [0, 2],
+      [2, 2],
+    ],
+    [[0, 0]],
+  ];
+  data.onFrame(() => {
+    for (const [index, rows] of answers.shift() ?? []) data.send({ ...answer, index, rows }, Buffer.alloc(16));
+  });
+  const taken: RowRange[] = [];
+  await rank.compute(three, Buffer.alloc(3 * 128), (rows) => taken.push(rows));
+  assert.deepEqual(taken, [
+    { first: 0, count: 1 },
+    { first: 1, count: 2 },
+  ]);
+  for (let i = 0; i < 4; i++) {
+    await assert.rejects(
+      rank.compute(three, Buffer.alloc(3 * 128), () => {}),
+      { code: 'protocol_invalid_message' },
+    );
+  }
+  const refused = rank.compute(phase, Buffer.alloc(128), () => {
+    throw new StarlingError('protocol_invalid_message', 'sums that are malformed');
+  });
+  data.send({ ...answer, index: 0, rows: 1 }, Buffer.alloc(16));
+  await assert.rejects(refused, { message: 'sums that are malformed' });
+  assert.equal(rank.lost, false);
+});
+
 test('a device that is lost tells both phases that wait for it', async (t) => {
   const { rank, control } = await readyDevice(t);
-  const waiting = [0, 1].map((first) => rank.compute({ ...phase, rows: { first, count: 1 } }, Buffer.alloc(128)));
+  const waiting = [0, 1].map((first) =>
+    rank.compute({ ...phase, rows: { first, count: 1 } }, Buffer.alloc(128), () => {}),
+  );
   control.close();
   for (const answer of waiting) await assert.rejects(answer, { code: 'device_lost' });
 });
@@ -129,7 +186,7 @@ test('a tile that is not its, asked for while it computes, ends the device', asy
 
 test('a device that is given up tells whoever waits for it', async (t) => {
   const { rank } = await readyDevice(t);
-  const waiting = rank.compute(phase, Buffer.alloc(128));
+  const waiting = rank.compute(phase, Buffer.alloc(128), () => {});
   rank.giveUp(Object.assign(new Error('no tile'), { code: 'tile_damaged' }) as never);
   await assert.rejects(waiting, { code: 'tile_damaged' });
   assert.equal(rank.lost, true);

@@ -71,6 +71,13 @@ const cases: readonly {
       ...[1, 2, 3].map((devices) => shape('wasm', devices, 1)),
     ],
   },
+  ...(['shared', 'local'] as const).map((head) => ({
+    name: `drawn with the head ${head}, after a prompt of several steps`,
+    model: 'tiny-chat',
+    prompt: LONG,
+    args: ['--head', head, '--temperature', '0.8', '--seed', '42'],
+    shapes: [shape('reference', 1, 2), shape('native', 2, 1), shape('native', 4, 1), shape('wasm', 3, 1)],
+  })),
   {
     name: 'greedy, F32 with dimensions that are no multiple of 32',
     model: sharedData('models/stories260K.gguf'),

@@ -47,6 +47,25 @@ test('the same bits with any memory, with readers slowed at random', async (t) =
   }
 });
 
+test('the same bits with a shared head and both kinds of link at a time', async (t) => {
+  const kinds = (['native', 'wasm'] as const).filter(backendAvailable);
+  for (const daemons of [1, 2, 3, 4]) {
+    for (const memory of [1, 0.4]) {
+      await t.test(`${daemons} daemons, memory ${memory}`, async (t) => {
+        const window = await WindowCluster.start(t, {
+          ...{ daemons, memory, log, head: 'shared' },
+          daemonBackend: (daemon) => kinds[daemon % kinds.length]!,
+        });
+        const logits = await window.logits();
+        whole ??= logits;
+        assert.equal(logits, whole);
+        assert.equal(window.cluster.local.engine.layout.logits, null, 'the head is computed by the coordinator');
+        if (memory < 1) assert.ok(bytesRead(window) > 0, 'nothing was streamed');
+      });
+    }
+  }
+});
+
 test('no tile is read twice for a token', async (t) => {
   const window = await WindowCluster.start(t, { daemons: 0, memory: 0.1, log });
   const { streamed, pinned } = window.cluster.local.engine.tiles;

@@ -1,6 +1,18 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { decodeUsage, encodeUsage, USAGE_BYTES } from '../../../../daemon/protocol/star-codec.ts';
+import type { EngineSpec } from '../../../../daemon/engine/engine-spec.ts';
+import { decodeFrame, encodeFrame, FRAME_TYPES, type FrameHeader } from '../../../../daemon/protocol/frames.ts';
+import {
+  answerFrame,
+  decodeUsage,
+  encodeUsage,
+  inputFrame,
+  isAbout,
+  type PhaseOfStep,
+  readInput,
+  stepFrame,
+  USAGE_BYTES,
+} from '../../../../daemon/protocol/star-codec.ts';
 
 test('the bytes are those of the protocol', () => {
   const bytes = encodeUsage({ computeMs: 1.5, diskMs: 0.25, bytesRead: 2 ** 33 + 1 });
@@ -18,4 +30,52 @@ test('it is found before sums at any alignment, and its lack or an absurd number
   assert.deepEqual(decodeUsage(whole.subarray(1)), { computeMs: 1, diskMs: 2, bytesRead: 3 });
   assert.throws(() => decodeUsage(new Uint8Array(USAGE_BYTES - 1)), { code: 'protocol_invalid_message' });
   assert.throws(() => decodeUsage(new Uint8Array(USAGE_BYTES).fill(255)), { code: 'protocol_invalid_message' });
+});
+
+const spec: EngineSpec = {
+  ...{ dim: 64, cols: 64, heads: 2, kvHeads: 1, headDim: 32, vocabSize: 100, head: 'f32', kv: 'f16', kvPages: 2 },
+  layers: [{ inputs: ['q8', 'f32'], tiles: [2, 2] }],
+};
+const rows = { all: 3, heads: 1 };
+const header = (of: PhaseOfStep): FrameHeader => {
+  const message = encodeFrame(inputFrame(of), []);
+  return decodeFrame(message).header;
+};
+const phase = (fields: Partial<PhaseOfStep>): PhaseOfStep => ({
+  ...{ step: 9, layer: 0, phase: 1, rows: { first: 1, count: 2 } },
+  ...fields,
+});
+
+test('an input says which phase of which rows it is, and so does its answer', () => {
+  const of = phase({});
+  assert.deepEqual(readInput(header(of), new Uint8Array(2 * 64 * 4), spec, rows), of);
+  const answer = decodeFrame(encodeFrame(answerFrame(of), [])).header;
+  assert.equal(answer.type, FRAME_TYPES.SUMS);
+  assert.ok(isAbout(answer, of));
+  for (const other of [{ step: 8 }, { layer: 1 }, { phase: 0 }, { rows: { first: 2, count: 2 } }] as const) {
+    assert.ok(!isAbout(answer, phase(other)), JSON.stringify(other));
+  }
+  const head = phase({ phase: 2, rows: { first: 0, count: 1 } });
+  assert.deepEqual(readInput(header(head), new Uint8Array(64 * 4), spec, rows), head);
+  assert.equal(answerFrame(head).type, FRAME_TYPES.LOGITS);
+  assert.equal(stepFrame(9, 3, 1).index, 1);
+});
+
+test('an input that does not fit the step is told', () => {
+  const cases: readonly (readonly [string, PhaseOfStep, number])[] = [
+    ['a byte too many', phase({}), 2 * 64 * 4 + 1],
+    ['no rows', phase({ rows: { first: 0, count: 0 } }), 0],
+    ['rows beyond the step', phase({ rows: { first: 2, count: 2 } }), 2 * 64 * 4],
+    ['a layer that there is not', phase({ layer: 1 }), 2 * 64 * 4],
+    ['a phase that there is not', phase({ phase: 3 as 2 }), 2 * 64 * 4],
+    ['a head in a layer', phase({ phase: 2, layer: 1, rows: { first: 0, count: 1 } }), 64 * 4],
+    ['a head of rows without logits', phase({ phase: 2, rows: { first: 0, count: 2 } }), 2 * 64 * 4],
+  ];
+  for (const [what, of, bytes] of cases) {
+    assert.throws(
+      () => readInput(header(of), new Uint8Array(bytes), spec, rows),
+      { code: 'protocol_invalid_message' },
+      what,
+    );
+  }
 });
