@@ -42,6 +42,8 @@ export interface StarRow {
   /** There are more processes than cores: they take turns. */
   readonly shared_cores: boolean;
   readonly native: Overhead | null;
+  /** With devices that answer at once, while the centre still computes: what only the centre takes, whose cost grows with devices. */
+  readonly native_centre: Overhead | null;
   readonly js: Overhead;
   readonly c_polling: Overhead;
   readonly c_blocking: Overhead;
@@ -77,6 +79,7 @@ export async function benchStar(options: BenchStarOptions): Promise<StarReport> 
         back_bytes: payload.back,
         shared_cores: devices + 1 > coreCount(),
         native: target === null ? null : await star('native'),
+        native_centre: target === null ? null : await star('native', 0),
         js: await star('js'),
         c_polling: await reference('polling'),
         c_blocking: await reference('blocking'),
@@ -90,9 +93,18 @@ export async function benchStar(options: BenchStarOptions): Promise<StarReport> 
 interface StarMeasurement extends Pick<StarCentreTask, 'channel' | 'computeMs' | 'rounds'> {
   readonly devices: number;
   readonly payload: Payload;
+  /** For which each device computes. */
+  readonly deviceMs: number;
 }
 
-async function measureStar({ devices, payload, channel, computeMs, rounds }: StarMeasurement): Promise<Overhead> {
+async function measureStar({
+  devices,
+  payload,
+  channel,
+  computeMs,
+  deviceMs,
+  rounds,
+}: StarMeasurement): Promise<Overhead> {
   const secret = randomBytes(SECRET_BYTES).toString('hex');
   const work = { channel, computeMs, secret };
   const children: ChildProcess[] = [];
@@ -106,7 +118,8 @@ async function measureStar({ devices, payload, channel, computeMs, rounds }: Sta
     const ports: number[] = [];
     const others = Math.max(1, coreCount() - 1);
     for (let device = 0; device < devices; device++) {
-      const child = start(DEVICE, coreCount() === 1 ? 0 : 1 + (device % others), { ...work, backBytes: payload.back });
+      const task = { ...work, computeMs: deviceMs, backBytes: payload.back };
+      const child = start(DEVICE, coreCount() === 1 ? 0 : 1 + (device % others), task);
       ports.push(await answerOf<number>(child));
     }
     const centre = start(CENTRE, 0, { ...work, ports, outBytes: payload.out, rounds });
@@ -137,7 +150,8 @@ function text({ machine, instruction_set, computeMs, results }: StarReport): str
   for (const row of results) {
     const shared = row.shared_cores ? ', more processes than cores' : '';
     lines.push(
-      `${row.devices} devices, ${row.out_bytes} out, ${row.back_bytes} back${shared}: native ${shown(row.native)}  ` +
+      `${row.devices} devices, ${row.out_bytes} out, ${row.back_bytes} back${shared}: native ${shown(row.native)}, ` +
+        `of which the centre ${shown(row.native_centre)}  ` +
         `JavaScript ${shown(row.js)}  C polling ${shown(row.c_polling)}  C blocking ${shown(row.c_blocking)}\n`,
     );
   }
