@@ -66,8 +66,8 @@ export async function benchStar(options: BenchStarOptions): Promise<StarReport> 
   for (const devices of options.devices) {
     for (const payload of options.payloads) {
       const { computeMs, rounds } = options;
-      const star = (channel: StarCentreTask['channel']) =>
-        measureStar({ devices, payload, computeMs, rounds, channel });
+      const star = (channel: StarCentreTask['channel'], deviceMs = computeMs) =>
+        measureStar({ devices, payload, computeMs, deviceMs, rounds, channel });
       const reference = async (mode: 'polling' | 'blocking'): Promise<Overhead> => {
         const bytes = { outBytes: payload.out, backBytes: payload.back };
         const { p50Us, p90Us } = await measureReferenceStar({ devices, ...bytes, computeMs, rounds, mode });
