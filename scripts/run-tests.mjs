@@ -16,8 +16,18 @@ if (files.length === 0) {
   console.error(`no test file matches ${wanted.join(', ') || dist}`);
   process.exit(1);
 }
-// Unit tests of nothing that is timed run side by side; all else, real processes and measurements, one file after the other.
-const isUntimed = (file) => file.startsWith(join(dist, 'unit')) && !file.startsWith(join(dist, 'unit', 'scripts'));
+// What measures time, or waits for what must happen within some: alone. All else runs side by side.
+const TIMED = [
+  'unit/scripts',
+  'integration/lan',
+  'integration/http',
+  'integration/daemon',
+  'integration/cluster/cutting-memory',
+  'integration/cluster/memory-budget',
+  'integration/cluster/own-daemon',
+  'integration/cluster/resilience',
+];
+const isUntimed = (file) => !TIMED.some((part) => file.startsWith(join(dist, part)));
 const groups = [
   { files: files.filter(isUntimed), concurrency: availableParallelism() },
   { files: files.filter((file) => !isUntimed(file)), concurrency: 1 },

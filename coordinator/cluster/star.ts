@@ -107,7 +107,7 @@ export class Star implements Allreduce {
           throw new StarlingError('protocol_invalid_message', `${leaf.name} answered with logits that are malformed`);
         }
         // A copy, because a received payload is a view at any alignment.
-        const values = new Float32Array(Uint8Array.from(content).buffer);
+        const values = new Float32Array(new Uint8Array(content).buffer);
         placeLogits(logits.subarray(first * stride), stride, { values, first: head.first, width }, head.count, count);
       },
     );
