@@ -83,8 +83,9 @@ export function serveCommand(deps: ServeCommandDeps): Command {
   command.addHelpText(
     'after',
     `
-Devices on the LAN that run "starling daemon" with the same key are found by themselves. They see activations, never
-text; a public model's activations can be looked up, so this is no protection from a device you do not trust.
+Devices on the LAN that run "starling daemon" with the same key are found by themselves. They see activations, no text, and
+where the head is shared how likely next tokens are; a public model's activations can be looked up, so this is no protection
+from a device you do not trust.
 
 Examples:
   $ starling serve llama-3.2-1b-instruct-q8_0.gguf
