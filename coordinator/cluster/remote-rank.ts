@@ -12,8 +12,8 @@ import type { DataLink } from '../../daemon/protocol/data-link.ts';
 import { FRAME_TYPES } from '../../daemon/protocol/frames.ts';
 import { dialControl, dialData } from '../../daemon/protocol/link-client.ts';
 import type { PhaseOfStep } from '../../daemon/protocol/star-codec.ts';
+import { LeafLink } from './leaf-link.ts';
 import type { Leaf, ModelName, Rank, RankMemory, TakeRows } from './rank.ts';
-import { StarLeafLink } from './star-leaf.ts';
 import { TileSender } from './tile-sender.ts';
 
 export interface DialRankOptions {
@@ -35,7 +35,7 @@ const LOOKUP_MS = 60_000;
 interface Session {
   readonly data: DataLink;
   readonly tiles: TileSender;
-  readonly leaf: StarLeafLink;
+  readonly leaf: LeafLink;
 }
 
 /** A device reached over the network: its control link, the share it is given, and whether it is lost. */
@@ -194,7 +194,7 @@ export class RemoteRank implements Rank, Leaf {
     const session: Session = {
       data,
       tiles: new TileSender(data, this.name, share),
-      leaf: new StarLeafLink(data, this.name, share),
+      leaf: new LeafLink(data, this.name, share),
     };
     this.#session = session;
     data.onClose((reason) => {

@@ -22,7 +22,8 @@ const KEPT_MESSAGE = 2 ** 20;
 const OPEN_BYTES = 2 + 4 + HEADER_BYTES + TAG_BYTES;
 
 /**
- * Frames to and from one device, sealed by a channel. It begins with OPEN from either side. Before `onFrame` nothing is read: no frame is lost and none pile up.
+ * Frames to and from one device, sealed by a channel. It begins with OPEN from either side; after that, and before `onFrame`,
+ * nothing is read: no frame is lost and none pile up.
  * A native channel writes to the socket at once and can be polled; the event loop does the rest, in the same order: what could
  * not be written goes through it, and what it reads is fed to the channel.
  */

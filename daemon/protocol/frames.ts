@@ -84,28 +84,6 @@ export function encodeHeader(target: Buffer, fields: FrameFields, length: number
 }
 
 /**
- * A whole message. The payloads are copied, once, so that the caller may reuse their memory at once.
- * @param allocate gives the message's memory, of any content
- * @throws as `encodeHeader`
- */
-export function encodeFrame(
-  fields: FrameFields,
-  payloads: readonly Uint8Array[],
-  allocate: (bytes: number) => Buffer = Buffer.allocUnsafe,
-): Buffer {
-  const length = payloads.reduce((sum, payload) => sum + payload.length, 0);
-  if (length > MAX_FRAME) throw tooLong(length);
-  const message = allocate(HEADER_BYTES + length);
-  encodeHeader(message, fields, length);
-  let at = HEADER_BYTES;
-  for (const payload of payloads) {
-    message.set(payload, at);
-    at += payload.length;
-  }
-  return message;
-}
-
-/**
  * @throws StarlingError protocol_unknown_frame, protocol_frame_too_long, or protocol_invalid_message when the message is
  * shorter than a header or its length differs from what the header says
  */

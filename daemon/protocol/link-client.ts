@@ -46,8 +46,8 @@ export async function dialControl(
 
 /**
  * Opens a data link of a session.
- * @throws StarlingError device_unreachable when no such session is found at host:port in time, or the other side has not its
- * secret; cancelled by the signal
+ * @throws StarlingError device_unreachable when no such session is found at host:port in time; device_lost or
+ * protocol_invalid_message when the two sides have not the same secret; cancelled by the signal
  */
 export async function dialData(options: DialDataOptions): Promise<DataLink> {
   const stop = deadline(options);

@@ -144,6 +144,7 @@ export class LinkServer {
       // The server has listeners of its own from its next turn on.
       process.nextTick(() => {
         socket.removeListener('error', failed);
+        // What goes wrong with it, the link over it tells.
         socket.on('error', () => {});
         socket.resume();
       });

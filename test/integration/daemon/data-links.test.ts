@@ -7,13 +7,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ClusterKey } from '../../../daemon/cluster-key.ts';
 import { type OpenChannel, SECRET_BYTES } from '../../../daemon/protocol/channel.ts';
 import type { DataLink } from '../../../daemon/protocol/data-link.ts';
-import { encodeFrame, FRAME_TYPES, type Frame, MAX_FRAME } from '../../../daemon/protocol/frames.ts';
+import { FRAME_TYPES, type Frame, MAX_FRAME } from '../../../daemon/protocol/frames.ts';
 import type { CloseReason } from '../../../daemon/protocol/link.ts';
 import { dialData } from '../../../daemon/protocol/link-client.ts';
 import { LinkServer } from '../../../daemon/protocol/link-server.ts';
 import { nativeChannels } from '../../../daemon/protocol/native-channel.ts';
 import { openJsChannel } from '../../../daemon/protocol/open-channel.ts';
 import { Arrivals } from '../../fixtures/arrivals.ts';
+import { encodeFrame } from '../../fixtures/encode-frame.ts';
 import { recordedLog } from '../../fixtures/log-recorder.ts';
 import { RawDataLink } from '../../fixtures/raw-data-link.ts';
 

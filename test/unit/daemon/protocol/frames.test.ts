@@ -2,14 +2,8 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import { StarlingError } from '../../../../daemon/errors.ts';
-import {
-  decodeFrame,
-  encodeFrame,
-  encodeHeader,
-  FRAME_TYPES,
-  HEADER_BYTES,
-  MAX_FRAME,
-} from '../../../../daemon/protocol/frames.ts';
+import { decodeFrame, encodeHeader, FRAME_TYPES, HEADER_BYTES, MAX_FRAME } from '../../../../daemon/protocol/frames.ts';
+import { encodeFrame } from '../../../fixtures/encode-frame.ts';
 
 const SUMS =
   '03' + // type

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { EngineSpec } from '../../../../daemon/engine/engine-spec.ts';
-import { decodeFrame, encodeFrame, FRAME_TYPES, type FrameHeader } from '../../../../daemon/protocol/frames.ts';
+import { decodeFrame, FRAME_TYPES, type FrameHeader } from '../../../../daemon/protocol/frames.ts';
 import {
   answerFrame,
   decodeUsage,
@@ -13,6 +13,7 @@ import {
   stepFrame,
   USAGE_BYTES,
 } from '../../../../daemon/protocol/star-codec.ts';
+import { encodeFrame } from '../../../fixtures/encode-frame.ts';
 
 test('the bytes are those of the protocol', () => {
   const bytes = encodeUsage({ computeMs: 1.5, diskMs: 0.25, bytesRead: 2 ** 33 + 1 });

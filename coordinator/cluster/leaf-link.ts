@@ -26,22 +26,22 @@ interface Waiting {
   usage: EngineUsage;
 }
 
-/** Phases given to a remote device over its data link, and their answers. */
-export class StarLeafLink {
+/** A remote device's part in the star: phases given to it over its data link, and their answers. */
+export class LeafLink {
   readonly #link: DataLink;
   readonly #name: string;
-  readonly #phases: ReadonlySet<string>;
+  readonly #phases: ReadonlySet<number>;
   readonly #waiting: Waiting[] = [];
 
   /** @param tiles of the device */
   constructor(link: DataLink, name: string, tiles: readonly TileShape[]) {
     this.#link = link;
     this.#name = name;
-    this.#phases = new Set(tiles.flatMap((tile) => phaseKey(tile) ?? []));
+    this.#phases = new Set(tiles.flatMap((tile) => phaseOf(tile) ?? []));
   }
 
   hasTiles(layer: number, phase: Phase): boolean {
-    return this.#phases.has(`${layer}/${phase}`);
+    return this.#phases.has(phaseKey(layer, phase));
   }
 
   beginStep(step: Uint8Array, number: number, rows: number, heads: number): void {
@@ -89,8 +89,13 @@ export class StarLeafLink {
   }
 }
 
+const PHASES = Object.keys(PHASE).length;
+
+/** A phase of a layer as a number, as it is looked up in each phase of a step. */
+const phaseKey = (layer: number, phase: Phase): number => layer * PHASES + phase;
+
 /** The phase that a tile is asked for in; key/value tiles come along with those that attend to them. */
-function phaseKey({ kind, layer }: TileShape): string | null {
+function phaseOf({ kind, layer }: TileShape): number | null {
   if (kind === 'kv') return null;
-  return `${layer}/${kind === 'head' ? PHASE.head : kind === 'ffn' ? PHASE.ffn : PHASE.attention}`;
+  return phaseKey(layer, kind === 'head' ? PHASE.head : kind === 'ffn' ? PHASE.ffn : PHASE.attention);
 }
