@@ -31,6 +31,9 @@ const DIAL_MS = 5000;
 /** For a device to look up which tiles it has. */
 const LOOKUP_MS = 60_000;
 
+/** For the control link to tell why a device has closed its data link: its word may be on the way still. */
+const REASON_MS = 1000;
+
 /** A session's data link and what goes over it. */
 interface Session {
   readonly data: DataLink;
@@ -49,6 +52,8 @@ export class RemoteRank implements Rank, Leaf {
   #onMissing: ((tiles: readonly TileShape[]) => void) | undefined;
   #memory: RankMemory | undefined;
   #lost: StarlingError | undefined;
+  /** Loses the device, whose data link has ended, unless its control link tells why before. */
+  #closing: NodeJS.Timeout | undefined;
 
   private constructor(control: ControlLink, welcome: Control<'welcome'>, dial: DialRankOptions) {
     this.#control = control;
@@ -199,8 +204,11 @@ export class RemoteRank implements Rank, Leaf {
     this.#session = session;
     data.onClose((reason) => {
       // Not the link of a session that was ended by `unload`.
-      if (this.#session === session)
-        this.#lose(reason ?? new StarlingError('device_lost', `${this.name} closed its data link`));
+      if (this.#session !== session || this.#lost !== undefined) return;
+      const error = reason ?? new StarlingError('device_lost', `${this.name} closed its data link`);
+      // Two connections: that this one has ended may be seen before what the device said on the other.
+      if (error.code === 'device_lost') this.#closing = setTimeout(() => this.#lose(error), REASON_MS);
+      else this.#lose(error);
     });
     data.onFrame((frame) => {
       if (frame.header.type === FRAME_TYPES.TILE_ACK) session.tiles.take(frame.header);
@@ -216,6 +224,7 @@ export class RemoteRank implements Rank, Leaf {
 
   #lose(error: StarlingError): void {
     if (this.#lost !== undefined) return;
+    clearTimeout(this.#closing);
     this.#lost =
       error.code === 'device_lost'
         ? new StarlingError('device_lost', `device ${this.name} is lost (${error.message}); start it and serve again`, {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { RemoteRank } from '../../../coordinator/cluster/remote-rank.ts';
 import { ClusterKey } from '../../../daemon/cluster-key.ts';
 import type { EngineSpec } from '../../../daemon/engine/engine-spec.ts';
@@ -171,6 +172,23 @@ test('a device that is lost tells both phases that wait for it', async (t) => {
   );
   control.close();
   for (const answer of waiting) await assert.rejects(answer, { code: 'device_lost' });
+});
+
+test('why a device closes its data link is what its control link says, even a moment later', async (t) => {
+  const { rank, control, data } = await readyDevice(t);
+  const waiting = rank.compute(phase, Buffer.alloc(128), () => {});
+  data.close();
+  await sleep(50);
+  control.send({ t: 'error', code: 'disk_full', message: 'no space', fatal: true });
+  await assert.rejects(waiting, { code: 'disk_full' });
+  assert.equal(rank.lostBecause?.code, 'disk_full');
+});
+
+test('a device whose data link alone ends is lost', async (t) => {
+  const { rank, data } = await readyDevice(t);
+  const waiting = rank.compute(phase, Buffer.alloc(128), () => {});
+  data.close();
+  await assert.rejects(waiting, { code: 'device_lost' });
 });
 
 test('a tile that is not its, asked for while it computes, ends the device', async (t) => {
