@@ -77,8 +77,27 @@ function loadNative(): NativeModule | null {
   return createRequire(import.meta.url)(path) as NativeModule;
 }
 
-/** The instruction sets that the native kernels can use here, best first; none where they were not built or do not load. */
+/** Names an instruction set beyond which the native kernels are not to go, although the machine does: see PERFORMANCE.md. */
+export const ISA_VARIABLE = 'STARLING_ISA';
+
+/**
+ * The instruction sets that the native kernels can use here, best first; none where they were not built or do not load.
+ * @throws RangeError when STARLING_ISA names another
+ */
 export function nativeTargets(): readonly string[] {
+  const limit = process.env[ISA_VARIABLE];
+  const targets = builtTargets();
+  if (limit === undefined || targets.length === 0) return targets;
+  const from = targets.indexOf(limit);
+  if (from < 0) {
+    throw new RangeError(
+      `${ISA_VARIABLE} is "${limit}", and the native kernels have ${targets.join(', ')} here: unset it`,
+    );
+  }
+  return targets.slice(from);
+}
+
+function builtTargets(): readonly string[] {
   try {
     return loadNative()?.targets ?? [];
   } catch {
@@ -108,9 +127,9 @@ export function openNativeChannel(): NonNullable<NativeModule['openChannel']> | 
 }
 
 /** @param target one of nativeTargets, for tests; the best otherwise. @throws Error when there is no addon */
-export function createNativeKernels(segments: readonly SharedArrayBuffer[], target = ''): Kernels {
+export function createNativeKernels(segments: readonly SharedArrayBuffer[], target = nativeTargets()[0]): Kernels {
   const native = loadNative();
-  if (native === null) throw new Error('the native kernels are not built');
+  if (native === null || target === undefined) throw new Error('the native kernels are not built');
   // `addon` keeps the views, and with them the segments, alive; the functions that name it keep `addon`.
   const addon = native.open(
     segments.map((segment) => new Uint8Array(segment)),

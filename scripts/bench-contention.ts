@@ -1,7 +1,6 @@
 // Measures decode with one and with two threads while another process keeps a core busy, as home computers do:
 // npm run -s bench:contention
 import { realpathSync } from 'node:fs';
-import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
@@ -9,6 +8,7 @@ import { integer, resolveCompute } from '../coordinator/cli/options.ts';
 import type { BackendName } from '../kernels/kernels.ts';
 import { WARM_UP } from './bench-child.ts';
 import { type Range, range, runOwn, tokenMs } from './bench-decode.ts';
+import { type BenchMachine, benchMachine, isaOption, machineLine } from './bench-machine.ts';
 import { benchFolder, benchModel, benchTokens, quantName, shapeName } from './bench-model.ts';
 import { rounded, spread } from './bench-statistics.ts';
 import { keepCoreBusy } from './busy-core.ts';
@@ -25,8 +25,7 @@ export interface BenchContentionOptions {
   readonly runs: number;
 }
 
-export interface ContentionReport extends BenchContentionOptions {
-  readonly machine: string;
+export interface ContentionReport extends BenchContentionOptions, BenchMachine {
   /** Medians over the runs, by threads. */
   readonly decode_ms: { readonly '1': number; readonly '2': number };
   readonly decode_ms_spread: { readonly '1': Range; readonly '2': Range };
@@ -61,7 +60,7 @@ export async function benchContention(options: BenchContentionOptions): Promise<
   const spreads = { '1': spread(one), '2': spread(two) };
   const ratio = spread(two.map((ms, i) => ms / one[i]!));
   return {
-    machine: cpus()[0]?.model ?? 'unknown',
+    ...benchMachine(),
     ...options,
     decode_ms: { '1': rounded(spreads['1'].median), '2': rounded(spreads['2'].median) },
     decode_ms_spread: { '1': range(spreads['1']), '2': range(spreads['2']) },
@@ -70,11 +69,12 @@ export async function benchContention(options: BenchContentionOptions): Promise<
   };
 }
 
-function text({ machine, decode_ms, decode_ms_spread, ...report }: ContentionReport): string {
+function text(report: ContentionReport): string {
+  const { decode_ms, decode_ms_spread } = report;
   const line = (threads: '1' | '2'): string =>
     `${threads} threads  decode ${decode_ms[threads]} ms (${decode_ms_spread[threads].join('..')})\n`;
   return (
-    `${machine}, one core busy\n${report.shape} ${report.quant}, ${report.layers} layers, ${report.backend}\n` +
+    `${machineLine(report)}, one core busy\n${report.shape} ${report.quant}, ${report.layers} layers, ${report.backend}\n` +
     `${line('1')}${line('2')}two to one ${report.ratio_two_to_one} (${report.ratio_two_to_one_spread.join('..')})\n`
   );
 }
@@ -87,6 +87,7 @@ async function main(args: readonly string[]): Promise<void> {
     .option('--layers <n>', 'number of layers', integer(1, 1024), 4)
     .option('--tokens <n>', 'tokens to decode in each run', integer(1, 1000), 32)
     .option('--runs <n>', 'times to measure each', integer(1, 1000), 3)
+    .addOption(isaOption())
     .option('--json', 'print one JSON object')
     .parse(args);
   const { json, ...options } = command.opts<Omit<BenchContentionOptions, 'backend'> & { json?: boolean }>();

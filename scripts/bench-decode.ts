@@ -1,16 +1,16 @@
 // Measures prefill and decode on a synthetic model, beside llama.cpp where that is wanted:
 // npm run -s bench:decode -- --shape tinyllama-1.1b --quant Q4_0 --threads 2 --peer llama.cpp
 import { realpathSync } from 'node:fs';
-import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command, Option } from 'commander';
 import { addComputeOptions, type ComputeOptions, integer, resolveCompute } from '../coordinator/cli/options.ts';
 import type { BackendName } from '../kernels/kernels.ts';
 import { type DecodeTask, type DecodeTimes, prefillRate, runChild, WARM_UP, type WarmedTask } from './bench-child.ts';
+import { type BenchMachine, benchMachine, isaOption, machineLine } from './bench-machine.ts';
 import { benchFolder, benchModel, benchTokens, quantName, shapeName } from './bench-model.ts';
 import type { OwnTask } from './bench-own.ts';
-import { installPeer, PEER_VERSION, type PeerTimes, runPeer } from './bench-peer.ts';
+import { installPeer, PEER_VERSION, type PeerTimes, peerWithin, runPeer } from './bench-peer.ts';
 import { median, rounded, type Spread, spread } from './bench-statistics.ts';
 import type { ModelShapeName } from './model-shapes.ts';
 import type { Quant } from './quant-mix.ts';
@@ -29,6 +29,8 @@ export interface BenchDecodeOptions {
   readonly runs: number;
   /** Whether to measure llama.cpp too, on one device. */
   readonly peer: boolean;
+  /** That the peer, too, may use no more than. */
+  readonly isa?: string;
 }
 
 /** What one program reached: the medians over its runs, and from where to where they went. */
@@ -46,10 +48,10 @@ export interface PeerResult extends DecodeResult {
   readonly name: 'llama.cpp';
   readonly release: string;
   readonly node_llama_cpp: string;
+  readonly instruction_sets: string;
 }
 
-export interface DecodeReport extends Omit<BenchDecodeOptions, 'peer' | 'layers'>, DecodeResult {
-  readonly machine: string;
+export interface DecodeReport extends Omit<BenchDecodeOptions, 'peer' | 'layers' | 'isa'>, DecodeResult, BenchMachine {
   readonly layers: number;
   readonly model_bytes: number;
   readonly peer: PeerResult | null;
@@ -76,7 +78,9 @@ export async function benchDecode(options: BenchDecodeOptions): Promise<DecodeRe
     next: all.slice(prompt),
     warmUp: WARM_UP,
   };
-  const peerFolder = options.peer ? await installPeer() : null;
+  const installed = options.peer ? await installPeer() : null;
+  const peerFolder =
+    installed === null || options.isa === undefined ? installed : await peerWithin(installed, options.isa);
   const own: DecodeTimes[] = [];
   const peer: PeerTimes[] = [];
   for (let run = 0; run < runs; run++) {
@@ -89,7 +93,7 @@ export async function benchDecode(options: BenchDecodeOptions): Promise<DecodeRe
   const prefill =
     pairs.length === 0 ? null : spread(pairs.map(([ours, theirs]) => theirs.prefill_ms / ours.prefill_ms));
   return {
-    machine: cpus()[0]?.model ?? 'unknown',
+    ...benchMachine(backend),
     shape,
     layers: model.layers,
     quant,
@@ -104,7 +108,13 @@ export async function benchDecode(options: BenchDecodeOptions): Promise<DecodeRe
     peer:
       first === undefined
         ? null
-        : { name: 'llama.cpp', release: first.release, node_llama_cpp: PEER_VERSION, ...decodeResult(task, peer) },
+        : {
+            name: 'llama.cpp',
+            release: first.release,
+            node_llama_cpp: PEER_VERSION,
+            instruction_sets: first.instruction_sets,
+            ...decodeResult(task, peer),
+          },
     ratio_decode: decode === null ? null : rounded(decode.median, 3),
     ratio_decode_spread: decode === null ? null : range(decode, 3),
     ratio_prefill: prefill === null ? null : rounded(prefill.median, 3),
@@ -135,17 +145,18 @@ export function decodeResult(task: DecodeTask, runs: readonly DecodeTimes[]): De
 
 /** The report as lines for people. */
 function text(report: DecodeReport): string {
-  const { machine, shape, layers, quant, devices, threads, backend, prompt, tokens, runs, peer } = report;
+  const { shape, layers, quant, devices, threads, backend, prompt, tokens, runs, peer } = report;
   const between = ([least, most]: Range): string => `(${least}..${most})`;
   const line = (name: string, of: DecodeResult): string =>
     `${name.padEnd(16)} decode ${of.decode_ms} ms ${between(of.decode_ms_spread)}  ` +
     `prefill ${of.prefill_tokens_per_second} tokens/s ${between(of.prefill_tokens_per_second_spread)}\n`;
   const lines = [
-    `${machine}\n${shape} ${quant}, ${layers} layers, ${prompt} + ${tokens} tokens, ${runs} runs, ${threads} threads\n`,
+    `${machineLine(report)}\n${shape} ${quant}, ${layers} layers, ${prompt} + ${tokens} tokens, ${runs} runs, ${threads} threads\n`,
     line(`starling ${backend}${devices > 1 ? ` × ${devices}` : ''}`, report),
   ];
   if (peer !== null && report.ratio_decode_spread !== null && report.ratio_prefill_spread !== null) {
     lines.push(line(`${peer.name} ${peer.release}`, peer));
+    lines.push(`llama.cpp uses   ${peer.instruction_sets}\n`);
     lines.push(
       `ratio            decode ${report.ratio_decode} ${between(report.ratio_decode_spread)}  ` +
         `prefill ${report.ratio_prefill} ${between(report.ratio_prefill_spread)}  (above 1: starling is faster)\n`,
@@ -168,6 +179,7 @@ async function main(args: readonly string[]): Promise<void> {
     .option('--tokens <n>', 'tokens to decode after it', integer(1, 2 ** 20), 32)
     .option('--runs <n>', 'times to measure', integer(1, 1000), 3)
     .addOption(new Option('--peer <name>', 'measure this too, in turn, on one device').choices(['llama.cpp']))
+    .addOption(isaOption())
     .option('--json', 'print one JSON object');
   addComputeOptions(command, 'warn').parse(args);
   const { json, peer, logLevel: _, ...options } = command.opts<CommandOptions>();

@@ -1,7 +1,6 @@
 // Measures what drafting gains where a text repeats itself, and what it costs where it does not:
 // npm run -s bench:drafts -- --json
 import { realpathSync } from 'node:fs';
-import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
@@ -13,6 +12,7 @@ import { MAX_ROWS } from '../daemon/engine/engine-spec.ts';
 import { StarlingError } from '../daemon/errors.ts';
 import type { BackendName } from '../kernels/kernels.ts';
 import { withCluster } from './bench-cluster.ts';
+import { type BenchMachine, benchMachine, isaOption, machineLine } from './bench-machine.ts';
 import { benchFolder, benchModel, quantName, shapeName } from './bench-model.ts';
 import { median, rounded, spread } from './bench-statistics.ts';
 import { benchLog, letterCodec, randomTokens } from './bench-users-work.ts';
@@ -52,8 +52,7 @@ export interface DraftFigures {
   readonly accepted_tokens: number;
 }
 
-export interface DraftsReport extends BenchDraftsOptions {
-  readonly machine: string;
+export interface DraftsReport extends BenchDraftsOptions, BenchMachine {
   readonly texts: readonly DraftFigures[];
 }
 
@@ -75,7 +74,7 @@ export async function benchDrafts(options: BenchDraftsOptions): Promise<DraftsRe
     for (const choices of options.choices) figures.push(await measurePairs(forward, options, choices));
     return figures;
   });
-  return { machine: cpus()[0]?.model ?? 'unknown', ...options, texts };
+  return { ...benchMachine(options.backend), ...options, texts };
 }
 
 interface Text {
@@ -152,7 +151,8 @@ async function generate(
 }
 
 /** The report as lines for people. */
-function text({ machine, shape, quant, backend, devices, threads, texts, pairs }: DraftsReport): string {
+function text(report: DraftsReport): string {
+  const { shape, quant, backend, devices, threads, texts, pairs } = report;
   const lines = texts.map((figures) => {
     const {
       choices,
@@ -166,7 +166,7 @@ function text({ machine, shape, quant, backend, devices, threads, texts, pairs }
       `${figures.undrafted_ms_per_token} ms; time × ${time_ratio} (middle half ${quartiles.join(' to ')}, all ${least} to ${most})\n`
     );
   });
-  return `${machine}\n${shape} ${quant}, ${backend}, ${devices} × ${threads} threads, ${pairs} pairs\n${lines.join('')}`;
+  return `${machineLine(report)}\n${shape} ${quant}, ${backend}, ${devices} × ${threads} threads, ${pairs} pairs\n${lines.join('')}`;
 }
 
 async function main(args: readonly string[]): Promise<void> {
@@ -183,6 +183,7 @@ async function main(args: readonly string[]): Promise<void> {
     .option('--pairs <n>', 'texts with and without drafts, in turn', integer(1, 1000), 10)
     .option('--prompt <n>', 'tokens of each prompt', integer(1, 2 ** 20), 32)
     .option('--tokens <n>', 'tokens of each text', integer(2, 2 ** 20), 64)
+    .addOption(isaOption())
     .option('--json', 'print one JSON object');
   addComputeOptions(command, 'warn').parse(args);
   const { json, logLevel: _, ...options } = command.opts<BenchDraftsOptions & ComputeOptions & { json?: boolean }>();

@@ -1,7 +1,6 @@
 // Measures the kernels on threads, beside the speed of the memory that they read:
 // npm run -s bench:kernels -- --formats Q4_0,Q4_K --rows 1,64
 import { realpathSync } from 'node:fs';
-import { cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { Command, InvalidArgumentError } from 'commander';
 import { decimal, integer } from '../coordinator/cli/options.ts';
@@ -10,6 +9,7 @@ import { BACKENDS, backendAvailable } from '../kernels/create-kernels.ts';
 import { isWeightFormat, roundUp, WEIGHT_FORMATS, type WeightFormat } from '../kernels/formats.ts';
 import type { BackendName } from '../kernels/kernels.ts';
 import { BenchMemory, type KernelCase } from './bench-cases.ts';
+import { type BenchMachine, benchMachine, isaOption, machineLine } from './bench-machine.ts';
 import { median, rounded } from './bench-statistics.ts';
 import { BenchThreads } from './bench-threads.ts';
 import { type MemoryReader, openMemoryReader } from './memory-bandwidth.ts';
@@ -39,8 +39,7 @@ export interface KernelRow {
   readonly of_memory: number;
 }
 
-export interface KernelReport {
-  readonly machine: string;
+export interface KernelReport extends BenchMachine {
   readonly memory_gb_per_s: Readonly<Record<string, number>>;
   readonly memory_read_by: string;
   readonly rows: readonly KernelRow[];
@@ -106,7 +105,7 @@ function report(
 ): KernelReport {
   const memory = new Map([...rates].map(([threads, measured]) => [threads, median(measured)]));
   return {
-    machine: cpus()[0]?.model ?? 'unknown',
+    ...benchMachine(),
     memory_gb_per_s: Object.fromEntries([...memory].map(([threads, rate]) => [threads, rounded(rate)])),
     memory_read_by: by,
     rows: rows.map(({ gb_per_s, gflops, ...row }) => ({
@@ -119,7 +118,8 @@ function report(
 }
 
 /** The report as lines for people. */
-function table({ machine, memory_gb_per_s, memory_read_by, rows }: KernelReport): string {
+function table(report: KernelReport): string {
+  const { memory_gb_per_s, memory_read_by, rows } = report;
   const memory = Object.entries(memory_gb_per_s).map(([threads, rate]) => `${threads} threads ${rate} GB/s`);
   const columns = ['op', 'format', 'rows', 'backend', 'threads', 'gb_per_s', 'gflops', 'of_memory'] as const;
   const cells = rows.map((row) => columns.map((column) => String(row[column] ?? '-')));
@@ -127,7 +127,7 @@ function table({ machine, memory_gb_per_s, memory_read_by, rows }: KernelReport)
   const lines = [columns, ...cells].map((line) =>
     line.map((cell, i) => (i < 2 || i === 3 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join('  '),
   );
-  return `${machine}\nmemory, read by ${memory_read_by}: ${memory.join(', ')}\n\n${lines.join('\n')}\n`;
+  return `${machineLine(report)}\nmemory, read by ${memory_read_by}: ${memory.join(', ')}\n\n${lines.join('\n')}\n`;
 }
 
 /** An option's value as a list of what `one` accepts, each once. */
@@ -163,6 +163,7 @@ async function main(args: readonly string[]): Promise<void> {
       integer(4096, 2 ** 32),
       BYTES,
     )
+    .addOption(isaOption())
     .option('--json', 'print one JSON object')
     .parse(args);
   const { json, backends, ...options } = command.opts<

@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto';
 import { realpathSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { cpus, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command, InvalidArgumentError, Option } from 'commander';
@@ -21,6 +21,7 @@ import { homePaths } from '../daemon/paths.ts';
 import { defaultMemory, processMemory } from '../daemon/process-memory.ts';
 import { BACKENDS, bestBackend } from '../kernels/create-kernels.ts';
 import type { BackendName } from '../kernels/kernels.ts';
+import { type BenchMachine, benchMachine, isaOption, machineLine } from './bench-machine.ts';
 import { benchFolder, benchModel, quantName, shapeName } from './bench-model.ts';
 import { median, rounded } from './bench-statistics.ts';
 import type { ModelShapeName } from './model-shapes.ts';
@@ -58,8 +59,7 @@ export interface OverlapRow {
   readonly auto_halves: boolean;
 }
 
-export interface OverlapBenchReport extends BenchOverlapOptions {
-  readonly machine: string;
+export interface OverlapBenchReport extends BenchOverlapOptions, BenchMachine {
   readonly round_trip_ms: number;
   readonly results: readonly OverlapRow[];
 }
@@ -103,7 +103,7 @@ export async function benchOverlap(options: BenchOverlapOptions): Promise<Overla
     try {
       const results: OverlapRow[] = [];
       for (const rows of options.rows) results.push(await measure(cluster.forward, policy, rows, options.steps));
-      return { machine: cpus()[0]?.model ?? 'unknown', ...options, round_trip_ms, results };
+      return { ...benchMachine(), ...options, round_trip_ms, results };
     } finally {
       await cluster.stop();
     }
@@ -183,9 +183,12 @@ async function timed(model: LanguageModel, batch: readonly SequenceRows[]): Prom
 }
 
 /** The report as lines for people. */
-function text({ machine, shape, quant, devices, network, round_trip_ms, results }: OverlapBenchReport): string {
+function text(report: OverlapBenchReport): string {
+  const { shape, quant, devices, network, round_trip_ms, results } = report;
   const mbit = network.mbit === null ? '' : `, ${network.mbit} Mbit/s`;
-  const lines = [`${machine}\n${shape} ${quant}, ${devices} devices, round trip ${round_trip_ms} ms${mbit}\n`];
+  const lines = [
+    `${machineLine(report)}\n${shape} ${quant}, ${devices} devices, round trip ${round_trip_ms} ms${mbit}\n`,
+  ];
   for (const row of results) {
     lines.push(
       `${String(row.rows).padStart(2)} rows  whole ${row.whole_ms} ms, ${row.whole_tokens_per_second} tokens/s  ` +
@@ -225,6 +228,7 @@ async function main(args: readonly string[]): Promise<void> {
     .option('--mbit <n>', "megabits a second of the coordinator's connection, each way", integer(1, 100_000))
     .option('--threads <n>', 'compute threads of each process', integer(1, 256), 1)
     .addOption(new Option('--backend <name>', 'how to compute (default: the fastest here)').choices([...BACKENDS]))
+    .addOption(isaOption())
     .option('--json', 'print one JSON object')
     .parse(args);
   const { json, delay, mbit = null, backend, ...options } = command.opts<CommandOptions>();

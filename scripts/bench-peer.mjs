@@ -69,4 +69,6 @@ if (context.currentThreads !== threads) {
   throw new Error(`llama.cpp computes on ${context.currentThreads} threads, not on ${threads}`);
 }
 const release = llama.llamaCppRelease.release;
-process.send({ prefill_ms, token_ms, release }, () => process.exit(0));
+// "CPU : SSE3 = 1 | AVX2 = 1 | …"
+const instruction_sets = [...llama.systemInfo.matchAll(/(\w+) = 1/g)].map(([, name]) => name).join(', ');
+process.send({ prefill_ms, token_ms, release, instruction_sets }, () => process.exit(0));

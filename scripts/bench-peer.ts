@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, stat, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { cp, mkdir, stat, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { StarlingError } from '../daemon/errors.ts';
 import { packageRoot } from '../daemon/paths.ts';
 import { type DecodeTask, type DecodeTimes, runChild, type WarmedTask } from './bench-child.ts';
@@ -10,6 +10,8 @@ import { benchFolder } from './bench-model.ts';
 export interface PeerTimes extends DecodeTimes {
   /** llama.cpp's own, for example "b9999". */
   readonly release: string;
+  /** What it says that it uses, for example "AVX2, F16C". */
+  readonly instruction_sets: string;
 }
 
 /** node-llama-cpp; with it comes llama.cpp, built for each kind of processor that it may meet. */
@@ -27,6 +29,45 @@ const BINARIES: Readonly<Record<string, string>> = {
   'win32-arm64': 'win-arm64',
 };
 
+/** Builds of llama.cpp that use no more than one of our instruction sets, by the ends of their files' names. */
+const BUILDS_WITHIN: Readonly<Record<string, readonly string[]>> = {
+  avx2: ['x64', 'sse42', 'sandybridge', 'ivybridge', 'piledriver', 'haswell'],
+  baseline: ['x64'],
+};
+
+/**
+ * The installed peer with those builds only that use no more than `isa`: a copy without the others, made on first use.
+ * @param folder where it is installed
+ * @returns the copy's folder
+ * @throws StarlingError backend_unavailable where it is not known which builds those are
+ */
+export async function peerWithin(folder: string, isa: string): Promise<string> {
+  const builds = BUILDS_WITHIN[isa];
+  if (process.arch !== 'x64' || builds === undefined) {
+    throw new StarlingError(
+      'backend_unavailable',
+      `no builds of llama.cpp are known for ${isa}: leave --isa or --peer out`,
+    );
+  }
+  const copy = `${folder}-${isa}`;
+  if (await isWhole(copy)) return copy;
+  await cp(folder, copy, {
+    recursive: true,
+    filter: (path) => {
+      const build = /ggml-cpu-(\w+)\.\w+$/.exec(path)?.[1];
+      return basename(path) !== INSTALLED && (build === undefined || builds.includes(build));
+    },
+  });
+  await writeFile(join(copy, INSTALLED), '');
+  return copy;
+}
+
+/** An empty file in a folder that is complete. */
+const INSTALLED = 'installed';
+
+const isWhole = async (folder: string): Promise<boolean> =>
+  (await stat(join(folder, INSTALLED)).catch(() => null)) !== null;
+
 /**
  * Installs node-llama-cpp into a folder of its own, on first use.
  * @returns the folder
@@ -39,8 +80,7 @@ export async function installPeer(): Promise<string> {
     throw new StarlingError('backend_unavailable', `node-llama-cpp has no llama.cpp for ${machine}: leave --peer out`);
   }
   const folder = join(benchFolder(), `node-llama-cpp-${PEER_VERSION}`);
-  const installed = join(folder, 'installed');
-  if ((await stat(installed).catch(() => null)) !== null) return folder;
+  if (await isWhole(folder)) return folder;
   await mkdir(folder, { recursive: true });
   await writeFile(join(folder, 'package.json'), '{"private": true}\n');
   const packages = [`node-llama-cpp@${PEER_VERSION}`, `@node-llama-cpp/${binary}@${PEER_VERSION}`];
@@ -55,7 +95,7 @@ export async function installPeer(): Promise<string> {
       `npm could not install node-llama-cpp (${code}): see above, or leave --peer out`,
     );
   }
-  await writeFile(installed, '');
+  await writeFile(join(folder, INSTALLED), '');
   return folder;
 }
 

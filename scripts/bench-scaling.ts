@@ -1,15 +1,14 @@
 // Measures how much faster a device more makes it, each pinned to a core of its own:
 // npm run -s bench:cluster -- --shape tinyllama-1.1b --quant Q4_0 --devices 1,2
 import { realpathSync } from 'node:fs';
-import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { decimal, integer, resolveCompute } from '../coordinator/cli/options.ts';
 import { BACKENDS } from '../kernels/create-kernels.ts';
 import type { BackendName } from '../kernels/kernels.ts';
-import { nativeTargets } from '../kernels/native.ts';
 import { WARM_UP } from './bench-child.ts';
+import { type BenchMachine, benchMachine, isaOption } from './bench-machine.ts';
 import { benchFolder, benchModel, benchTokens, quantName, shapeName } from './bench-model.ts';
 import { median, rounded } from './bench-statistics.ts';
 import { coreCount, requirePinning } from './cores.ts';
@@ -56,11 +55,9 @@ export interface NetworkReport extends NetworkSpeed {
 }
 
 export interface ScalingReport
-  extends Omit<BenchScalingOptions, 'layers' | 'devices' | 'busy' | 'network' | 'prompt' | 'tokens'> {
-  readonly machine: string;
+  extends Omit<BenchScalingOptions, 'layers' | 'devices' | 'busy' | 'network' | 'prompt' | 'tokens'>,
+    BenchMachine {
   readonly cores: number;
-  /** Of the native kernels; null with others. */
-  readonly instruction_set: string | null;
   readonly layers: number;
   readonly model_bytes: number;
   readonly prompt: number;
@@ -101,9 +98,8 @@ export async function benchScaling(options: BenchScalingOptions): Promise<Scalin
     }
   }
   return {
-    machine: cpus()[0]?.model ?? 'unknown',
+    ...benchMachine(backend),
     cores,
-    instruction_set: backend === 'native' ? (nativeTargets()[0] ?? null) : null,
     shape,
     layers: model.layers,
     quant,
@@ -160,6 +156,7 @@ async function main(args: readonly string[]): Promise<void> {
     .option('--no-pin', 'leave it to the system which core runs what')
     .option('--busy', 'measure two devices also while another process keeps core 1 busy')
     .addOption(new Option('--backend <name>', 'how to compute (default: the fastest here)').choices([...BACKENDS]))
+    .addOption(isaOption())
     .option('--json', 'print one JSON object')
     .parse(args);
   const { json, delay, mbit, pin, busy = false, ...options } = command.opts<CommandOptions>();

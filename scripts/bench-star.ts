@@ -4,12 +4,11 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { realpathSync } from 'node:fs';
-import { cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { Command, InvalidArgumentError } from 'commander';
 import { decimal, integer } from '../coordinator/cli/options.ts';
 import { SECRET_BYTES } from '../daemon/protocol/channel.ts';
-import { nativeTargets } from '../kernels/native.ts';
+import { type BenchMachine, benchMachine, isaOption, machineLine } from './bench-machine.ts';
 import { percentile, rounded } from './bench-statistics.ts';
 import { coreCount, onCores, requirePinning } from './cores.ts';
 import { CHANNEL_NAMES, type StarCentreTask, type StarDeviceTask } from './star-bench-work.ts';
@@ -49,9 +48,7 @@ export interface StarRow {
   readonly c_blocking: Overhead;
 }
 
-export interface StarReport extends Omit<BenchStarOptions, 'devices' | 'payloads'> {
-  readonly machine: string;
-  readonly instruction_set: string | null;
+export interface StarReport extends Omit<BenchStarOptions, 'devices' | 'payloads'>, BenchMachine {
   readonly results: readonly StarRow[];
 }
 
@@ -62,7 +59,7 @@ const CENTRE = fileURLToPath(new URL('./star-bench-centre.js', import.meta.url))
 export async function benchStar(options: BenchStarOptions): Promise<StarReport> {
   await requirePinning();
   const results: StarRow[] = [];
-  const [target = null] = nativeTargets();
+  const { machine, instruction_set } = benchMachine();
   for (const devices of options.devices) {
     for (const payload of options.payloads) {
       const { computeMs, rounds } = options;
@@ -78,8 +75,8 @@ export async function benchStar(options: BenchStarOptions): Promise<StarReport> 
         out_bytes: payload.out,
         back_bytes: payload.back,
         shared_cores: devices + 1 > coreCount(),
-        native: target === null ? null : await star('native'),
-        native_centre: target === null ? null : await star('native', 0),
+        native: instruction_set === null ? null : await star('native'),
+        native_centre: instruction_set === null ? null : await star('native', 0),
         js: await star('js'),
         c_polling: await reference('polling'),
         c_blocking: await reference('blocking'),
@@ -87,7 +84,7 @@ export async function benchStar(options: BenchStarOptions): Promise<StarReport> 
     }
   }
   const { computeMs, rounds } = options;
-  return { machine: cpus()[0]?.model ?? 'unknown', instruction_set: target, computeMs, rounds, results };
+  return { machine, instruction_set, computeMs, rounds, results };
 }
 
 interface StarMeasurement extends Pick<StarCentreTask, 'channel' | 'computeMs' | 'rounds'> {
@@ -141,10 +138,9 @@ async function answerOf<T>(child: ChildProcess): Promise<T> {
 }
 
 /** The report as lines for people. */
-function text({ machine, instruction_set, computeMs, results }: StarReport): string {
-  const lines = [
-    `${machine}, ${instruction_set ?? 'no native code'}; ${computeMs} ms of computing; µs beyond, p50 (p90)\n`,
-  ];
+function text(report: StarReport): string {
+  const { computeMs, results } = report;
+  const lines = [`${machineLine(report)}; ${computeMs} ms of computing; µs beyond, p50 (p90)\n`];
   const shown = (overhead: Overhead | null): string =>
     overhead === null ? 'not built' : `${overhead.p50_us} (${overhead.p90_us})`;
   for (const row of results) {
@@ -186,6 +182,7 @@ async function main(args: readonly string[]): Promise<void> {
     ])
     .option('--compute <ms>', 'for which each device and the centre compute in a phase', decimal(0, 1000), 0.5)
     .option('--rounds <n>', 'phases that are counted', integer(1, 10_000_000), 4000)
+    .addOption(isaOption())
     .option('--json', 'print one JSON object')
     .parse(args);
   const { devices, bytes, compute, rounds, json } = command.opts<{

@@ -1,7 +1,6 @@
 // Measures many users at once on a synthetic model, beside what the kernels alone reach and beside first come, first served:
 // npm run -s bench:users -- --json
 import { realpathSync } from 'node:fs';
-import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
@@ -13,6 +12,7 @@ import { openModel } from '../coordinator/model/open-model.ts';
 import { engineSpec, type TileTable } from '../coordinator/tiles/tile-table.ts';
 import type { BackendName } from '../kernels/kernels.ts';
 import { withCluster } from './bench-cluster.ts';
+import { type BenchMachine, benchMachine, isaOption, machineLine } from './bench-machine.ts';
 import { benchFolder, benchModel, quantName, shapeName } from './bench-model.ts';
 import { ModelKernels } from './bench-model-kernels.ts';
 import { median, percentile, rounded } from './bench-statistics.ts';
@@ -55,8 +55,7 @@ export interface UsersRow {
   readonly mb_read_per_step: number;
 }
 
-export interface UsersReport extends BenchUsersOptions {
-  readonly machine: string;
+export interface UsersReport extends BenchUsersOptions, BenchMachine {
   readonly rows: readonly UsersRow[];
   /** Tokens per second at which all kernels of a step pass by themselves, by rows; null where tiles come from disk. */
   readonly kernels_tokens_per_second: Readonly<Record<string, number>> | null;
@@ -100,7 +99,7 @@ export async function benchUsers(options: BenchUsersOptions): Promise<UsersRepor
   const { rows, products, kernels, disk } = figures;
   const most = rows.at(-1)!;
   return {
-    machine: cpus()[0]?.model ?? 'unknown',
+    ...benchMachine(backend),
     ...options,
     shape,
     quant,
@@ -199,9 +198,9 @@ async function measureRows(
 
 /** The report as lines for people. */
 function text(report: UsersReport): string {
-  const { machine, shape, quant, threads, backend, rows, mix_in_turn: turn, mix_together: mixed } = report;
+  const { shape, quant, threads, backend, rows, mix_in_turn: turn, mix_together: mixed } = report;
   const lines = [
-    `${machine}\n${shape} ${quant}, ${backend}, ${report.devices} × ${threads} threads\n`,
+    `${machineLine(report)}\n${shape} ${quant}, ${backend}, ${report.devices} × ${threads} threads\n`,
     ...rows.map(
       (row) =>
         `${String(row.users).padStart(2)} users  ${row.tokens_per_second} tokens/s in all (× ${row.ratio}), ${row.tokens_per_second_per_user} each, ` +
@@ -244,6 +243,7 @@ async function main(args: readonly string[]): Promise<void> {
     .option('--tokens <n>', 'tokens of each answer', integer(2, 2 ** 20), 48)
     .option('--runs <n>', 'times to measure', integer(1, 1000), 3)
     .option('--mix <n>', 'requests of the replayed mix of short and long ones; 0 leaves it out', integer(0, 1000), 24)
+    .addOption(isaOption())
     .option('--json', 'print one JSON object');
   addComputeOptions(command, 'warn').parse(args);
   const { json, logLevel: _, ...options } = command.opts<BenchUsersOptions & ComputeOptions & { json?: boolean }>();

@@ -4,7 +4,6 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { realpathSync } from 'node:fs';
 import { mkdir, rename, stat } from 'node:fs/promises';
-import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
@@ -18,6 +17,7 @@ import { tileLayout } from '../daemon/engine/tile.ts';
 import { defaultMemory } from '../daemon/process-memory.ts';
 import { TileStore } from '../daemon/store/tile-store.ts';
 import type { BackendName } from '../kernels/kernels.ts';
+import { type BenchMachine, benchMachine, isaOption } from './bench-machine.ts';
 import { benchFolder, benchTokens, quantName, shapeName } from './bench-model.ts';
 import { median, rounded } from './bench-statistics.ts';
 import type { WindowTask, WindowTimes } from './bench-window-coordinator.ts';
@@ -53,8 +53,7 @@ export interface DeviceReport extends DeviceTokenReport {
   readonly peak_rss_mb: number;
 }
 
-export interface WindowReport {
-  readonly machine: string;
+export interface WindowReport extends BenchMachine {
   readonly shape: ModelShapeName;
   readonly quant: Quant;
   readonly layers: number;
@@ -131,7 +130,7 @@ export async function benchWindow(options: BenchWindowOptions): Promise<WindowRe
   const report = tokenReport(account);
   const order = [...account.devices.keys()].slice(1).concat(0);
   return {
-    machine: cpus()[0]?.model ?? 'unknown',
+    ...benchMachine(options.backend),
     shape: options.shape,
     quant: options.quant,
     layers,
@@ -226,6 +225,7 @@ async function main(args: readonly string[]): Promise<void> {
     .option('--prompt <n>', 'tokens of the prompt', integer(1, 64), 8)
     .option('--tokens <n>', 'tokens to decode after it', integer(1, 2 ** 20), 16)
     .option('--folder <path>', "where the model and its tiles are kept (default: in the system's temporary folder)")
+    .addOption(isaOption())
     .option('--json', 'print one JSON object');
   addComputeOptions(command, 'warn').parse(args);
   const { json, logLevel: _, ...options } = command.opts<CommandOptions>();

@@ -154,8 +154,8 @@ export const logLevelOption = (level: LogLevel): Option =>
 
 /** @throws StarlingError backend_unavailable */
 export async function resolveCompute(options: ComputeOptions): Promise<{ backend: BackendName; threads: number }> {
-  const backend = options.backend ?? bestBackend();
-  if (!backendAvailable(backend)) {
+  const backend = options.backend ?? availableNow(bestBackend);
+  if (!availableNow(() => backendAvailable(backend))) {
     throw new StarlingError(
       'backend_unavailable',
       backend === 'native'
@@ -164,6 +164,15 @@ export async function resolveCompute(options: ComputeOptions): Promise<{ backend
     );
   }
   return { backend, threads: options.threads ?? defaultThreads(await physicalCores()) };
+}
+
+/** What `look` finds of backends. @throws StarlingError backend_unavailable where the environment names an instruction set that is not here */
+function availableNow<T>(look: () => T): T {
+  try {
+    return look();
+  } catch (error) {
+    throw error instanceof RangeError ? new StarlingError('backend_unavailable', error.message) : error;
+  }
 }
 
 /** Names that stand for the model that comes with Starling. */

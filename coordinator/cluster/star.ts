@@ -125,6 +125,11 @@ export class Star implements Allreduce {
   async #phase<Own>(of: PhaseOfStep, run: () => Promise<Own>, take: TakeAnswer<Own>): Promise<Own> {
     const { layer, phase, rows } = of;
     const asked = this.#asked(layer, phase);
+    if (asked.length === 0) {
+      const alone = await this.#turns.take(run);
+      this.#accounting.addPhase([this.#ownUsage()]);
+      return alone;
+    }
     const input = this.#engine.inputBytes(inputFormat(this.#engine.spec, layer, phase), rows);
     const begun = this.#now();
     const usages: PhaseUsage[] = [];

@@ -3,9 +3,10 @@
 #pragma once
 #include "kernels.h"
 #include "quantize.h"
+#include "vec.h"
 
 // Activation rows that share one unpacked block of weights: what the registers hold beside it.
-#if defined(__AVX512F__)
+#if defined(__AVX2__)
 #define ROW_BATCH 8
 #else
 #define ROW_BATCH 4
@@ -33,10 +34,15 @@ typedef struct {
   // f32(scale · f32(s0 + s1))
   float weighted;
   int16_t sums[2];
+#if defined(DOT32)
   // −8 · (s0 + s1): what weights from 0 to 15 are above those from −8 to 7
   int32_t minus8;
   // −32 · s0 and −32 · s1
   int32_t minus32[2];
+#else
+  // −4 times the sums of the columns that the two 16-bit lanes of a row take, of the block and of its halves
+  int16_t minus4[2], minus4_half[2][2];
+#endif
 } q8_block;
 _Static_assert(sizeof(q8_block) == PANEL_BLOCK, "see panelBytes (kernels/formats.ts)");
 
@@ -65,8 +71,20 @@ INLINE void complete(q8_block *block, float scale, const int16_t *sums) {
   block->scale = scale;
   memcpy(block->sums, sums, 4);
   block->weighted = scale * (float)sum;
+#if defined(DOT32)
   block->minus8 = -8 * sum;
   for (int half = 0; half < 2; half++) block->minus32[half] = -32 * sums[half];
+#else
+  for (int half = 0; half < 2; half++) {
+    int first = 0;
+    for (int i = 16 * half; i < 16 * half + 16; i += 4) first += block->q[i] + block->q[i + 1];
+    block->minus4_half[half][0] = (int16_t)(-4 * first);
+    block->minus4_half[half][1] = (int16_t)(-4 * (sums[half] - first));
+  }
+  for (int lane = 0; lane < 2; lane++) {
+    block->minus4[lane] = (int16_t)(block->minus4_half[0][lane] + block->minus4_half[1][lane]);
+  }
+#endif
 }
 
 // The place of a row's first block; the next is as many blocks on as its batch has rows.

@@ -69,6 +69,20 @@ for (const format of FORMATS) {
     }
   });
 
+  testCompliance(`matmul of ${format}, more row groups and columns than kernels go over at once`, function* () {
+    const shape = {
+      format,
+      cols: tileBlockCols === BLOCK ? 352 : 768,
+      outRows: 520,
+      style: 'normal',
+      xStyle: 'normal',
+    } as const;
+    for (const rows of [1, 2, 9]) {
+      yield matmulCase(new Random(rows), { ...shape, rows });
+      yield matmulSumsCase(new Random(rows), { ...shape, rows, fresh: rows === 2, limit: 2 ** 53 });
+    }
+  });
+
   testPairs(`a row of ${format} has the same product alone as in a batch`, function* () {
     let seed = 0;
     for (const rows of [2, 7, 16, 64]) {

@@ -55,6 +55,19 @@ describe('bench-kernels', () => {
     assert.deepEqual(readdirSync(folder), []);
   });
 
+  it('uses no more than the instruction set that it is told, and says so', {
+    skip: backend !== 'native',
+  }, (context) => {
+    const folder = temporaryFolder(context);
+    const few = [...TINY_KERNELS, '--rows', '1', '--threads', '1'];
+    const { status, stdout, stderr } = bench('kernels', folder, [...few, '--isa', 'baseline']);
+    assert.equal(status, 0, stderr);
+    assert.equal((JSON.parse(stdout) as KernelReport).instruction_set, 'baseline');
+    const refused = bench('kernels', folder, [...few, '--isa', 'mmx']);
+    assert.equal(refused.status, 1);
+    assert.match(refused.stderr, /'--isa <set>' argument 'mmx' is invalid\. one of .*baseline is expected/);
+  });
+
   it('reads memory without a compiler, and says so', (context) => {
     const folder = temporaryFolder(context);
     const missing = { CC: join(folder, 'no-such-compiler') };

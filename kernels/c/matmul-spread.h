@@ -1,0 +1,179 @@
+// Products of up to 8 rows where the processor has no product of four bytes and few registers. Within a block, each quad of weights is
+// unpacked once and multiplied with all rows, whose sums have the registers. For that, activations are spread first: each quad once
+// for every lane, so that it is an operand in memory and takes no instruction of its own. That is 352 bytes for a block of a row, so
+// columns are gone over in chunks whose spread activations the first-level cache holds, for many row groups at a time. One row is
+// bound by memory, which is fastest where it is read in order and has that cache: it is spread as it is multiplied.
+#pragma once
+#include "weights.h"
+
+// A block of a row; `extra`: where its runs begin (run_start), or what its minima take.
+typedef struct {
+  vec quad[8];
+  vf scale;
+  vec extra[2];
+} spread_block;
+
+// Row groups that a chunk is spread for: their sums wait in the second-level cache for the next chunk. Blocks of a chunk.
+enum { SLAB = 64 };
+#define DEPTH(rows) (64 / (rows) / 8 * 8)
+
+// Where what a chunk comes to soon lies: in this row group's part of the chunk before its block `turn`, then in a later one's.
+typedef struct {
+  int turn;
+  ptrdiff_t before, after;
+} soon;
+
+// `bytes` of each `group` bytes are a row group's part of the chunk, in blocks of `block` bytes.
+INLINE soon soon_of(ptrdiff_t bytes, ptrdiff_t group, int block) {
+  if (bytes == group) return (soon){0, 0, AHEAD};
+  if (bytes <= AHEAD) return (soon){0, 0, 2 * group};
+  return (soon){(int)((bytes - AHEAD) / block), AHEAD, AHEAD + group - bytes};
+}
+
+INLINE void fetch_soon(const soon *s, groups p, int block, const int bytes) {
+  prefetch(p + (block < s->turn ? s->before : s->after), bytes);
+}
+
+INLINE void spread(spread_block *to, const q8_block *x, const int largest, const int below, const int scaled, const int min) {
+  UNROLL for (int j = 0; j < 8; j++) to->quad[j] = vec_quad(x->q, j);
+  to->scale = splatf(x->scale);
+  const int run = run_of(largest, below, scaled);
+  UNROLL for (int from = 0; from < 8 && below; from += run) to->extra[from / 4] = run_start(x, below, run, from);
+  if (min == ONE_MIN) to->extra[0] = (vec)splatf(x->weighted);
+  if (min == TWO_MINS) to->extra[0] = pairs_from(x->sums);
+}
+
+// Holds additions to their order: GCC would first make all products and then have no registers for them.
+#define IN_ORDER(sum) __asm__("" : "+x"(sum))
+
+// The integer parts of a block's products with `rows` rows, as `dot` gives them one by one.
+#define DEFINE_DOT_ROWS(name, read, from, each, largest, below, scaled, min)                                           \
+  INLINE void name##_dot_rows(groups p, const spread_block *x, const scales *s, const int rows, vi *total) {           \
+    const int run = run_of(largest, below, scaled);                                                                    \
+    const vi ones = splati(0x10001);                                                                                   \
+    UNROLL for (int start = 0; start < 8 && largest != SIGNED; start += run) {                                         \
+      pairs sum[ROW_BATCH];                                                                                            \
+      UNROLL for (int j = start; j < start + run; j++) {                                                               \
+        const vec w = read(p, j);                                                                                      \
+        UNROLL for (int r = 0; r < rows; r++) {                                                                        \
+          const pairs product = pairs_dot(w, x[r].quad[j]);                                                            \
+          sum[r] = j > start ? pairs_add(sum[r], product) : below ? pairs_add(x[r].extra[start / 4], product) : product; \
+          IN_ORDER(sum[r]);                                                                                            \
+        }                                                                                                              \
+      }                                                                                                                \
+      UNROLL for (int r = 0; r < rows; r++) {                                                                          \
+        const vi part = pairs_scale(sum[r], scaled == 0 ? ones : start < 4 ? s->first : s->second);                    \
+        total[r] = start == 0 ? part : total[r] + part;                                                                \
+      }                                                                                                                \
+    }                                                                                                                  \
+    UNROLL for (int j = 0; j < 8 && largest == SIGNED; j++) {                                                          \
+      const vec w = read(p, j);                                                                                        \
+      UNROLL for (int r = 0; r < rows; r++) {                                                                          \
+        const vi part = pairs_scale(pairs_dot_signed(w, x[r].quad[j]), ones);                                          \
+        total[r] = j == 0 ? part : total[r] + part;                                                                    \
+        IN_ORDER(total[r]);                                                                                            \
+      }                                                                                                                \
+    }                                                                                                                  \
+    UNROLL for (int r = 0; r < rows && largest == SIGNED && scaled; r++) total[r] = total[r] * s->first;               \
+  }
+
+BLOCK_FORMATS(DEFINE_DOT_ROWS)
+SUPER_FORMATS(DEFINE_DOT_ROWS)
+
+// A row group over the blocks of a chunk, added to `sums`; `x` are the spread activations, or of one row as they are.
+#define SPREAD_AT(name, block, largest, below, scaled, min)                                                            \
+  spread_block here;                                                                                                   \
+  if (rows == 1) spread(&here, (const q8_block *)x + (block), largest, below, scaled, min);                            \
+  const spread_block *const name = rows == 1 ? &here : (const spread_block *)x + (ptrdiff_t)(block) * rows;
+
+#define DEFINE_BLOCK_CHUNK(name, read, from, each, largest, below, scaled, min)                                        \
+  INLINE void name##_chunk(groups p, const soon *next, int blocks, const void *x, const int rows, vf *sums) {          \
+    vf acc[ROW_BATCH];                                                                                                 \
+    UNROLL for (int r = 0; r < rows; r++) acc[r] = sums[r];                                                            \
+    for (int b = 0; b < blocks; b++, p += name##_bytes) {                                                              \
+      vi total[ROW_BATCH];                                                                                             \
+      SPREAD_AT(y, b, largest, below, scaled, min)                                                                     \
+      fetch_soon(next, p, b, name##_bytes);                                                                            \
+      const around u = name##_head(p, 0);                                                                              \
+      name##_dot_rows(p + from, y, &u.s, rows, total);                                                                 \
+      UNROLL for (int r = 0; r < rows; r++) {                                                                          \
+        vf sum = acc[r] + to_float(total[r]) * (u.d * y[r].scale);                                                     \
+        if (min == ONE_MIN) sum = sum + u.m * (vf)y[r].extra[0];                                                       \
+        acc[r] = sum;                                                                                                  \
+      }                                                                                                                \
+    }                                                                                                                  \
+    UNROLL for (int r = 0; r < rows; r++) sums[r] = acc[r];                                                            \
+  }
+
+#define DEFINE_SUPER_CHUNK(name, read, from, each, largest, below, scaled, min)                                        \
+  INLINE void name##_chunk(groups p, const soon *next, int blocks, const void *x, const int rows, vf *sums) {          \
+    for (int b = 0; b < blocks; b += 8, p += name##_bytes) {                                                           \
+      vf t[ROW_BATCH], m[ROW_BATCH];                                                                                   \
+      UNROLL for (int r = 0; r < rows; r++) t[r] = m[r] = splatf(0.0f);                                                \
+      for (int i = 0; i < 8; i++) {                                                                                    \
+        vi total[ROW_BATCH];                                                                                           \
+        SPREAD_AT(y, b + i, largest, below, scaled, min)                                                               \
+        around u;                                                                                                      \
+        fetch_soon(next, p + i * (name##_bytes / 8), b / 8, name##_bytes / 8);                                         \
+        name##_scales(p, 0, i, &u);                                                                                    \
+        name##_dot_rows(p + from + each * i, y, &u.s, rows, total);                                                    \
+        UNROLL for (int r = 0; r < rows; r++) t[r] = t[r] + to_float(total[r]) * y[r].scale;                           \
+        const vf least = to_float(u.mins.first);                                                                       \
+        UNROLL for (int r = 0; r < rows; r++) {                                                                        \
+          if (min == ONE_MIN) m[r] = m[r] + least * (vf)y[r].extra[0];                                                 \
+          if (min == TWO_MINS) m[r] = m[r] + to_float(pairs_scale(y[r].extra[0], u.mins.mixed)) * y[r].scale;          \
+        }                                                                                                              \
+      }                                                                                                                \
+      const around u = name##_head(p, 0);                                                                              \
+      UNROLL for (int r = 0; r < rows; r++) {                                                                          \
+        sums[r] = sums[r] + (min != NO_MIN ? u.d * t[r] - u.m * m[r] : u.d * t[r]);                                    \
+      }                                                                                                                \
+    }                                                                                                                  \
+  }
+
+BLOCK_FORMATS(DEFINE_BLOCK_CHUNK)
+SUPER_FORMATS(DEFINE_SUPER_CHUNK)
+
+// `count` row groups, at most a slab, with `rows` rows, all of a batch.
+#define DEFINE_SPREAD_ROWS(name, read, from, each, largest, below, scaled, min)                                        \
+  INLINE void name##_rows(const uint8_t *w, int count, int blocks, const q8_block *x, const int rows,                  \
+                          destination *to, uint8_t *at) {                                                              \
+    spread_block spreads[DEPTH(1)];                                                                                    \
+    vf sums[SLAB][ROW_BATCH];                                                                                          \
+    const int depth = rows == 1 ? blocks : DEPTH(rows), blocks_each = (name##_bytes - from) / each;                   \
+    const ptrdiff_t group = (ptrdiff_t)(blocks / blocks_each) * name##_bytes;                                          \
+    for (int k = 0; k < blocks; k += depth) {                                                                          \
+      const int n = blocks - k < depth ? blocks - k : depth;                                                           \
+      const soon next = soon_of((ptrdiff_t)(n / blocks_each) * name##_bytes, group, name##_bytes);                     \
+      const uint8_t *p = w + (ptrdiff_t)(k / blocks_each) * name##_bytes;                                              \
+      for (int i = 0; i < n * rows && rows > 1; i++) {                                                                 \
+        spread(&spreads[i], x + (ptrdiff_t)k * rows + i, largest, below, scaled, min);                                 \
+      }                                                                                                                \
+      for (int g = 0; g < count; g++, p += group) {                                                                    \
+        UNROLL for (int r = 0; r < rows && k == 0; r++) sums[g][r] = splatf(0.0f);                                     \
+        name##_chunk(p, &next, n, rows == 1 ? (const void *)x : spreads, rows, sums[g]);                               \
+        if (k + n == blocks) put_rows(sums[g], rows, to, at + g * (to->to_sums ? 8 : 4) * ROW_GROUP);                  \
+      }                                                                                                                \
+    }                                                                                                                  \
+  }
+
+BLOCK_FORMATS(DEFINE_SPREAD_ROWS)
+SUPER_FORMATS(DEFINE_SPREAD_ROWS)
+
+#define ROWS_CASE(name, rows) case rows: name##_rows(p, count, blocks, x, rows, to, at); break;
+
+#define DEFINE_MATMUL_Q8(name, cols_of_block)                                                                          \
+  NOINLINE void matmul_##name(const uint8_t *w, int out_rows, int cols, const q8_block *panel, int rows,               \
+                              destination *to) {                                                                       \
+    const int blocks = cols / BLOCK;                                                                                   \
+    const ptrdiff_t group = (ptrdiff_t)(cols / cols_of_block) * name##_bytes;                                          \
+    for (int g = 0; g < out_rows / ROW_GROUP; g += SLAB) {                                                             \
+      const int count = out_rows / ROW_GROUP - g < SLAB ? out_rows / ROW_GROUP - g : SLAB;                             \
+      const uint8_t *const p = w + g * group;                                                                          \
+      for (int r = 0; r < rows; r += ROW_BATCH) {                                                                      \
+        const q8_block *const x = panel + (ptrdiff_t)r * blocks;                                                       \
+        uint8_t *const at = place_of(to, r, g * ROW_GROUP);                                                            \
+        switch (batch_at(r, rows)) { ROWS_CASES(name) }                                                                \
+      }                                                                                                                \
+    }                                                                                                                  \
+  }
