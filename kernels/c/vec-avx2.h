@@ -14,6 +14,7 @@ INLINE vec vec_lookup(const int8_t *table, vec index) {
 }
 INLINE vi widen_i8(const void *p) { return (vi)_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)p)); }
 INLINE vi widen_u8(const void *p) { return (vi)_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p)); }
+INLINE vf load_scales(const void *p) { return load8_f16(p); }
 
 #if defined(__AVX512VNNI__) && defined(__AVX512VL__)
 

@@ -20,6 +20,10 @@ INLINE __m128i load_bytes16(groups p) {
 }
 INLINE vi widen_i8(groups p) { return (vi)_mm512_cvtepi8_epi32(load_bytes16(p)); }
 INLINE vi widen_u8(groups p) { return (vi)_mm512_cvtepu8_epi32(load_bytes16(p)); }
+INLINE vf load_scales(groups p) {
+  return (vf)_mm512_cvtph_ps(_mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)p.first)),
+                                                     _mm_loadu_si128((const __m128i *)p.second), 1));
+}
 
 #define DOT32 1
 INLINE vi pair_products(vi a, vi b) { return (vi)_mm512_madd_epi16((__m512i)a, (__m512i)b); }

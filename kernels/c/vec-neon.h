@@ -22,6 +22,7 @@ INLINE vi widen_i8(const void *p) { return (vi)vmovl_s16(vget_low_s16(vmovl_s8(l
 INLINE vi widen_u8(const void *p) {
   return (vi)vmovl_u16(vget_low_u16(vmovl_u8(vreinterpret_u8_s8(load_four(p)))));
 }
+INLINE vf load_scales(const void *p) { return (vf)vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p))); }
 
 #define DOT32 1
 #define SIGNED_BIAS 0

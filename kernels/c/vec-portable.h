@@ -21,6 +21,12 @@ INLINE vi widen_u8(const void *p) {
   const uint8_t *b = p;
   return (vi){b[0], b[1], b[2], b[3]};
 }
+INLINE vf load_scales(const void *p) {
+  int16_t h[4];
+  memcpy(h, p, sizeof(h));
+  const vi words = {h[0], h[1], h[2], h[3]};
+  return (vf)((words << 13) & (int32_t)0x8fffe000) * splatf(0x1p112f);
+}
 
 #define DOT32 1
 #define SIGNED_BIAS 0

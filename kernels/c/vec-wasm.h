@@ -51,6 +51,8 @@ INLINE vi widen_u8(const uint8_t *p) {
   return joined(wasm_u32x4_extend_low_u16x8(words), wasm_u32x4_extend_high_u16x8(words));
 }
 
+INLINE vf load_scales(const uint8_t *p) { return (vf)((widen_i16(p) << 13) & (int32_t)0x8fffe000) * splatf(0x1p112f); }
+
 // Of 16-bit lanes the even ones of a and of b.
 #define EVEN_LANES(a, b) wasm_i16x8_shuffle(a, b, 0, 8, 2, 10, 4, 12, 6, 14)
 INLINE vi twice(v128_t words) {

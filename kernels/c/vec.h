@@ -5,8 +5,9 @@
 // each of which fits the registers. With LANES 16 (matmul-wide.c, for registers of 512 bits) it holds the same block of two
 // neighbouring row groups. A quad is four columns of those rows, a byte each.
 //
-// Every target has vec_load, vec_or, vec_lookup and widen_*, and vec_bits(v, shift, mask): (v >> shift) & mask in each byte, where
-// a negative shift is to the left and the mask leaves no bit of a neighbour. Products are of two kinds:
+// Every target has vec_load, vec_or, vec_lookup, widen_*, load_scales (f16 that are finite: repack refuses others) and
+// vec_bits(v, shift, mask): (v >> shift) & mask in each byte, where a negative shift is to the left and the mask leaves no bit of a
+// neighbour. Products are of two kinds:
 // - DOT32: quads_dot and signed_dot add those of several quads to sums of 32 bits, a row a lane.
 // - Others add pairs of products in 16 bits first (`pairs`, in each lane of a row two), as often as fits; then pairs_scale multiplies
 //   either sum by its scale and adds both up in 32 bits. scales_u8 and scales_i8 read a scale a row, twice; mixed_scales puts one of
@@ -75,23 +76,3 @@ INLINE vi scales_u8(groups p) { return widen_u8(p); }
 INLINE vi scales_i8(groups p) { return widen_i8(p); }
 INLINE vi mixed_scales(vi first, vi second) { return (first & splati(0xffff)) | (second << 16); }
 #endif
-
-// Scales of LANES rows, which are finite: repack refuses others.
-INLINE vf load_scales(groups p) {
-#if LANES == 16
-  return (vf)_mm512_cvtph_ps(_mm256_inserti128_si256(
-      _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)p.first)), _mm_loadu_si128((const __m128i *)p.second), 1));
-#elif defined(__AVX2__)
-  return load8_f16(p);
-#else
-#if defined(__wasm_simd128__)
-  const vi words = widen_i16(p);
-#else
-  typedef int16_t halves __attribute__((vector_size(8)));
-  halves h;
-  memcpy(&h, p, 8);
-  const vi words = __builtin_convertvector(h, vi);
-#endif
-  return (vf)((words << 13) & (int32_t)0x8fffe000) * splatf(0x1p112f);
-#endif
-}
