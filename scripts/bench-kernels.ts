@@ -35,7 +35,7 @@ export interface KernelRow {
   /** Of all threads together; of which bytes, see KernelCase. */
   readonly gb_per_s: number;
   readonly gflops: number | null;
-  /** gb_per_s as a part of what plain reading reaches with as many threads. */
+  /** gb_per_s as a part of what plain reading reaches with as many threads, just before and after. */
   readonly of_memory: number;
 }
 
@@ -49,13 +49,21 @@ const BYTES = 96 * 2 ** 20;
 /** Memory is read over so much more than a kernel reads: 512 MiB a thread. */
 const MEMORY_FACTOR = 512 / 96;
 
+/** GB/s of some passes of plain reading, by threads. */
+type Reading = ReadonlyMap<number, readonly number[]>;
+
+type MeasuredRow = Omit<KernelRow, 'of_memory'> & {
+  /** The reading before it; the next one is after it. */
+  readonly reading: number;
+};
+
 /** Measures every case, and the memory before, between and after them, since a shared machine changes while one looks. */
 export async function benchKernels(options: BenchKernelsOptions): Promise<KernelReport> {
   const most = Math.max(...options.threads);
   const reader = await openMemoryReader(roundUp(options.bytes * MEMORY_FACTOR, 8192), most);
   try {
-    const rates = new Map<number, number[]>(options.threads.map((threads) => [threads, []]));
-    const rows: Omit<KernelRow, 'of_memory'>[] = [];
+    const readings: Reading[] = [];
+    const rows: MeasuredRow[] = [];
     for (const backend of options.backends) {
       const memory = new BenchMemory({ ...options, backend, threads: most, rows: Math.max(...options.rows) });
       const handles = Array.from({ length: most }, () => memory.arena.handle());
@@ -63,11 +71,12 @@ export async function benchKernels(options: BenchKernelsOptions): Promise<Kernel
       try {
         for (const format of [...options.formats, null]) {
           options.onProgress?.(`${backend} ${format ?? 'other operations'}`);
-          await readMemory(reader, rates);
+          readings.push(await readMemory(reader, options.threads));
           const cases = format === null ? memory.otherCases() : memory.formatCases(format, options.rows);
           for (const kernelCase of cases) {
             for (const threads of options.threads) {
-              rows.push({ ...(await measure(pool, kernelCase, threads, options.seconds)), backend });
+              const row = await measure(pool, kernelCase, threads, options.seconds);
+              rows.push({ ...row, backend, reading: readings.length - 1 });
             }
           }
         }
@@ -75,15 +84,17 @@ export async function benchKernels(options: BenchKernelsOptions): Promise<Kernel
         await pool.stop();
       }
     }
-    await readMemory(reader, rates);
-    return report(rows, rates, reader.by);
+    readings.push(await readMemory(reader, options.threads));
+    return report(rows, readings, options.threads, reader.by);
   } finally {
     await reader.close();
   }
 }
 
-async function readMemory(reader: MemoryReader, rates: ReadonlyMap<number, number[]>): Promise<void> {
-  for (const [threads, measured] of rates) measured.push(...(await reader.measure(threads)));
+async function readMemory(reader: MemoryReader, threadCounts: readonly number[]): Promise<Reading> {
+  const reading = new Map<number, number[]>();
+  for (const threads of threadCounts) reading.set(threads, await reader.measure(threads));
+  return reading;
 }
 
 async function measure(
@@ -91,7 +102,7 @@ async function measure(
   { op, format, rows, bytes, flops, work }: KernelCase,
   threads: number,
   seconds: number,
-): Promise<Omit<KernelRow, 'of_memory' | 'backend'>> {
+): Promise<Omit<MeasuredRow, 'backend' | 'reading'>> {
   const works = Array.from({ length: threads }, (_, thread) => work(thread));
   const time = await pool.measure(works, seconds);
   const rate = (count: number): number => (count * threads) / time / 1e9;
@@ -99,20 +110,22 @@ async function measure(
 }
 
 function report(
-  rows: readonly Omit<KernelRow, 'of_memory'>[],
-  rates: ReadonlyMap<number, number[]>,
+  rows: readonly MeasuredRow[],
+  readings: readonly Reading[],
+  threadCounts: readonly number[],
   by: string,
 ): KernelReport {
-  const memory = new Map([...rates].map(([threads, measured]) => [threads, median(measured)]));
+  const medianOf = (some: readonly Reading[], threads: number): number =>
+    median(some.flatMap((reading) => reading.get(threads) ?? []));
   return {
     ...benchMachine(),
-    memory_gb_per_s: Object.fromEntries([...memory].map(([threads, rate]) => [threads, rounded(rate)])),
+    memory_gb_per_s: Object.fromEntries(threadCounts.map((threads) => [threads, rounded(medianOf(readings, threads))])),
     memory_read_by: by,
-    rows: rows.map(({ gb_per_s, gflops, ...row }) => ({
+    rows: rows.map(({ gb_per_s, gflops, reading, ...row }) => ({
       ...row,
       gb_per_s: rounded(gb_per_s),
       gflops: gflops === null ? null : rounded(gflops),
-      of_memory: rounded(gb_per_s / memory.get(row.threads)!, 3),
+      of_memory: rounded(gb_per_s / medianOf(readings.slice(reading, reading + 2), row.threads), 3),
     })),
   };
 }

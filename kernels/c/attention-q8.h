@@ -118,8 +118,7 @@ INLINE uint16_t quantise_bytes(const float *x, int count, int8_t *out) {
   }
   const v8f inverse = splat8(127.0f / amax);
   for (int i = 0; i < count; i += 8) {
-    const v8c bytes = __builtin_convertvector(round8(load8(x + i) * inverse), v8c);
-    memcpy(out + i, &bytes, 8);
+    store8_bytes(out + i, round8(load8(x + i) * inverse));
   }
   return f16_of(amax / 127.0f);
 }

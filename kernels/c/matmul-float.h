@@ -2,6 +2,7 @@
 #pragma once
 #include "destination.h"
 #include "panel.h"
+#include "prefetch.h"
 
 INLINE vf load_f32(groups p) {
 #if LANES == 16
@@ -83,6 +84,7 @@ INLINE vf tree(const vf *a, const ptrdiff_t step) {
       UNROLL for (int s = 0; s < 8; s++) a[r][s] = splatf(0.0f);                                                       \
     }                                                                                                                  \
     for (int c = 0; c < cols; c += 8) {                                                                                \
+      if (LANES != 16) prefetch(part(p, AHEAD + (ptrdiff_t)c * bytes), 8 * bytes);                                     \
       UNROLL for (int s = 0; s < 8; s++) {                                                                             \
         const vf weight = load(part(p, (ptrdiff_t)(c + s) * bytes));                                                   \
         UNROLL for (int r = 0; r < rows; r++) a[r][s] = a[r][s] + weight * splatf(x[(c + s) * rows + r]);              \

@@ -25,8 +25,7 @@ INLINE float quantize_block(const float *x, int8_t *q, int16_t *sums, v8i *finit
     for (int i = 16 * half; i < 16 * half + 16; i += 8) {
       const v8i rounded = (v8i)(load8(x + i) * inverse + magic) - (v8i)magic;
       sum += rounded;
-      const v8c bytes = __builtin_convertvector(rounded, v8c);
-      memcpy(q + i, &bytes, 8);
+      store8_bytes(q + i, rounded);
     }
     sums[half] = (int16_t)sum8(sum);
   }

@@ -95,6 +95,30 @@ INLINE int32_t sum8(v8i a) {
 #endif
 }
 
+// Eight integers that 16 bits hold, or 8. Through the target's own instructions, as GCC takes the general conversions apart.
+#if defined(__AVX2__)
+INLINE __m128i words8(v8i x) {
+  return _mm_packs_epi32(_mm256_castsi256_si128((__m256i)x), _mm256_extracti128_si256((__m256i)x, 1));
+}
+#endif
+INLINE void store8_words(void *p, v8i x) {
+#if defined(__AVX2__)
+  _mm_storeu_si128((__m128i *)p, words8(x));
+#else
+  const v8s words = __builtin_convertvector(x, v8s);
+  memcpy(p, &words, 16);
+#endif
+}
+INLINE void store8_bytes(void *p, v8i x) {
+#if defined(__AVX2__)
+  const __m128i words = words8(x);
+  _mm_storel_epi64((__m128i *)p, _mm_packs_epi16(words, words));
+#else
+  const v8c bytes = __builtin_convertvector(x, v8c);
+  memcpy(p, &bytes, 8);
+#endif
+}
+
 // tree(a) of the contract.
 INLINE float tree8(v8f a) {
   return ((a[0] + a[4]) + (a[2] + a[6])) + ((a[1] + a[5]) + (a[3] + a[7]));

@@ -36,8 +36,7 @@ INLINE float quantise_words(const float *x, int count, int16_t *out) {
   }
   const v8f inverse = splat8(32767.0f / amax);
   for (int i = 0; i < count; i += 8) {
-    const v8s words = __builtin_convertvector(round8(load8(x + i) * inverse), v8s);
-    memcpy(out + i, &words, sizeof(words));
+    store8_words(out + i, round8(load8(x + i) * inverse));
   }
   return amax / 32767.0f;
 }
