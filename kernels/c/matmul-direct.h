@@ -1,5 +1,5 @@
-// Products of up to ROW_BATCH rows where activations are spread by the instruction that multiplies them, or in registers: a block of
-// weights is unpacked once, into registers, and each row goes over it.
+// Products of up to ROW_BATCH rows where activations are spread by the instruction that multiplies them, or in registers: a block
+// of weights is unpacked once, into registers, and each row goes over it.
 #pragma once
 #include "weights.h"
 
@@ -125,8 +125,8 @@ SUPER_FORMATS(DEFINE_SUPER_ROWS)
 #define ROWS_CASE(name, count) \
   case count: name##_rows(p, half, n, x, count, k == 0, to, at); break;
 
-// Blocks of activations that all row groups pass before the next: 224 KiB, which second-level caches hold. Sums take a row's product
-// whole.
+// Blocks of activations that all row groups pass before the next: 224 KiB, which second-level caches hold. Sums take a row's
+// product whole.
 #define PASS 4096
 
 #define DEFINE_MATMUL_Q8(name, cols_of_block)                                                                          \

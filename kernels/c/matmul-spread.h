@@ -1,8 +1,9 @@
-// Products of up to 8 rows where the processor has no product of four bytes and few registers. Within a block, each quad of weights is
-// unpacked once and multiplied with all rows, whose sums have the registers. For that, activations are spread first: each quad once
-// for every lane, so that it is an operand in memory and takes no instruction of its own. That is 352 bytes for a block of a row, so
-// columns are gone over in chunks whose spread activations the first-level cache holds, for many row groups at a time. One row is
-// bound by memory, which is fastest where it is read in order and has that cache: it is spread as it is multiplied.
+// Products of up to 8 rows where the processor has no product of four bytes and few registers. Within a block, each quad of
+// weights is unpacked once and multiplied with all rows, whose sums have the registers. For that, activations are spread first: each
+// quad once for every lane, so that it is an operand in memory and takes no instruction of its own. That is 352 bytes for a block of
+// a row, so columns are gone over in chunks whose spread activations the first-level cache holds, for many row groups at a time. One
+// row is bound by memory, which is fastest where it is read in order and has that cache: it is spread as it is multiplied, for two
+// row groups abreast.
 #pragma once
 #include "weights.h"
 
@@ -23,11 +24,12 @@ typedef struct {
   ptrdiff_t before, after;
 } soon;
 
-// `bytes` of each `group` bytes are a row group's part of the chunk, in blocks of `block` bytes.
-INLINE soon soon_of(ptrdiff_t bytes, ptrdiff_t group, int block) {
-  if (bytes == group) return (soon){0, 0, AHEAD};
-  if (bytes <= AHEAD) return (soon){0, 0, 2 * group};
-  return (soon){(int)((bytes - AHEAD) / block), AHEAD, AHEAD + group - bytes};
+// `bytes` of each `group` bytes are a row group's part of the chunk, in blocks of `block` bytes; `abreast` row groups are gone over
+// at a time.
+INLINE soon soon_of(ptrdiff_t bytes, ptrdiff_t group, int block, int abreast) {
+  if (bytes == group && abreast == 1) return (soon){0, 0, AHEAD};
+  if (bytes <= AHEAD) return (soon){0, 0, 2 * abreast * group};
+  return (soon){(int)((bytes - AHEAD) / block), AHEAD, AHEAD + abreast * group - bytes};
 }
 
 INLINE void fetch_soon(const soon *s, groups p, int block, const int bytes) {
@@ -46,87 +48,110 @@ INLINE void spread(spread_block *to, const q8_block *x, const int largest, const
 // Holds additions to their order: GCC would first make all products and then have no registers for them.
 #define IN_ORDER(sum) __asm__("" : "+x"(sum))
 
-// The integer parts of a block's products with `rows` rows, as `dot` gives them one by one.
+// Of the products of several row groups with one row, or of one with several rows, the i-th one's.
+#define GROUP_OF(i) (abreast > 1 ? (i) : 0)
+#define ROW_OF(i) (abreast > 1 ? 0 : (i))
+
+// The integer parts of a block's products: of one row group with `rows` rows, or of `abreast` row groups, which lie `group` bytes
+// apart, with one.
 #define DEFINE_DOT_ROWS(name, read, from, each, largest, below, scaled, min)                                           \
-  INLINE void name##_dot_rows(groups p, const spread_block *x, const scales *s, const int rows, vi *total) {           \
+  INLINE void name##_dot_rows(groups p, ptrdiff_t group, const int abreast, const spread_block *x, const around *u,    \
+                              const int rows, vi *total) {                                                             \
     const int run = run_of(largest, below, scaled);                                                                    \
     const vi ones = splati(0x10001);                                                                                   \
     UNROLL for (int start = 0; start < 8 && largest != SIGNED; start += run) {                                         \
       pairs sum[ROW_BATCH];                                                                                            \
       UNROLL for (int j = start; j < start + run; j++) {                                                               \
-        const vec w = read(p, j);                                                                                      \
-        UNROLL for (int r = 0; r < rows; r++) {                                                                        \
-          const pairs product = pairs_dot(w, x[r].quad[j]);                                                            \
-          sum[r] = j > start ? pairs_add(sum[r], product) : below ? pairs_add(x[r].extra[start / 4], product) : product; \
-          IN_ORDER(sum[r]);                                                                                            \
+        UNROLL for (int g = 0; g < abreast; g++) {                                                                     \
+          const vec w = read(p + g * group, j);                                                                        \
+          UNROLL for (int r = 0; r < rows; r++) {                                                                      \
+            pairs *const to = &sum[g + r];                                                                             \
+            const pairs product = pairs_dot(w, x[r].quad[j]);                                                          \
+            *to = j > start ? pairs_add(*to, product) : below ? pairs_add(x[r].extra[start / 4], product) : product;   \
+            IN_ORDER(*to);                                                                                             \
+          }                                                                                                            \
         }                                                                                                              \
       }                                                                                                                \
-      UNROLL for (int r = 0; r < rows; r++) {                                                                          \
-        const vi part = pairs_scale(sum[r], scaled == 0 ? ones : start < 4 ? s->first : s->second);                    \
-        total[r] = start == 0 ? part : total[r] + part;                                                                \
+      UNROLL for (int i = 0; i < abreast * rows; i++) {                                                                \
+        const scales *const s = &u[GROUP_OF(i)].s;                                                                     \
+        const vi part = pairs_scale(sum[i], scaled == 0 ? ones : start < 4 ? s->first : s->second);                    \
+        total[i] = start == 0 ? part : total[i] + part;                                                                \
       }                                                                                                                \
     }                                                                                                                  \
     UNROLL for (int j = 0; j < 8 && largest == SIGNED; j++) {                                                          \
-      const vec w = read(p, j);                                                                                        \
-      UNROLL for (int r = 0; r < rows; r++) {                                                                          \
-        const vi part = pairs_scale(pairs_dot_signed(w, x[r].quad[j]), ones);                                          \
-        total[r] = j == 0 ? part : total[r] + part;                                                                    \
-        IN_ORDER(total[r]);                                                                                            \
+      UNROLL for (int g = 0; g < abreast; g++) {                                                                       \
+        const vec w = read(p + g * group, j);                                                                          \
+        UNROLL for (int r = 0; r < rows; r++) {                                                                        \
+          const vi part = pairs_scale(pairs_dot_signed(w, x[r].quad[j]), ones);                                        \
+          total[g + r] = j == 0 ? part : total[g + r] + part;                                                          \
+          IN_ORDER(total[g + r]);                                                                                      \
+        }                                                                                                              \
       }                                                                                                                \
     }                                                                                                                  \
-    UNROLL for (int r = 0; r < rows && largest == SIGNED && scaled; r++) total[r] = total[r] * s->first;               \
+    UNROLL for (int i = 0; i < abreast * rows && largest == SIGNED && scaled; i++) {                                   \
+      total[i] = total[i] * u[GROUP_OF(i)].s.first;                                                                    \
+    }                                                                                                                  \
   }
 
 BLOCK_FORMATS(DEFINE_DOT_ROWS)
 SUPER_FORMATS(DEFINE_DOT_ROWS)
 
-// A row group over the blocks of a chunk, added to `sums`; `x` are the spread activations, or of one row as they are.
+// Row groups over the blocks of a chunk, added to `sums`; `x` are the spread activations, or of one row as they are.
 #define SPREAD_AT(name, block, largest, below, scaled, min)                                                            \
   spread_block here;                                                                                                   \
   if (rows == 1) spread(&here, (const q8_block *)x + (block), largest, below, scaled, min);                            \
   const spread_block *const name = rows == 1 ? &here : (const spread_block *)x + (ptrdiff_t)(block) * rows;
 
 #define DEFINE_BLOCK_CHUNK(name, read, from, each, largest, below, scaled, min)                                        \
-  INLINE void name##_chunk(groups p, const soon *next, int blocks, const void *x, const int rows, vf *sums) {          \
+  INLINE void name##_chunk(groups p, ptrdiff_t group, const int abreast, const soon *next, int blocks, const void *x,  \
+                           const int rows, vf (*sums)[ROW_BATCH]) {                                                    \
     vf acc[ROW_BATCH];                                                                                                 \
-    UNROLL for (int r = 0; r < rows; r++) acc[r] = sums[r];                                                            \
+    UNROLL for (int i = 0; i < abreast * rows; i++) acc[i] = sums[GROUP_OF(i)][ROW_OF(i)];                             \
     for (int b = 0; b < blocks; b++, p += name##_bytes) {                                                              \
       vi total[ROW_BATCH];                                                                                             \
+      around u[2];                                                                                                     \
       SPREAD_AT(y, b, largest, below, scaled, min)                                                                     \
-      fetch_soon(next, p, b, name##_bytes);                                                                            \
-      const around u = name##_head(p, 0);                                                                              \
-      name##_dot_rows(p + from, y, &u.s, rows, total);                                                                 \
-      UNROLL for (int r = 0; r < rows; r++) {                                                                          \
-        vf sum = acc[r] + to_float(total[r]) * (u.d * y[r].scale);                                                     \
-        if (min == ONE_MIN) sum = sum + u.m * (vf)y[r].extra[0];                                                       \
-        acc[r] = sum;                                                                                                  \
+      UNROLL for (int g = 0; g < abreast; g++) {                                                                       \
+        fetch_soon(next, p + g * group, b, name##_bytes);                                                              \
+        u[g] = name##_head(p + g * group, 0);                                                                          \
+      }                                                                                                                \
+      name##_dot_rows(p + from, group, abreast, y, u, rows, total);                                                    \
+      UNROLL for (int i = 0; i < abreast * rows; i++) {                                                                \
+        const int g = GROUP_OF(i), r = ROW_OF(i);                                                                      \
+        vf sum = acc[i] + to_float(total[i]) * (u[g].d * y[r].scale);                                                  \
+        if (min == ONE_MIN) sum = sum + u[g].m * (vf)y[r].extra[0];                                                    \
+        acc[i] = sum;                                                                                                  \
       }                                                                                                                \
     }                                                                                                                  \
-    UNROLL for (int r = 0; r < rows; r++) sums[r] = acc[r];                                                            \
+    UNROLL for (int i = 0; i < abreast * rows; i++) sums[GROUP_OF(i)][ROW_OF(i)] = acc[i];                             \
   }
 
 #define DEFINE_SUPER_CHUNK(name, read, from, each, largest, below, scaled, min)                                        \
-  INLINE void name##_chunk(groups p, const soon *next, int blocks, const void *x, const int rows, vf *sums) {          \
+  INLINE void name##_chunk(groups p, ptrdiff_t group, const int abreast, const soon *next, int blocks, const void *x,  \
+                           const int rows, vf (*sums)[ROW_BATCH]) {                                                    \
     for (int b = 0; b < blocks; b += 8, p += name##_bytes) {                                                           \
       vf t[ROW_BATCH], m[ROW_BATCH];                                                                                   \
-      UNROLL for (int r = 0; r < rows; r++) t[r] = m[r] = splatf(0.0f);                                                \
-      for (int i = 0; i < 8; i++) {                                                                                    \
+      UNROLL for (int i = 0; i < abreast * rows; i++) t[i] = m[i] = splatf(0.0f);                                      \
+      for (int k = 0; k < 8; k++) {                                                                                    \
         vi total[ROW_BATCH];                                                                                           \
-        SPREAD_AT(y, b + i, largest, below, scaled, min)                                                               \
-        around u;                                                                                                      \
-        fetch_soon(next, p + i * (name##_bytes / 8), b / 8, name##_bytes / 8);                                         \
-        name##_scales(p, 0, i, &u);                                                                                    \
-        name##_dot_rows(p + from + each * i, y, &u.s, rows, total);                                                    \
-        UNROLL for (int r = 0; r < rows; r++) t[r] = t[r] + to_float(total[r]) * y[r].scale;                           \
-        const vf least = to_float(u.mins.first);                                                                       \
-        UNROLL for (int r = 0; r < rows; r++) {                                                                        \
-          if (min == ONE_MIN) m[r] = m[r] + least * (vf)y[r].extra[0];                                                 \
-          if (min == TWO_MINS) m[r] = m[r] + to_float(pairs_scale(y[r].extra[0], u.mins.mixed)) * y[r].scale;          \
+        around u[2];                                                                                                   \
+        SPREAD_AT(y, b + k, largest, below, scaled, min)                                                               \
+        UNROLL for (int g = 0; g < abreast; g++) {                                                                     \
+          fetch_soon(next, p + g * group + k * (name##_bytes / 8), b / 8, name##_bytes / 8);                           \
+          name##_scales(p + g * group, 0, k, &u[g]);                                                                   \
+        }                                                                                                              \
+        name##_dot_rows(p + from + each * k, group, abreast, y, u, rows, total);                                       \
+        UNROLL for (int i = 0; i < abreast * rows; i++) {                                                              \
+          const int g = GROUP_OF(i), r = ROW_OF(i);                                                                    \
+          t[i] = t[i] + to_float(total[i]) * y[r].scale;                                                               \
+          if (min == ONE_MIN) m[i] = m[i] + to_float(u[g].mins.first) * (vf)y[r].extra[0];                             \
+          if (min == TWO_MINS) m[i] = m[i] + to_float(pairs_scale(y[r].extra[0], u[g].mins.mixed)) * y[r].scale;       \
         }                                                                                                              \
       }                                                                                                                \
-      const around u = name##_head(p, 0);                                                                              \
-      UNROLL for (int r = 0; r < rows; r++) {                                                                          \
-        sums[r] = sums[r] + (min != NO_MIN ? u.d * t[r] - u.m * m[r] : u.d * t[r]);                                    \
+      UNROLL for (int i = 0; i < abreast * rows; i++) {                                                                \
+        const around u = name##_head(p + GROUP_OF(i) * group, 0);                                                      \
+        vf *const to = &sums[GROUP_OF(i)][ROW_OF(i)];                                                                  \
+        *to = *to + (min != NO_MIN ? u.d * t[i] - u.m * m[i] : u.d * t[i]);                                            \
       }                                                                                                                \
     }                                                                                                                  \
   }
@@ -140,21 +165,27 @@ SUPER_FORMATS(DEFINE_SUPER_CHUNK)
                           destination *to, uint8_t *at) {                                                              \
     spread_block spreads[DEPTH(1)];                                                                                    \
     vf sums[SLAB][ROW_BATCH];                                                                                          \
-    const int depth = rows == 1 ? blocks : DEPTH(rows), blocks_each = (name##_bytes - from) / each;                   \
+    const int abreast = rows == 1 ? 2 : 1;                                                                             \
+    const int depth = rows == 1 ? blocks : DEPTH(rows), blocks_each = (name##_bytes - from) / each;                    \
     const ptrdiff_t group = (ptrdiff_t)(blocks / blocks_each) * name##_bytes;                                          \
     for (int k = 0; k < blocks; k += depth) {                                                                          \
       const int n = blocks - k < depth ? blocks - k : depth;                                                           \
-      const soon next = soon_of((ptrdiff_t)(n / blocks_each) * name##_bytes, group, name##_bytes);                     \
+      const soon next = soon_of((ptrdiff_t)(n / blocks_each) * name##_bytes, group, name##_bytes, abreast);            \
       const uint8_t *p = w + (ptrdiff_t)(k / blocks_each) * name##_bytes;                                              \
       for (int i = 0; i < n * rows && rows > 1; i++) {                                                                 \
         spread(&spreads[i], x + (ptrdiff_t)k * rows + i, largest, below, scaled, min);                                 \
       }                                                                                                                \
-      for (int g = 0; g < count; g++, p += group) {                                                                    \
-        UNROLL for (int r = 0; r < rows && k == 0; r++) sums[g][r] = splatf(0.0f);                                     \
-        name##_chunk(p, &next, n, rows == 1 ? (const void *)x : spreads, rows, sums[g]);                               \
-        if (k + n == blocks) put_rows(sums[g], rows, to, at + g * (to->to_sums ? 8 : 4) * ROW_GROUP);                  \
+      const void *const rows_at_k = rows == 1 ? (const void *)x : spreads;                                             \
+      for (int g = 0; g < count && k == 0; g++) {                                                                      \
+        UNROLL for (int r = 0; r < rows; r++) sums[g][r] = splatf(0.0f);                                               \
       }                                                                                                                \
+      int g = 0;                                                                                                       \
+      for (; g + abreast <= count; g += abreast, p += abreast * group) {                                               \
+        name##_chunk(p, group, abreast, &next, n, rows_at_k, rows, sums + g);                                          \
+      }                                                                                                                \
+      if (abreast > 1 && g < count) name##_chunk(p, group, 1, &next, n, rows_at_k, rows, sums + g);                    \
     }                                                                                                                  \
+    for (int g = 0; g < count; g++) put_rows(sums[g], rows, to, at + g * (to->to_sums ? 8 : 4) * ROW_GROUP);           \
   }
 
 BLOCK_FORMATS(DEFINE_SPREAD_ROWS)

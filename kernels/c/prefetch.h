@@ -2,9 +2,9 @@
 #pragma once
 #include "vec.h"
 
-// Bytes that weights are asked of memory before they are needed. Two groups are two streams that jump from group to group, which the
-// processor does not foresee; where a block takes many instructions, it does not look ahead as far as memory needs. With products of
-// AVX-512 it does, and asking loses more than it gains.
+// Bytes that weights are asked of memory before they are needed. Two groups are two streams that jump from group to group, which
+// the processor does not foresee; where a block takes many instructions, it does not look ahead as far as memory needs. With
+// products of AVX-512 it does, and asking loses more than it gains.
 #if LANES == 16
 #define AHEAD 1024
 #elif (defined(__AVX2__) && !defined(DOT32)) || defined(__ARM_NEON)

@@ -9,9 +9,9 @@
 // vec_bits(v, shift, mask): (v >> shift) & mask in each byte, where a negative shift is to the left and the mask leaves no bit of a
 // neighbour. Products are of two kinds:
 // - DOT32: quads_dot and signed_dot add those of several quads to sums of 32 bits, a row a lane.
-// - Others add pairs of products in 16 bits first (`pairs`, in each lane of a row two), as often as fits; then pairs_scale multiplies
-//   either sum by its scale and adds both up in 32 bits. scales_u8 and scales_i8 read a scale a row, twice; mixed_scales puts one of
-//   `first` before one of `second`.
+// - Others add pairs of products in 16 bits first (`pairs`, in each lane of a row two), as often as fits; then pairs_scale
+//   multiplies either sum by its scale and adds both up in 32 bits. scales_u8 and scales_i8 read a scale a row, twice;
+//   mixed_scales puts one of `first` before one of `second`.
 #pragma once
 #include "simd.h"
 
