@@ -16,6 +16,8 @@ typedef struct {
 
 // Row groups that a chunk is spread for: their sums wait in the second-level cache for the next chunk. Blocks of a chunk.
 enum { SLAB = 64 };
+// Bytes of a row group from which one row goes over two of them abreast; shorter ones come faster one after the other.
+enum { LONG = 4096 };
 #define DEPTH(rows) (64 / (rows) / 8 * 8)
 
 // Where what a chunk comes to soon lies: in this row group's part of the chunk before its block `turn`, then in a later one's.
@@ -165,27 +167,34 @@ SUPER_FORMATS(DEFINE_SUPER_CHUNK)
                           destination *to, uint8_t *at) {                                                              \
     spread_block spreads[DEPTH(1)];                                                                                    \
     vf sums[SLAB][ROW_BATCH];                                                                                          \
-    const int abreast = rows == 1 ? 2 : 1;                                                                             \
     const int depth = rows == 1 ? blocks : DEPTH(rows), blocks_each = (name##_bytes - from) / each;                    \
     const ptrdiff_t group = (ptrdiff_t)(blocks / blocks_each) * name##_bytes;                                          \
+    const int apart = (to->to_sums ? 8 : 4) * ROW_GROUP;                                                               \
     for (int k = 0; k < blocks; k += depth) {                                                                          \
-      const int n = blocks - k < depth ? blocks - k : depth;                                                           \
-      const soon next = soon_of((ptrdiff_t)(n / blocks_each) * name##_bytes, group, name##_bytes, abreast);            \
+      const int n = blocks - k < depth ? blocks - k : depth, last = k + n == blocks;                                   \
+      const ptrdiff_t bytes = (ptrdiff_t)(n / blocks_each) * name##_bytes;                                             \
       const uint8_t *p = w + (ptrdiff_t)(k / blocks_each) * name##_bytes;                                              \
       for (int i = 0; i < n * rows && rows > 1; i++) {                                                                 \
         spread(&spreads[i], x + (ptrdiff_t)k * rows + i, largest, below, scaled, min);                                 \
       }                                                                                                                \
-      const void *const rows_at_k = rows == 1 ? (const void *)x : spreads;                                             \
       for (int g = 0; g < count && k == 0; g++) {                                                                      \
         UNROLL for (int r = 0; r < rows; r++) sums[g][r] = splatf(0.0f);                                               \
       }                                                                                                                \
       int g = 0;                                                                                                       \
-      for (; g + abreast <= count; g += abreast, p += abreast * group) {                                               \
-        name##_chunk(p, group, abreast, &next, n, rows_at_k, rows, sums + g);                                          \
+      if (rows == 1 && bytes >= LONG) {                                                                                \
+        const soon next = soon_of(bytes, group, name##_bytes, 2);                                                      \
+        for (; g + 2 <= count; g += 2, p += 2 * group) {                                                               \
+          name##_chunk(p, group, 2, &next, n, x, 1, sums + g);                                                         \
+          put_rows(sums[g], 1, to, at + g * apart);                                                                    \
+          put_rows(sums[g + 1], 1, to, at + (g + 1) * apart);                                                          \
+        }                                                                                                              \
       }                                                                                                                \
-      if (abreast > 1 && g < count) name##_chunk(p, group, 1, &next, n, rows_at_k, rows, sums + g);                    \
+      const soon next = soon_of(bytes, group, name##_bytes, 1);                                                        \
+      for (; g < count; g++, p += group) {                                                                             \
+        name##_chunk(p, group, 1, &next, n, rows == 1 ? (const void *)x : spreads, rows, sums + g);                    \
+        if (last) put_rows(sums[g], rows, to, at + g * apart);                                                         \
+      }                                                                                                                \
     }                                                                                                                  \
-    for (int g = 0; g < count; g++) put_rows(sums[g], rows, to, at + g * (to->to_sums ? 8 : 4) * ROW_GROUP);           \
   }
 
 BLOCK_FORMATS(DEFINE_SPREAD_ROWS)
