@@ -38,10 +38,12 @@ const BUILDS_WITHIN: Readonly<Record<string, readonly string[]>> = {
 /**
  * The installed peer with those builds only that use no more than `isa`: a copy without the others, made on first use.
  * @param folder where it is installed
- * @returns the copy's folder
+ * @returns the copy's folder; the same one where nothing is beyond
  * @throws StarlingError backend_unavailable where it is not known which builds those are
  */
 export async function peerWithin(folder: string, isa: string): Promise<string> {
+  // The most that there are builds for.
+  if (isa === 'avx512vnni') return folder;
   const builds = BUILDS_WITHIN[isa];
   if (process.arch !== 'x64' || builds === undefined) {
     throw new StarlingError(

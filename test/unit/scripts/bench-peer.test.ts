@@ -28,6 +28,7 @@ it('a peer within an instruction set has no builds beyond it', onX64, async (con
     files.filter((file) => !file.includes('zen4')),
   );
   assert.equal(await peerWithin(folder, 'avx2'), copy);
+  assert.equal(await peerWithin(folder, 'avx512vnni'), folder);
 });
 
 it('a peer within an instruction set that no builds are known for is refused', async (context) => {
