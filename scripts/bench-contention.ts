@@ -60,7 +60,7 @@ export async function benchContention(options: BenchContentionOptions): Promise<
   const spreads = { '1': spread(one), '2': spread(two) };
   const ratio = spread(two.map((ms, i) => ms / one[i]!));
   return {
-    ...benchMachine(),
+    ...benchMachine(options.backend),
     ...options,
     decode_ms: { '1': rounded(spreads['1'].median), '2': rounded(spreads['2'].median) },
     decode_ms_spread: { '1': range(spreads['1']), '2': range(spreads['2']) },

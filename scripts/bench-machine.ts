@@ -10,7 +10,7 @@ export interface BenchMachine {
   readonly instruction_set: string | null;
 }
 
-export function benchMachine(backend: BackendName | null = 'native'): BenchMachine {
+export function benchMachine(backend: BackendName = 'native'): BenchMachine {
   return {
     machine: cpus()[0]?.model ?? 'unknown',
     instruction_set: backend === 'native' ? (nativeTargets()[0] ?? null) : null,

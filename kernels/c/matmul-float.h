@@ -32,29 +32,12 @@ INLINE vf load_bf16(groups p) {
 // Columns of which a batch's accumulators are computed one after the other: what they go over lies in the first-level cache.
 #define FLOAT_DEPTH 128
 
-// Asks memory for what comes after these columns: the turns go over them in steps that the processor does not foresee. WebAssembly
-// cannot ask.
-INLINE void fetch(groups p, int bytes) {
-#if defined(__wasm__)
-  (void)p;
-  (void)bytes;
-#else
-  for (int i = 0; i < bytes; i += 64) {
-#if LANES == 16
-    __builtin_prefetch(p.first + i);
-    __builtin_prefetch(p.second + i);
-#else
-    __builtin_prefetch(p + i);
-#endif
-  }
-#endif
-}
-
 INLINE vf tree(const vf *a, const ptrdiff_t step) {
   return ((a[0] + a[4 * step]) + (a[2 * step] + a[6 * step])) + ((a[step] + a[5 * step]) + (a[3 * step] + a[7 * step]));
 }
 
-// Many rows, whose eight accumulators have the registers in turn: a weight is converted once for all of them.
+// Many rows, whose eight accumulators have the registers in turn: a weight is converted once for all of them. The turns go over the
+// columns in steps that the processor does not foresee.
 #define DEFINE_FLOAT_IN_TURN(name, bytes, load)                                                                        \
   INLINE void name##_in_turn(groups p, int cols, const float *x, const int rows, destination *to, uint8_t *at) {       \
     vf a[8][FLOAT_BATCH], sum[FLOAT_BATCH];                                                                            \
@@ -63,7 +46,7 @@ INLINE vf tree(const vf *a, const ptrdiff_t step) {
       const int end = cols - from < FLOAT_DEPTH ? cols : from + FLOAT_DEPTH;                                           \
       for (int s = 0; s < 8; s++) {                                                                                    \
         vf acc[FLOAT_BATCH];                                                                                           \
-        fetch(part(p, (ptrdiff_t)end * bytes + s * (FLOAT_DEPTH / 8 * bytes)), FLOAT_DEPTH / 8 * bytes);               \
+        ask_for(part(p, (ptrdiff_t)end * bytes + s * (FLOAT_DEPTH / 8 * bytes)), FLOAT_DEPTH / 8 * bytes);             \
         UNROLL_ROWS for (int r = 0; r < rows; r++) acc[r] = a[s][r];                                                   \
         for (int c = from + s; c < end; c += 8) {                                                                      \
           const vf weight = load(part(p, (ptrdiff_t)c * bytes));                                                       \

@@ -84,7 +84,7 @@ INLINE void spread(spread_block *to, const q8_block *x, const int largest, const
       UNROLL for (int g = 0; g < abreast; g++) {                                                                       \
         const vec w = read(p + g * group, j);                                                                          \
         UNROLL for (int r = 0; r < rows; r++) {                                                                        \
-          const vi part = pairs_scale(pairs_dot_signed(w, x[r].quad[j]), ones);                                        \
+          const vi part = pairs_scale(pairs_dot_signed_quad(w, x[r].quad[j]), ones);                                   \
           total[g + r] = j == 0 ? part : total[g + r] + part;                                                          \
           IN_ORDER(total[g + r]);                                                                                      \
         }                                                                                                              \

@@ -51,6 +51,6 @@ INLINE vi scales_u8(const void *p) { return (vi)twice(p, 0); }
 INLINE vi scales_i8(const void *p) { return (vi)_mm256_srai_epi16(twice(p, 1), 8); }
 INLINE vi mixed_scales(vi first, vi second) { return (vi)_mm256_blend_epi16((vec)first, (vec)second, 0xaa); }
 // Of signed bytes: |w|·|a| ≤ 128·127, so one pair fits in 16 bits.
-INLINE pairs pairs_dot_signed(vec w, vec a) { return _mm256_maddubs_epi16(_mm256_sign_epi8(w, w), _mm256_sign_epi8(a, w)); }
+INLINE pairs pairs_dot_signed_quad(vec w, vec a) { return _mm256_maddubs_epi16(_mm256_sign_epi8(w, w), _mm256_sign_epi8(a, w)); }
 
 #endif
