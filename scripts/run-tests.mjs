@@ -19,7 +19,6 @@ if (files.length === 0) {
 // What measures time, or waits for what must happen within some: alone. All else runs side by side.
 const TIMED = [
   'unit/scripts',
-  'integration/lan',
   'integration/http',
   'integration/daemon',
   'integration/cluster/cutting-memory',
