@@ -1,4 +1,3 @@
-import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { StarlingError } from '../../daemon/errors.ts';
@@ -12,6 +11,7 @@ import { KV_FORMAT_NAMES, type KvFormat } from '../../kernels/formats.ts';
 import type { BackendName } from '../../kernels/kernels.ts';
 import type { Endpoint } from '../cluster/find-devices.ts';
 import { HEAD_WISHES, type HeadWish } from '../cluster/plan.ts';
+import { ModelFile } from '../model/gguf/model-file.ts';
 
 /** Where a daemon listens unless told otherwise. */
 export const DEFAULT_DEVICE_PORT = 7828;
@@ -178,14 +178,20 @@ function availableNow<T>(look: () => T): T {
 /** Names that stand for the model that comes with Starling. */
 export const EMBEDDED_MODEL = 'tiny-chat';
 
-/** The path of a model given by path or as "tiny-chat". @throws StarlingError model_file_not_found */
+/**
+ * The path of a model given by path or as "tiny-chat".
+ * @throws StarlingError model_file_not_found, or model_file_unreadable for what is there but is no file
+ */
 export async function resolveModel(model: string): Promise<string> {
-  const found = await stat(model).catch(() => null);
-  if (found?.isFile()) return model;
-  if (model === EMBEDDED_MODEL) return join(packageRoot(), 'coordinator/models/tiny-chat-q8_0.gguf');
-  const what = found?.isDirectory() ? 'is a folder' : 'does not exist';
-  throw new StarlingError(
-    'model_file_not_found',
-    `${model} ${what}: give the path of a .gguf file, or "${EMBEDDED_MODEL}" for the small model that comes with Starling`,
-  );
+  try {
+    await (await ModelFile.open(model)).close();
+    return model;
+  } catch (error) {
+    if (model === EMBEDDED_MODEL) return join(packageRoot(), 'coordinator/models/tiny-chat-q8_0.gguf');
+    if (!(error instanceof StarlingError) || error.code !== 'model_file_not_found') throw error;
+    throw new StarlingError(
+      'model_file_not_found',
+      `${model} does not exist: give the path of a .gguf file, or "${EMBEDDED_MODEL}" for the small model that comes with Starling`,
+    );
+  }
 }

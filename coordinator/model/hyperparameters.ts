@@ -34,8 +34,9 @@ const UNSUPPORTED_SETTINGS: Readonly<Record<string, readonly unknown[]>> = {
 export function readHyperparameters(gguf: GgufFile): Hyperparameters {
   checkArchitecture(gguf);
   const dim = readInteger(gguf, 'llama.embedding_length', 8, 65_536);
-  const heads = readInteger(gguf, 'llama.attention.head_count', 1, 4096);
-  const kvHeads = readInteger(gguf, 'llama.attention.head_count_kv', 1, heads, heads);
+  const layers = readInteger(gguf, 'llama.block_count', 1, 1024);
+  const heads = readOfEveryLayer(gguf, layers, 'llama.attention.head_count', 1, 4096);
+  const kvHeads = readOfEveryLayer(gguf, layers, 'llama.attention.head_count_kv', 1, heads, heads);
   if (heads % kvHeads !== 0) {
     throw invalid(
       gguf,
@@ -44,12 +45,12 @@ export function readHyperparameters(gguf: GgufFile): Hyperparameters {
     );
   }
   return {
-    layers: readInteger(gguf, 'llama.block_count', 1, 1024),
+    layers,
     dim,
     heads,
     kvHeads,
     headDim: readHeadDim(gguf, dim, heads),
-    ffDim: readInteger(gguf, 'llama.feed_forward_length', 1, 2 ** 20),
+    ffDim: readOfEveryLayer(gguf, layers, 'llama.feed_forward_length', 1, 2 ** 20),
     contextLength: readInteger(gguf, 'llama.context_length', 1, 2 ** 24),
     rmsEps: readEpsilon(gguf),
   };
@@ -61,10 +62,39 @@ export function readHyperparameters(gguf: GgufFile): Hyperparameters {
  */
 export function readInteger(gguf: GgufFile, key: string, min: number, max: number, fallback?: number): number {
   const value = fallback === undefined ? gguf.metadata.number(key) : gguf.metadata.number(key, fallback);
+  return bounded(gguf, key, value, min, max);
+}
+
+function bounded(gguf: GgufFile, key: string, value: number, min: number, max: number): number {
   if (!Number.isInteger(value) || value < min || value > max) {
     throw invalid(gguf, key, `is ${value}; an integer from ${min} to ${max} is expected`);
   }
   return value;
+}
+
+/**
+ * As readInteger, for what converters state once a layer where a model's layers may differ.
+ * @throws StarlingError model_unsupported_architecture when they do differ
+ */
+function readOfEveryLayer(
+  gguf: GgufFile,
+  layers: number,
+  key: string,
+  min: number,
+  max: number,
+  fallback?: number,
+): number {
+  const found = gguf.metadata.get(key);
+  if (found?.kind !== 'numbers') return readInteger(gguf, key, min, max, fallback);
+  const [first = 0] = found.value;
+  if (found.value.length !== layers) throw invalid(gguf, key, `has ${found.value.length} entries for ${layers} layers`);
+  const other = found.value.findIndex((value) => value !== first);
+  if (other < 0) return bounded(gguf, key, first, min, max);
+  throw new StarlingError(
+    'model_unsupported_architecture',
+    `${gguf.path}: ${key} is ${first} in layer 0 and ${found.value[other]} in layer ${other}; layers of different sizes are not supported`,
+    { param: key },
+  );
 }
 
 /** model_invalid about a metadata key. */

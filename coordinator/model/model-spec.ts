@@ -26,7 +26,7 @@ export async function readModelSpec(gguf: GgufFile): Promise<ModelSpec> {
 
   return {
     architecture: 'llama',
-    name: shown(gguf.metadata.string('general.name', basename(gguf.path, '.gguf'))),
+    name: modelName(gguf),
     dim: h.dim,
     heads: h.heads,
     kvHeads: h.kvHeads,
@@ -41,6 +41,12 @@ export async function readModelSpec(gguf: GgufFile): Promise<ModelSpec> {
     head,
     layers,
   };
+}
+
+/** What the file calls itself, else its file name. */
+function modelName(gguf: GgufFile): string {
+  const name = gguf.metadata.get('general.name');
+  return shown(name?.kind === 'string' && name.value.trim() !== '' ? name.value : basename(gguf.path, '.gguf'));
 }
 
 function readLayer(tensors: TensorCatalog, layer: number, h: Hyperparameters): LayerWeights {

@@ -142,15 +142,30 @@ export class HeaderSource {
     return this.#window.readBigInt64LE(this.#take(8));
   }
 
-  /** `length` available bytes as text. @throws StarlingError model_invalid when they are not UTF-8 */
-  text(length: number, what: string): string {
+  /** `length` available bytes as text; null when they are not UTF-8. */
+  text(length: number): string | null {
     const from = this.#take(length);
     const text = this.#window.toString('utf8', from, from + length);
     // Decoding marks what it cannot read; but the mark may also be in the file.
-    if (text.includes('\ufffd') && !isUtf8(this.#window.subarray(from, from + length))) {
-      throw this.fail('model_invalid', `${what} is not UTF-8 text; the file is damaged`);
+    return text.includes('\ufffd') && !isUtf8(this.#window.subarray(from, from + length)) ? null : text;
+  }
+
+  /** Up to `length` of the bytes that come next, which stay to be read: fewer where the file ends before. */
+  async peek(length: number): Promise<Uint8Array> {
+    const possible = Math.min(length, this.remaining);
+    if (this.available < possible) await this.fill(possible, 'its beginning');
+    return this.#window.subarray(this.#start, this.#start + possible);
+  }
+
+  /** Passes over `length` bytes, whatever their number. */
+  async skip(length: number, what: string): Promise<void> {
+    this.expect(length, what);
+    for (let left = length; left > 0; ) {
+      if (this.available === 0) await this.fill(1, what);
+      const count = Math.min(this.available, left);
+      this.#take(count);
+      left -= count;
     }
-    return text;
   }
 
   /** Fills `into` from the file, whatever its length. */

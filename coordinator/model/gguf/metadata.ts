@@ -23,7 +23,9 @@ export type MetadataValue =
   | { readonly kind: 'numbers'; readonly value: NumberArray }
   | { readonly kind: 'bigints'; readonly value: BigInt64Array | BigUint64Array }
   | { readonly kind: 'booleans'; readonly value: readonly boolean[] }
-  | { readonly kind: 'arrays'; readonly value: readonly MetadataValue[] };
+  | { readonly kind: 'arrays'; readonly value: readonly MetadataValue[] }
+  /** Passed over, as it is larger or stranger than anything that is read; `value` says how it is. */
+  | { readonly kind: 'unread'; readonly value: string };
 
 type Kind = MetadataValue['kind'];
 type Values = { [V in MetadataValue as V['kind']]: V['value'] };
@@ -38,11 +40,12 @@ const KIND_NAMES: Readonly<Record<Kind, string>> = {
   bigints: 'an array of integers beyond 2^53',
   booleans: 'an array of booleans',
   arrays: 'an array of arrays',
+  unread: 'unread',
 };
 
 /**
  * The metadata of a model file. Getters throw StarlingError model_invalid, naming file and key, when the value has
- * another type, or is missing and no fallback was given; pass null as the fallback for "may be absent".
+ * another type or was passed over, or is missing and no fallback was given; pass null as the fallback for "may be absent".
  */
 export class Metadata {
   readonly #path: string;
@@ -108,6 +111,13 @@ export class Metadata {
       throw new StarlingError(
         'model_invalid',
         `${this.#path}: the metadata key ${key} is missing, so this file is not a complete model; convert or download it again`,
+        { param: key },
+      );
+    }
+    if (found.kind === 'unread') {
+      throw new StarlingError(
+        'model_invalid',
+        `${this.#path}: the metadata key ${key} ${found.value}; convert or download the file again`,
         { param: key },
       );
     }

@@ -1,3 +1,4 @@
+import type { Stats } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { StarlingError } from '../../../daemon/errors.ts';
 
@@ -21,8 +22,9 @@ export class ModelFile {
   static async open(path: string): Promise<ModelFile> {
     try {
       // Before opening: opening a named pipe would wait for its writer.
-      if (!(await stat(path)).isFile()) {
-        throw new StarlingError('model_file_unreadable', `${path} is not a regular file; name a .gguf file`);
+      const stats = await stat(path);
+      if (!stats.isFile()) {
+        throw new StarlingError('model_file_unreadable', `${path} is ${kindOf(stats)}, not a file; name a .gguf file`);
       }
       const handle = await open(path, 'r');
       try {
@@ -72,6 +74,13 @@ export class ModelFile {
   async close(): Promise<void> {
     await this.#handle.close();
   }
+}
+
+function kindOf(stats: Stats): string {
+  if (stats.isDirectory()) return 'a folder';
+  if (stats.isFIFO()) return 'a named pipe';
+  if (stats.isSocket()) return 'a socket';
+  return 'a device';
 }
 
 function fileError(path: string, error: unknown): StarlingError {

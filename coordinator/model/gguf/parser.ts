@@ -1,9 +1,10 @@
+import { describeForeign, FOREIGN_BYTES } from './foreign-file.ts';
 import type { HeaderSource } from './header-source.ts';
 import { LIMITS } from './limits.ts';
 import type { MetadataValue } from './metadata.ts';
 import { shown } from './shown.ts';
 import { REMOVED_TENSOR_TYPES, type TensorType, tensorTypeById } from './tensor-types.ts';
-import { readString, readValue } from './values.ts';
+import { readName, readValue } from './values.ts';
 
 /** A tensor as the header lists it. */
 export interface TensorEntry {
@@ -56,7 +57,7 @@ export async function parseHeader(source: HeaderSource): Promise<Header> {
 
   const values = new Map<string, MetadataValue>();
   for (let i = 0; i < keyCount; i++) {
-    const key = await readString(source, LIMITS.nameBytes, `metadata key ${i} of ${keyCount}`);
+    const key = await readName(source, `metadata key ${i} of ${keyCount}`);
     if (values.has(key)) throw source.fail('model_invalid', `the metadata key ${shown(key)} appears twice`);
     const what = `the metadata key ${shown(key)}`;
     if (source.available < 4) await source.fill(4, what);
@@ -79,9 +80,10 @@ export async function parseHeader(source: HeaderSource): Promise<Header> {
 }
 
 async function readVersion(source: HeaderSource): Promise<number> {
-  if (source.remaining < 4) throw notGguf(source);
-  await source.fill(4, 'the magic number');
-  if (source.u32() !== MAGIC) throw notGguf(source);
+  const beginning = await source.peek(FOREIGN_BYTES);
+  if (beginning.length < 4 || source.u32() !== MAGIC) {
+    throw source.fail('model_not_gguf', describeForeign(beginning));
+  }
   await source.fill(4, 'the version');
   const version = source.u32();
   if (VERSIONS.includes(version)) return version;
@@ -95,13 +97,6 @@ async function readVersion(source: HeaderSource): Promise<number> {
   throw source.fail(
     'model_unsupported_version',
     `the file is GGUF version ${version}; versions ${VERSIONS.join(' and ')} are supported, so convert the model again or update Starling`,
-  );
-}
-
-function notGguf(source: HeaderSource) {
-  return source.fail(
-    'model_not_gguf',
-    'the file does not begin with "GGUF", so it is no GGUF model; name a .gguf file (safetensors and others must be converted first)',
   );
 }
 
@@ -121,7 +116,7 @@ function readAlignment(source: HeaderSource, values: ReadonlyMap<string, Metadat
 }
 
 async function readTensorEntry(source: HeaderSource, which: string): Promise<TensorEntry> {
-  const name = await readString(source, LIMITS.nameBytes, `the name of ${which}`);
+  const name = await readName(source, `the name of ${which}`);
   const what = `${which}, ${shown(name)}`;
   if (source.available < 4) await source.fill(4, what);
   const dimCount = source.u32();

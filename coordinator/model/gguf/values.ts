@@ -23,9 +23,10 @@ export const VALUE_TYPE = {
 const VALUE_BYTES: readonly number[] = [1, 1, 2, 2, 4, 4, 4, 1, 8, 12, 8, 8, 8];
 
 /**
- * Reads a value of the given type.
+ * Reads a value of the given type. One whose length is known but that nobody would read, as it is larger than any that is used
+ * or not what its type says, is passed over and comes as `unread`: it may belong to another program.
  * @param what for messages: the key it belongs to
- * @throws StarlingError model_invalid (unknown type, beyond a limit), model_truncated
+ * @throws StarlingError model_invalid (unknown type, arrays beyond a limit), model_truncated
  */
 export async function readValue(source: HeaderSource, type: number, what: string, depth = 0): Promise<MetadataValue> {
   const bytes = VALUE_BYTES[type];
@@ -55,24 +56,38 @@ export async function readValue(source: HeaderSource, type: number, what: string
     case VALUE_TYPE.int64:
       return integer64(source.bigI64());
     case VALUE_TYPE.bool:
-      return { kind: 'boolean', value: readBoolean(source, what) };
+      return readBoolean(source.u8());
     case VALUE_TYPE.string:
-      return { kind: 'string', value: await readString(source, LIMITS.stringBytes, what) };
+      return readString(source, what);
     default:
       return readArray(source, what, depth + 1);
   }
 }
 
 /**
- * Reads a string: its length as u64, then so many bytes of UTF-8.
- * @throws StarlingError model_invalid (longer than `maxBytes`, not UTF-8), model_truncated
+ * Reads a name: its length as u64, then so many bytes of UTF-8. One that is not UTF-8 is taken as Latin-1, so that different names
+ * stay different and none looks like one that is known.
+ * @throws StarlingError model_invalid (longer than the limit), model_truncated
  */
-export async function readString(source: HeaderSource, maxBytes: number, what: string): Promise<string> {
+export async function readName(source: HeaderSource, what: string): Promise<string> {
   if (source.available < 8) await source.fill(8, what);
   const length = source.u64();
-  if (length > maxBytes) throw tooMany(source, `${what} claims ${length} bytes of text`, maxBytes);
+  if (length > LIMITS.nameBytes) throw tooMany(source, `${what} claims ${length} bytes of text`, LIMITS.nameBytes);
+  const bytes = await source.peek(length);
+  if (bytes.length < length) source.expect(length, what);
+  return source.text(length) ?? Buffer.from(bytes).toString('latin1');
+}
+
+async function readString(source: HeaderSource, what: string): Promise<MetadataValue> {
+  if (source.available < 8) await source.fill(8, what);
+  const length = source.u64();
+  if (length > LIMITS.stringBytes) {
+    await source.skip(length, what);
+    return unread(`has ${length} bytes of text, and at most ${LIMITS.stringBytes} are read`);
+  }
   if (source.available < length) await source.fill(length, what);
-  return source.text(length, what);
+  const value = source.text(length);
+  return value === null ? unread('is not UTF-8 text') : { kind: 'string', value };
 }
 
 async function readArray(source: HeaderSource, what: string, depth: number): Promise<MetadataValue> {
@@ -84,9 +99,15 @@ async function readArray(source: HeaderSource, what: string, depth: number): Pro
   if (bytes === undefined) {
     throw source.fail('model_invalid', `${what} is an array of the unknown value type ${type}; the file is damaged`);
   }
-  if (count > LIMITS.arrayValues) throw tooMany(source, `${what} claims ${count} values`, LIMITS.arrayValues);
   // Before anything is allocated: a count that lies must not cost more than the file could hold.
   source.expect(count * bytes, what);
+  const inItems = type === VALUE_TYPE.string || type === VALUE_TYPE.bool;
+  const fits = count <= LIMITS.arrayValues && (!inItems || source.budget.spend('arrayItems', count));
+  if (type === VALUE_TYPE.string) return readStrings(source, count, fits, what);
+  if (!fits && type !== VALUE_TYPE.array) {
+    await source.skip(count * bytes, what);
+    return unreadArray(count);
+  }
 
   switch (type) {
     case VALUE_TYPE.array: {
@@ -94,14 +115,10 @@ async function readArray(source: HeaderSource, what: string, depth: number): Pro
       for (let i = 0; i < count; i++) value.push(await readValue(source, type, what, depth));
       return { kind: 'arrays', value };
     }
-    case VALUE_TYPE.string:
-      spendItems(source, count, what);
-      return { kind: 'strings', value: await readStrings(source, count, what) };
     case VALUE_TYPE.bool: {
-      spendItems(source, count, what);
       const raw = new Uint8Array(count);
       await source.bytes(raw, what);
-      if (raw.some((byte) => byte > 1)) throw badBoolean(source, what);
+      if (raw.some((byte) => byte > 1)) return NO_BOOLEAN;
       return { kind: 'booleans', value: Array.from(raw, (byte) => byte === 1) };
     }
     case VALUE_TYPE.uint64:
@@ -119,19 +136,28 @@ async function readArray(source: HeaderSource, what: string, depth: number): Pro
   }
 }
 
-async function readStrings(source: HeaderSource, count: number, what: string): Promise<string[]> {
-  const strings = new Array<string>(count);
+/** @param fits false when there are too many to keep */
+async function readStrings(source: HeaderSource, count: number, fits: boolean, what: string): Promise<MetadataValue> {
+  const value = new Array<string>(fits ? count : 0);
+  let flaw = fits ? null : unreadArray(count);
   for (let i = 0; i < count; i++) {
     // As readString, without its promise: vocabularies and merges have hundreds of thousands of entries.
     if (source.available < 8) await source.fill(8, what);
     const length = source.u64();
-    if (length > LIMITS.stringBytes) {
-      throw tooMany(source, `${what}[${i}] claims ${length} bytes of text`, LIMITS.stringBytes);
+    if (flaw === null && length > LIMITS.stringBytes) {
+      flaw = unread(`has ${length} bytes of text in entry ${i}, and at most ${LIMITS.stringBytes} are read`);
+    }
+    if (flaw !== null) {
+      if (source.available < length) await source.skip(length, what);
+      else source.text(length);
+      continue;
     }
     if (source.available < length) await source.fill(length, what);
-    strings[i] = source.text(length, what);
+    const text = source.text(length);
+    if (text === null) flaw = unread(`is not UTF-8 text in entry ${i}`);
+    else value[i] = text;
   }
-  return strings;
+  return flaw ?? { kind: 'strings', value };
 }
 
 /** Zeroed; GGUF and every processor that Node runs on with a supported build are little endian. */
@@ -156,10 +182,8 @@ function numberArray(type: number, count: number): NumberArray {
   }
 }
 
-function readBoolean(source: HeaderSource, what: string): boolean {
-  const byte = source.u8();
-  if (byte > 1) throw badBoolean(source, what);
-  return byte === 1;
+function readBoolean(byte: number): MetadataValue {
+  return byte > 1 ? NO_BOOLEAN : { kind: 'boolean', value: byte === 1 };
 }
 
 function integer64(value: bigint): MetadataValue {
@@ -170,14 +194,11 @@ function isExact(value: bigint): boolean {
   return value >= BigInt(Number.MIN_SAFE_INTEGER) && value <= BigInt(Number.MAX_SAFE_INTEGER);
 }
 
-function spendItems(source: HeaderSource, count: number, what: string): void {
-  if (!source.budget.spend('arrayItems', count)) {
-    throw tooMany(source, `${what} brings the strings and booleans in arrays above the limit`, LIMITS.arrayItems);
-  }
-}
+const unread = (value: string): MetadataValue => ({ kind: 'unread', value });
 
-const badBoolean = (source: HeaderSource, what: string) =>
-  source.fail('model_invalid', `${what} has a boolean that is neither 0 nor 1; the file is damaged`);
+const unreadArray = (count: number): MetadataValue => unread(`has ${count} entries, more than are read`);
+
+const NO_BOOLEAN = unread('has a boolean that is neither 0 nor 1');
 
 const tooMany = (source: HeaderSource, claim: string, limit: number) =>
   source.fail('model_invalid', `${claim}, and at most ${limit} are read; the file is damaged`);

@@ -78,10 +78,11 @@ export function readVocabulary(metadata: VocabularyMetadata): Vocabulary {
   }
   const spm = model === 'llama';
   const { pre, warning } = readPretokenizer(metadata, spm);
+  const warnings = warning === null ? [] : [warning];
   const tokens = readTokens(metadata);
   const flag = (name: string, fallback: boolean) =>
     metadata.has(`tokenizer.ggml.${name}`) ? metadata.boolean(`tokenizer.ggml.${name}`) : fallback;
-  const id = (name: string, fallback: number | null) => readId(metadata, name, tokens.length, fallback);
+  const id = (name: string, fallback: number | null) => readId(metadata, name, tokens.length, fallback, warnings);
   // llama.cpp's defaults for a SentencePiece file that names none
   const usual = (value: number) => (spm && value < tokens.length ? value : null);
   const vocabulary: Vocabulary = {
@@ -99,9 +100,9 @@ export function readVocabulary(metadata: VocabularyMetadata): Vocabulary {
     addBos: flag('add_bos_token', spm || pre === 'llama-bpe'),
     addEos: flag('add_eos_token', false),
     addSpacePrefix: spm && flag('add_space_prefix', true),
-    warning,
+    warning: warnings.length === 0 ? null : warnings.join('; '),
   };
-  if (vocabulary.addBos && vocabulary.bos === null) {
+  if (vocabulary.addBos && vocabulary.bos === null && !metadata.has('tokenizer.ggml.bos_token_id')) {
     throw invalid('tokenizer.ggml.bos_token_id', 'is missing though the model wants every text to begin with it');
   }
   if (vocabulary.addEos && vocabulary.eos === null) {
@@ -147,8 +148,8 @@ function readTokens(metadata: VocabularyMetadata): readonly string[] {
 function readScores(metadata: VocabularyMetadata, count: number): Float32Array {
   const key = 'tokenizer.ggml.scores';
   if (!metadata.has(key)) throw invalid(key, 'is missing, and a SentencePiece vocabulary cannot do without');
-  const scores = Float32Array.from(metadata.numbers(key));
-  if (scores.length !== count) throw invalid(key, `has ${scores.length} entries for ${count} tokens`);
+  const scores = Float32Array.from(metadata.numbers(key)).subarray(0, count);
+  if (scores.length < count) throw invalid(key, `has ${scores.length} entries for ${count} tokens`);
   const bad = scores.findIndex((score) => !Number.isFinite(score));
   if (bad >= 0) throw invalid(key, `entry ${bad} is not a finite number`);
   return scores;
@@ -157,8 +158,8 @@ function readScores(metadata: VocabularyMetadata, count: number): Float32Array {
 function readTypes(metadata: VocabularyMetadata, count: number): Int32Array | null {
   const key = 'tokenizer.ggml.token_type';
   if (!metadata.has(key)) return null;
-  const types = Int32Array.from(metadata.numbers(key));
-  if (types.length !== count) throw invalid(key, `has ${types.length} entries for ${count} tokens`);
+  const types = Int32Array.from(metadata.numbers(key)).subarray(0, count);
+  if (types.length < count) throw invalid(key, `has ${types.length} entries for ${count} tokens`);
   return types;
 }
 
@@ -179,13 +180,21 @@ function readMerges(metadata: VocabularyMetadata): readonly string[] {
   return merges;
 }
 
-function readId(metadata: VocabularyMetadata, name: string, count: number, fallback: number | null): number | null {
+/** An id that is no token is passed over with a warning, as in llama.cpp: files have it in keys that their model does not use. */
+function readId(
+  metadata: VocabularyMetadata,
+  name: string,
+  count: number,
+  fallback: number | null,
+  warnings: string[],
+): number | null {
   const key = `tokenizer.ggml.${name}`;
   if (!metadata.has(key)) return fallback;
   const id = metadata.number(key);
   if (id === NO_TOKEN || id === -1) return fallback;
-  if (!Number.isInteger(id) || id < 0 || id >= count) throw invalid(key, `is ${id}, but there are ${count} tokens`);
-  return id;
+  if (Number.isInteger(id) && id >= 0 && id < count) return id;
+  warnings.push(`${key} is ${id}, but there are ${count} tokens: ${fallback === null ? 'none' : fallback} is used`);
+  return fallback;
 }
 
 function invalid(key: string, problem: string): StarlingError {

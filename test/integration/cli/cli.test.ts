@@ -69,7 +69,7 @@ test('a command line that cannot be understood exits with 2 and says why', async
     [['store', 'rm'], /name one model, or give --all \[invalid_argument\]/],
     [['chat', '--url', 'somewhere'], /somewhere is no URL.*\[invalid_argument\]/],
     [['run', 'no-such-model.gguf', 'x'], /no-such-model\.gguf does not exist.*\[model_file_not_found\]/],
-    [['serve', home], / is a folder.*\[model_file_not_found\]/],
+    [['serve', home], / is a folder, not a file.*\[model_file_unreadable\]/],
   ];
   await twoAtATime(cases, async ([args, message]) => {
     const { code, stdout, stderr } = await sandbox.run(args, { home });

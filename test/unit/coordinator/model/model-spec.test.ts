@@ -72,6 +72,30 @@ describe('readModelSpec', () => {
     );
   });
 
+  it('M10: takes sizes that are stated once a layer, where layers are alike', async () => {
+    const array = (value: number[]): GgufValue => ({ type: 'array', of: 'int32', value });
+    const keys = ['llama.attention.head_count', 'llama.attention.head_count_kv', 'llama.feed_forward_length'] as const;
+    const { heads, kvHeads, ffDim } = await specOf({
+      [keys[0]]: array([2]),
+      [keys[1]]: array([1]),
+      [keys[2]]: array([32]),
+    });
+    assert.deepEqual([heads, kvHeads, ffDim], [2, 1, 32]);
+    for (const key of keys) {
+      const different = { 'llama.block_count': u32(2), [key]: array([1, 2]) };
+      await assert.rejects(specOf(different), starlingError('model_unsupported_architecture', key, 'layer 1'));
+      await assert.rejects(
+        specOf({ [key]: array([1, 1]) }),
+        starlingError('model_invalid', key, '2 entries for 1 layers'),
+      );
+      await assert.rejects(specOf({ [key]: array([0]) }), starlingError('model_invalid', key, 'is 0'));
+    }
+  });
+
+  it('M17: a name that cannot be read is not needed', async () => {
+    assert.equal((await specOf({ 'general.name': u32(7) })).name, 'model');
+  });
+
   it('takes every format that is computed', async () => {
     for (const format of ['F32', 'F16', 'BF16', 'Q8_0', 'Q4_0']) {
       const spec = await specOf({}, minimalTensors(format));

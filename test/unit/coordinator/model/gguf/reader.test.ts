@@ -207,7 +207,7 @@ describe('openGguf', () => {
     const notFolder = join(folder, 'file');
     await writeFile(notFolder, 'x');
     await assert.rejects(openGguf(join(notFolder, 'x.gguf')), starlingError('model_file_not_found', 'x.gguf'));
-    await assert.rejects(openGguf(folder), starlingError('model_file_unreadable', folder, 'regular file'));
+    await assert.rejects(openGguf(folder), starlingError('model_file_unreadable', folder, 'is a folder, not a file'));
     await assert.rejects(openGguf(notFolder), starlingError('model_not_gguf', notFolder));
     await writeFile(notFolder, '');
     await assert.rejects(openGguf(notFolder), starlingError('model_not_gguf', notFolder));

@@ -109,8 +109,34 @@ test('contradictions are refused', () => {
   for (const merge of ['ab', 'a ', ' a', '']) {
     refuses({ ...bpe, [`${P}merges`]: ['a b', merge] }, 'model_invalid', /entry 1 .*two pieces/);
   }
-  refuses({ ...bpe, [`${P}eos_token_id`]: 4 }, 'model_invalid', /eos_token_id is 4, but there are 4 tokens/);
-  refuses({ ...bpe, [`${P}bos_token_id`]: 0.5 }, 'model_invalid', /bos_token_id is 0.5/);
   refuses({ ...bpe, [`${P}add_bos_token`]: true }, 'model_invalid', /bos_token_id is missing/);
   refuses({ ...bpe, [`${P}add_eos_token`]: true }, 'model_invalid', /eos_token_id is missing/);
+});
+
+test('M17: an id beyond the vocabulary is passed over with a warning', () => {
+  for (const id of [4, 0.5, -7, 2 ** 31]) {
+    const vocabulary = readVocabulary(metadata({ ...bpe, [`${P}eos_token_id`]: id, [`${P}unknown_token_id`]: id }));
+    assert.deepEqual([vocabulary.eos, vocabulary.unk], [null, null]);
+    assert.match(
+      vocabulary.warning ?? '',
+      /eos_token_id is .*, but there are 4 tokens: none is used; .*unknown_token_id/,
+    );
+  }
+  const usual = readVocabulary(metadata({ ...spm, [`${P}bos_token_id`]: 32_000 }));
+  assert.equal(usual.bos, 1);
+  const llama3 = readVocabulary(metadata({ ...bpe, [`${P}pre`]: 'llama3', [`${P}bos_token_id`]: 128_000 }));
+  assert.deepEqual([llama3.bos, llama3.addBos], [null, true]);
+});
+
+test('M17: scores and types beyond the vocabulary are left out', () => {
+  const { scores, types } = readVocabulary(
+    metadata({ ...spm, [`${P}scores`]: [0, 0, 0, -1, -2, Number.NaN], [`${P}token_type`]: [2, 3, 3, 1, 1, 1] }),
+  );
+  assert.deepEqual(
+    [[...(scores ?? [])], [...(types ?? [])]],
+    [
+      [0, 0, 0, -1],
+      [2, 3, 3, 1],
+    ],
+  );
 });
