@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
+import { obtainableMemory } from './available-memory.ts';
 
 /**
  * By how much a process grows beyond what it has resident when its engine is created: the heap between two collections, and
@@ -43,7 +44,7 @@ export function processMemory(budget: number | undefined, childBytes = 0): Proce
  * process already. Limits of a container are respected.
  */
 export function defaultMemory(): number {
-  return Math.floor((process.availableMemory() + process.memoryUsage.rss()) * DEFAULT_SHARE);
+  return Math.floor(obtainableMemory(process.memoryUsage.rss()) * DEFAULT_SHARE);
 }
 
 /** Bytes that this process has resident when it has let go of what it no longer needs. */
