@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { homedir } from 'node:os';
+import { homedir, userInfo } from 'node:os';
 import { dirname, join, posix, win32 } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { StarlingError } from './errors.ts';
@@ -20,29 +20,72 @@ export interface HomePaths {
 /**
  * The paths under STARLING_HOME, or else under the platform's folder for data of an application:
  * $XDG_DATA_HOME/starling or ~/.local/share/starling, ~/Library/Application Support/starling on macOS,
- * %LOCALAPPDATA%\starling on Windows. Creates nothing.
+ * %LOCALAPPDATA%\starling on Windows. Creates nothing. Each is found out when it is read, as a user may have no home and need none.
+ * @param userHome default: what the system says
+ * @throws StarlingError invalid_argument, when one is read, if it takes a home and the user has none
  */
 export function homePaths(
   env: Readonly<Record<string, string | undefined>>,
   platform: NodeJS.Platform = process.platform,
-  userHome: string = homedir(),
+  userHome?: string,
 ): HomePaths {
   const path = platform === 'win32' ? win32 : posix;
-  const home = env.STARLING_HOME ? path.resolve(env.STARLING_HOME) : path.join(dataFolder(), 'starling');
   return {
-    home,
-    keyFile: path.join(home, 'cluster.key'),
-    identityFile: path.join(home, 'identity.json'),
-    runFile: path.join(home, 'run.json'),
-    storeDir: path.join(home, 'tiles'),
+    get home() {
+      return home();
+    },
+    get keyFile() {
+      return path.join(home(), 'cluster.key');
+    },
+    get identityFile() {
+      return path.join(home(), 'identity.json');
+    },
+    get runFile() {
+      return path.join(home(), 'run.json');
+    },
+    get storeDir() {
+      return path.join(home(), 'tiles');
+    },
   };
 
+  function home(): string {
+    const asked = env.STARLING_HOME;
+    if (!asked) return path.join(dataFolder(), 'starling');
+    const found = told(() => path.resolve(asked));
+    if (found !== undefined) return found;
+    throw new StarlingError(
+      'invalid_argument',
+      `STARLING_HOME is ${asked}, in a folder that is gone: make it absolute`,
+    );
+  }
+
   function dataFolder(): string {
-    if (platform === 'win32') return env.LOCALAPPDATA || path.join(userHome, 'AppData', 'Local');
-    if (platform === 'darwin') return path.join(userHome, 'Library', 'Application Support');
-    // the XDG specification says that a relative path is to be ignored
-    const xdg = env.XDG_DATA_HOME;
-    return xdg && path.isAbsolute(xdg) ? xdg : path.join(userHome, '.local', 'share');
+    if (platform === 'win32') return absolute(env.LOCALAPPDATA) ?? path.join(ofUser(), 'AppData', 'Local');
+    if (platform === 'darwin') return path.join(ofUser(), 'Library', 'Application Support');
+    return absolute(env.XDG_DATA_HOME) ?? path.join(ofUser(), '.local', 'share');
+  }
+
+  function ofUser(): string {
+    const found = absolute(userHome ?? told(homedir)) ?? absolute(told(() => userInfo().homedir));
+    if (found !== undefined) return found;
+    throw new StarlingError(
+      'invalid_argument',
+      'this user has no home folder: set STARLING_HOME to the folder where Starling is to keep its key and tiles',
+    );
+  }
+
+  /** The XDG specification says that a relative path is to be ignored; one would mean another folder in each. */
+  function absolute(folder: string | undefined): string | undefined {
+    return folder !== undefined && path.isAbsolute(folder) ? folder : undefined;
+  }
+}
+
+/** What the system says; nothing where it does not know: a user without an entry, a current folder that was removed. */
+function told(ask: () => string): string | undefined {
+  try {
+    return ask();
+  } catch {
+    return undefined;
   }
 }
 

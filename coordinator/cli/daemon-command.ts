@@ -16,6 +16,7 @@ import {
   integer,
   resolveCompute,
   storeLimitOption,
+  storeOption,
   storeOptions,
 } from './options.ts';
 
@@ -44,7 +45,7 @@ export function daemonCommand({ paths, version, stdout, signal, tellParent }: Da
     .option('--host <address>', 'address to listen at', '0.0.0.0')
     .option('--port <n>', 'port to listen at; 0 for any free one', integer(0, 65_535), DEFAULT_DEVICE_PORT)
     .option('--name <name>', 'how others see this device (default: its host name)')
-    .option('--store <folder>', 'where to keep tiles', paths.storeDir)
+    .addOption(storeOption('where to keep tiles'))
     .addOption(storeLimitOption())
     .option('--no-discovery', 'do not advertise on the LAN; others need --peer');
   addComputeOptions(command);

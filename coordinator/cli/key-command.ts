@@ -3,6 +3,7 @@ import { ClusterKey, createKey, importKey, loadKey } from '../../daemon/cluster-
 import { StarlingError } from '../../daemon/errors.ts';
 
 export interface KeyCommandDeps {
+  /** Read only by actions: the home may be unknown. */
   readonly keyFile: string;
   /** Read for `import -`. */
   readonly stdin: AsyncIterable<string | Uint8Array>;
@@ -16,7 +17,8 @@ const LONGEST_INPUT = 4096;
  * `starling key new|show|import`. Actions throw StarlingError: no_key, key_invalid, invalid_argument (a key would be
  * overwritten), store_failed.
  */
-export function keyCommand({ keyFile, stdin, stdout, stderr }: KeyCommandDeps): Command {
+export function keyCommand(deps: KeyCommandDeps): Command {
+  const { stdin, stdout, stderr } = deps;
   const command = new Command('key').description('make, show or bring in the key that joins devices into one cluster');
   command.addHelpText(
     'after',
@@ -36,8 +38,8 @@ Examples:
     .option('--force', 'replace the key that is there; this device leaves its cluster')
     .addHelpText('after', '\nExamples:\n  $ starling key new\n  $ starling key new --force')
     .action(async (options: { force?: boolean }) => {
-      const key = await createKey(keyFile, options.force ?? false);
-      stderr(`made cluster key ${key.keyId} (${keyFile}); "starling key show" prints it for your other devices\n`);
+      const key = await createKey(deps.keyFile, options.force ?? false);
+      stderr(`made cluster key ${key.keyId} (${deps.keyFile}); "starling key show" prints it for your other devices\n`);
     });
 
   command
@@ -48,7 +50,7 @@ Examples:
       '\nExamples:\n  $ starling key show\n  $ starling key show 2>/dev/null | ssh pi starling key import -',
     )
     .action(async () => {
-      const key = await loadKey(keyFile);
+      const key = await loadKey(deps.keyFile);
       stderr(`cluster key ${key.keyId}; keep it secret\n`);
       stdout(`${key.toText()}\n`);
     });
@@ -61,8 +63,8 @@ Examples:
     .addHelpText('after', '\nExamples:\n  $ starling key import starling-key-…\n  $ starling key import - < key.txt')
     .action(async (text: string, options: { force?: boolean }) => {
       const key = ClusterKey.parse(text === '-' ? await readAll(stdin) : text);
-      await importKey(keyFile, key, options.force ?? false);
-      stderr(`this device belongs to cluster ${key.keyId} (${keyFile})\n`);
+      await importKey(deps.keyFile, key, options.force ?? false);
+      stderr(`this device belongs to cluster ${key.keyId} (${deps.keyFile})\n`);
     });
 
   return command;

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { type ClusterKey, importKey } from '../../daemon/cluster-key.ts';
 import { StarlingError } from '../../daemon/errors.ts';
 import { homePaths } from '../../daemon/paths.ts';
+import { systemCode } from '../../daemon/system-error.ts';
 import type { BackendName } from '../../kernels/kernels.ts';
 import type { Endpoint } from '../cluster/find-devices.ts';
 
@@ -34,9 +35,9 @@ export class LocalDevices {
     this.#home = home;
   }
 
-  /** @throws StarlingError device_unreachable when one does not come up */
+  /** @throws StarlingError device_unreachable when one does not come up; store_failed */
   static async start(options: LocalDevicesOptions): Promise<LocalDevices> {
-    const home = await mkdtemp(join(tmpdir(), 'starling-'));
+    const home = await makeHome(tmpdir());
     const processes: ChildProcess[] = [];
     try {
       const ports: number[] = [];
@@ -65,6 +66,19 @@ export class LocalDevices {
 
   stop(): Promise<void> {
     return end(this.#processes, this.#home);
+  }
+}
+
+/** @throws StarlingError store_failed */
+async function makeHome(folder: string): Promise<string> {
+  try {
+    return await mkdtemp(join(folder, 'starling-'));
+  } catch (thrown) {
+    throw new StarlingError(
+      'store_failed',
+      `cannot make a folder in ${folder} (${systemCode(thrown)}); check its rights, or set TMPDIR to another`,
+      { cause: thrown },
+    );
   }
 }
 

@@ -8,6 +8,7 @@ import { chatCommand } from './chat-command.ts';
 import { daemonCommand } from './daemon-command.ts';
 import { demoCommand } from './demo-command.ts';
 import { devicesCommand } from './devices-command.ts';
+import { INTERRUPTED, onEndRequest, onParentGone } from './end-request.ts';
 import { keyCommand } from './key-command.ts';
 import { runCommand } from './run-command.ts';
 import { serveCommand } from './serve-command.ts';
@@ -20,18 +21,30 @@ const ORDERLY: ReadonlySet<string> = new Set(['demo', 'run', 'daemon', 'serve'])
 const USAGE = 2;
 
 async function main(argv: readonly string[]): Promise<number> {
-  const { version } = JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as { version: string };
-  const paths = homePaths(process.env);
   const ending = new AbortController();
   const end = (): void => ending.abort();
   // A daemon of a throw-away cluster ends with the process that started it.
-  if (process.send !== undefined) process.once('disconnect', end);
+  onParentGone(end);
   // A reader that has seen enough, such as "head", closes the pipe.
   process.stdout.on('error', end);
   process.stderr.on('error', () => {});
+  try {
+    await starling(ending).parseAsync(argv);
+    return 0;
+  } catch (thrown) {
+    if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : USAGE;
+    const error = toStarlingError(thrown);
+    if (ending.signal.aborted) return INTERRUPTED;
+    stderr(`starling: ${error.message} [${error.code}]\n`);
+    if (error.code === 'internal' && error.cause instanceof Error) stderr(`${error.cause.stack}\n`);
+    return error.kind.exit;
+  }
+}
 
-  const stdout = (text: string): void => void process.stdout.write(text);
-  const stderr = (text: string): void => void process.stderr.write(text);
+/** The command line. Commands that start something end in order when `ending` is aborted. */
+function starling(ending: AbortController): Command {
+  const { version } = JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as { version: string };
+  const paths = homePaths(process.env);
   const { signal } = ending;
   const program = new Command('starling')
     .description('Makes the small computers of a home into one machine that serves a large language model.')
@@ -48,30 +61,37 @@ async function main(argv: readonly string[]): Promise<number> {
   program.addCommand(serveCommand({ paths, stdout, signal }));
   program.addCommand(chatCommand({ stdin: process.stdin, stdout: process.stdout, stderr }));
   program.addCommand(devicesCommand({ paths, stdout }));
-  program.addCommand(storeCommand({ storeDir: paths.storeDir, stdout, stderr }));
-  program.addCommand(keyCommand({ keyFile: paths.keyFile, stdin: process.stdin, stdout, stderr }));
+  program.addCommand(
+    storeCommand({
+      get storeDir() {
+        return paths.storeDir;
+      },
+      stdout,
+      stderr,
+    }),
+  );
+  program.addCommand(
+    keyCommand({
+      get keyFile() {
+        return paths.keyFile;
+      },
+      stdin: process.stdin,
+      stdout,
+      stderr,
+    }),
+  );
   for (const command of [program, ...program.commands, ...program.commands.flatMap(({ commands }) => commands)]) {
     command.exitOverride().showHelpAfterError('(add --help for help)');
   }
   // The others have nothing to put in order, and end as the system ends them.
   program.hook('preAction', (_program, command) => {
-    if (ORDERLY.has(command.name())) process.once('SIGINT', end).once('SIGTERM', end);
+    if (ORDERLY.has(command.name())) onEndRequest(() => ending.abort());
   });
-  try {
-    await program.parseAsync(argv);
-    return 0;
-  } catch (thrown) {
-    if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : USAGE;
-    const error = toStarlingError(thrown);
-    if (signal.aborted) return ERRORS_ENDED;
-    stderr(`starling: ${error.message} [${error.code}]\n`);
-    if (error.code === 'internal' && error.cause instanceof Error) stderr(`${error.cause.stack}\n`);
-    return error.kind.exit;
-  }
+  return program;
 }
 
-/** As a shell reports a process that SIGINT ended. */
-const ERRORS_ENDED = 130;
+const stdout = (text: string): void => void process.stdout.write(text);
+const stderr = (text: string): void => void process.stderr.write(text);
 
 process.exitCode = await main(process.argv);
 // The IPC channel of a child would keep it alive.

@@ -76,6 +76,10 @@ const UNITS: Readonly<Record<string, number>> = {
 /** Bytes of memory of a device: from what no process gets by with, to what no home computer has. */
 const memorySize = size(1e6, 1e14);
 
+/** `--store`; without a default of commander's, as that would be worked out for commands that need none. */
+export const storeOption = (what: string): Option =>
+  new Option('--store <folder>', `${what} (default: "tiles" in the folder of Starling, which STARLING_HOME names)`);
+
 /** `--store-limit`, of commands that keep tiles. */
 export const storeLimitOption = (): Option =>
   new Option(
@@ -146,11 +150,11 @@ export const draftOption = (): Option =>
     'a small model of the same vocabulary, computed here, that guesses what the model will say; the text stays the same',
   );
 
-export const logLevelOption = (level: LogLevel): Option =>
-  new Option('--log-level <level>', 'what to log, to stderr')
-    .choices([...LOG_LEVELS])
-    .default(level)
-    .env('STARLING_LOG');
+export function logLevelOption(level: LogLevel): Option {
+  const option = new Option('--log-level <level>', 'what to log, to stderr').choices([...LOG_LEVELS]).default(level);
+  // A variable that is empty is one that is not set: so containers are told of none.
+  return process.env.STARLING_LOG === '' ? option : option.env('STARLING_LOG');
+}
 
 /** @throws StarlingError backend_unavailable */
 export async function resolveCompute(options: ComputeOptions): Promise<{ backend: BackendName; threads: number }> {

@@ -33,6 +33,7 @@ import {
   resolveCompute,
   resolveMemory,
   resolveModel,
+  storeOption,
 } from './options.ts';
 import { progressBar } from './progress.ts';
 import { contextLength, startCluster } from './start-cluster.ts';
@@ -49,7 +50,7 @@ interface RunOptions extends ComputeOptions, KvOptions, HeadOptions {
   readonly context?: number;
   readonly draft?: string;
   readonly chat?: boolean;
-  readonly store: string;
+  readonly store?: string;
   readonly json?: boolean;
 }
 
@@ -79,7 +80,7 @@ export function runCommand(deps: RunCommandDeps): Command {
     .addOption(kvOption())
     .addOption(headOption())
     .addOption(draftOption())
-    .option('--store <folder>', 'where to keep tiles; the next run finds them there', deps.paths.storeDir)
+    .addOption(storeOption('where to keep tiles; the next run finds them there'))
     .option('--json', 'print one JSON object at the end instead of the text');
   addComputeOptions(command, 'warn');
   command.addHelpText(
@@ -99,6 +100,7 @@ Examples:
     const log = createLogger(options.logLevel, 'run');
     const compute = await resolveCompute(options);
     const memory = resolveMemory(options, options.localDevices);
+    const storeDir = options.store ?? deps.paths.storeDir;
     const path = await resolveModel(modelArgument);
     const prompt = promptArgument === '-' ? await readText(addAbortSignal(deps.signal, deps.stdin)) : promptArgument;
     const model = await openModel(path);
@@ -112,7 +114,7 @@ Examples:
       devices = await LocalDevices.start({
         count: options.localDevices - 1,
         key,
-        storeDir: options.store,
+        storeDir,
         memory,
         ...compute,
       });
@@ -123,7 +125,7 @@ Examples:
         peers: devices.endpoints,
         waitMs: 0,
         ownShare: true,
-        storeDir: options.store,
+        storeDir,
         ...compute,
         memory: processMemory(memory, options.chat ? RENDER_PROCESS_BYTES : 0),
         contextLength: contextLength(model, options.context),

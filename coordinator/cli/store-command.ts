@@ -2,21 +2,24 @@ import { Command } from 'commander';
 import { StarlingError } from '../../daemon/errors.ts';
 import { type StoredModel, TileStore } from '../../daemon/store/tile-store.ts';
 import { verifyModel } from '../../daemon/store/verify-model.ts';
+import { storeOption } from './options.ts';
 
 export interface StoreCommandDeps {
+  /** Where tiles are unless an option says otherwise; read only by actions: the home may be unknown. */
   readonly storeDir: string;
   readonly stdout: (text: string) => void;
   readonly stderr: (text: string) => void;
 }
 
 interface StoreOptions {
-  readonly store: string;
+  readonly store?: string;
   readonly json?: boolean;
   readonly all?: boolean;
 }
 
 /** `starling store ls|verify|rm`. Actions throw StarlingError: model_not_stored, model_in_use, tile_damaged, store_failed. */
-export function storeCommand({ storeDir, stdout, stderr }: StoreCommandDeps): Command {
+export function storeCommand(deps: StoreCommandDeps): Command {
+  const { stdout, stderr } = deps;
   const command = new Command('store').description('look at, verify or remove the tiles that this device keeps');
   command.addHelpText(
     'after',
@@ -29,21 +32,23 @@ Examples:
   $ starling store verify
   $ starling store rm "Llama 3.1 8B Instruct"`,
   );
-  const folder = (each: Command): Command => each.option('--store <folder>', 'where the tiles are kept', storeDir);
+  const folder = (each: Command): Command => each.addOption(storeOption('where the tiles are kept'));
+  const open = ({ store }: StoreOptions): TileStore => new TileStore(store ?? deps.storeDir);
 
   folder(command.command('ls').description('list the models of which there are tiles'))
     .option('--json', 'print one JSON array')
     .addHelpText('after', '\nExamples:\n  $ starling store ls\n  $ starling store ls --json')
     .action(async (options: StoreOptions) => {
-      const models = await new TileStore(options.store).list();
-      stdout(options.json ? `${JSON.stringify(models.map(toJson))}\n` : table(models, options.store));
+      const store = open(options);
+      const models = await store.list();
+      stdout(options.json ? `${JSON.stringify(models.map(toJson))}\n` : table(models, store.folder));
     });
 
   folder(command.command('verify').description('read all tiles and check their hashes; damaged ones are removed'))
     .argument('[model]', 'only this model')
     .addHelpText('after', '\nExamples:\n  $ starling store verify\n  $ starling store verify "Llama 3.1 8B Instruct"')
     .action(async (model: string | undefined, options: StoreOptions) => {
-      const store = new TileStore(options.store);
+      const store = open(options);
       const models = await store.list();
       let damaged = 0;
       for (const each of model === undefined ? models : [find(models, model)]) {
@@ -73,7 +78,7 @@ Examples:
       if ((model === undefined) !== (options.all === true)) {
         throw new StarlingError('invalid_argument', 'name one model, or give --all');
       }
-      const store = new TileStore(options.store);
+      const store = open(options);
       const models = await store.list();
       const chosen = model === undefined ? models : [find(models, model)];
       const used = chosen.find(({ inUse }) => inUse);

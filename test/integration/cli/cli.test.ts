@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -11,6 +11,7 @@ import { writeGguf } from '../../../scripts/gguf-writer.ts';
 import { MINIMAL_METADATA, minimalTensors, raw, rawFile } from '../../fixtures/gguf.ts';
 import { rawRequest } from '../../fixtures/http-endpoint.ts';
 import { Sandbox } from '../../fixtures/starling-sandbox.ts';
+import { temporaryFolder } from '../../fixtures/temporary-folder.ts';
 
 const EMBEDDED = join(packageRoot(), 'coordinator/models/tiny-chat-q8_0.gguf');
 const SHORT = ['--max-tokens', '8', '--threads', '1'];
@@ -44,6 +45,29 @@ test('every command explains itself', async (t) => {
   });
   const { version } = JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as { version: string };
   assert.deepEqual((await sandbox.run(['--version'], { home })).stdout, `${version}\n`);
+});
+
+test('C10: a user without a home has help and version, and the rest with STARLING_HOME', (t) => {
+  const folder = temporaryFolder(t);
+  // As where there is neither HOME nor an entry in /etc/passwd.
+  const homeless = `import os from 'node:os'; import { syncBuiltinESMExports } from 'node:module';
+    os.homedir = os.userInfo = () => { throw new Error('uv_os_homedir returned ENOENT'); }; syncBuiltinESMExports();`;
+  const main = join(packageRoot(), 'dist/coordinator/cli/main.js');
+  const run = (args: readonly string[], home: Record<string, string> = {}): string => {
+    const { HOME: _home, XDG_DATA_HOME: _data, STARLING_HOME: _starling, ...rest } = process.env;
+    const preload = ['--import', `data:text/javascript,${encodeURIComponent(homeless)}`];
+    const env = { ...rest, ...home };
+    const { status, stdout, stderr } = spawnSync(process.execPath, [...preload, main, ...args], {
+      env,
+      encoding: 'utf8',
+    });
+    return `${status} ${stdout}${stderr}`;
+  };
+  assert.match(run(['daemon', '--help']), /^0 Usage: starling daemon/);
+  assert.match(run(['--version']), /^0 \d+\.\d+\.\d+\n$/);
+  assert.match(run(['key', 'new']), /^2 starling: .*set STARLING_HOME.* \[invalid_argument\]\n$/);
+  assert.match(run(['key', 'new'], { STARLING_HOME: join(folder, 'home') }), /^0 made cluster key/);
+  assert.match(run(['store', 'ls'], { XDG_DATA_HOME: folder }), /^0 there are no tiles in .*starling.tiles\n$/);
 });
 
 test('a command line that cannot be understood exits with 2 and says why', async (t) => {

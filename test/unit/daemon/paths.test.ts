@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
+import { userInfo } from 'node:os';
 import { join, resolve } from 'node:path';
 import { test } from 'node:test';
 import { homePaths, packageRoot } from '../../../daemon/paths.ts';
@@ -22,6 +23,18 @@ test('without it, the platform decides', () => {
   assert.equal(homePaths({}, 'darwin', '/Users/u').home, '/Users/u/Library/Application Support/starling');
   assert.equal(homePaths({}, 'win32', 'C:\\Users\\u').keyFile, 'C:\\Users\\u\\AppData\\Local\\starling\\cluster.key');
   assert.equal(homePaths({ LOCALAPPDATA: 'D:\\data' }, 'win32', 'C:\\Users\\u').home, 'D:\\data\\starling');
+});
+
+test('C10: a home is asked for only where it is needed, and has to be an absolute path', () => {
+  const { identityFile } = homePaths({ STARLING_HOME: '/srv/st' }, 'linux', '');
+  assert.equal(identityFile, '/srv/st/identity.json');
+  assert.equal(homePaths({ XDG_DATA_HOME: '/x' }, 'linux', '').storeDir, '/x/starling/tiles');
+  const windows = homePaths({ LOCALAPPDATA: 'data' }, 'win32', 'C:\\Users\\u');
+  assert.equal(windows.home, 'C:\\Users\\u\\AppData\\Local\\starling');
+  // Where HOME is empty or relative, the system's own entry of the user counts.
+  for (const userHome of ['', 'relative']) {
+    assert.equal(homePaths({}, 'linux', userHome).home, join(userInfo().homedir, '.local/share/starling'));
+  }
 });
 
 test('the package root holds the package.json of starling', () => {
