@@ -1,20 +1,19 @@
 import { EventEmitter } from 'node:events';
 import { performance } from 'node:perf_hooks';
-import type { Bonjour, Browser, Service } from 'bonjour-service';
+import { type Advertised, announce, announcedAddresses, hear, question } from './announcement.ts';
+import { dialOrder } from './dial-order.ts';
+import { subnets } from './ip-address.ts';
 import type { Logger } from './log.ts';
+import type { MdnsNetwork, MdnsSocket } from './mdns-socket.ts';
 import { MdnsSockets } from './mdns-sockets.ts';
-import { type Peer, PeerTable, parseAnnouncement } from './peers.ts';
+import { type NetworkInterface, networkInterfaces, zoneOf } from './network-interfaces.ts';
+import { type Announcement, type Peer, PeerTable, parseAnnouncement } from './peers.ts';
 import { systemCode } from './system-error.ts';
 
 export interface DiscoveryOptions {
   readonly id: string;
   /** What to tell others; without it this side only listens. */
-  readonly advertise?: {
-    readonly name: string;
-    readonly keyId: string;
-    readonly protocol: number;
-    readonly port: number;
-  };
+  readonly advertise?: Omit<Advertised, 'id'>;
   /** Whether to look for others. */
   readonly browse: boolean;
   readonly log: Logger;
@@ -24,17 +23,19 @@ export interface DiscoveryOptions {
   readonly port?: number;
   /** Milliseconds; expiry is measured with it. */
   readonly now?: () => number;
-  /** Unheard for this long, a peer is dropped: three of the longest query intervals. */
+  /** Unheard for this long, a peer is dropped: three of the longest intervals. */
   readonly expireMs?: number;
 }
 
-const SERVICE_TYPE = 'starling';
 const MAX_PEERS = 256;
 const EXPIRE_MS = 90_000;
-const FIRST_QUERY_MS = 1000;
-const LONGEST_QUERY_MS = 30_000;
+/** Between rounds, in which each network is asked and told: at first, and after doubling. */
+const FIRST_ROUND_MS = 1000;
+const LONGEST_ROUND_MS = 30_000;
 /** Between looks at which networks there are. */
-const REFRESH_MS = 5000;
+const REFRESH_MS = 2000;
+/** By the clock on the wall; a timer that comes so late comes after a sleep of the machine, or of this process. */
+const SLEPT_MS = 10_000;
 /** Goodbyes are a courtesy; a network that swallows them must not hold up stopping. */
 const GOODBYE_MS = 500;
 
@@ -47,18 +48,25 @@ export class Discovery extends EventEmitter<{ peer: [Peer]; gone: [Peer] }> {
   readonly #table: PeerTable;
   readonly #now: () => number;
   readonly #sockets: MdnsSockets;
-  #browsers: Browser[] = [];
+  #interfaces: readonly NetworkInterface[] = [];
   #started = false;
   #timer: NodeJS.Timeout | undefined;
   #refreshTimer: NodeJS.Timeout | undefined;
-  #queryMs = FIRST_QUERY_MS;
+  /** Milliseconds, by the clock on the wall. */
+  #refreshedAt = 0;
+  #roundMs = FIRST_ROUND_MS;
   #warned = false;
 
   constructor(options: DiscoveryOptions) {
     super();
     this.#options = options;
     this.#now = options.now ?? (() => performance.now());
-    this.#sockets = new MdnsSockets({ ...options, onError: (thrown) => this.#warn(thrown) });
+    this.#sockets = new MdnsSockets({
+      ...options,
+      onOpen: (socket) => this.#speak(socket),
+      onPacket: (packet, from, socket) => this.#heard(packet, from, socket),
+      onError: (error, network) => this.#failed(error, network),
+    });
     this.#table = new PeerTable({ maxPeers: MAX_PEERS, expireMs: options.expireMs ?? EXPIRE_MS });
   }
 
@@ -66,9 +74,9 @@ export class Discovery extends EventEmitter<{ peer: [Peer]; gone: [Peer] }> {
   start(): void {
     if (this.#started) return;
     this.#started = true;
+    this.#refreshedAt = Date.now();
     this.#refresh();
     this.#refreshTimer = setInterval(() => this.#refresh(), REFRESH_MS).unref();
-    if (this.#options.browse) this.#query();
   }
 
   /** Says goodbye and closes the sockets; returns within a second whatever the network does. */
@@ -77,111 +85,138 @@ export class Discovery extends EventEmitter<{ peer: [Peer]; gone: [Peer] }> {
     clearInterval(this.#refreshTimer);
     if (!this.#started) return;
     this.#started = false;
-    this.#stopBrowsers();
-    const sockets = this.#sockets.close();
-    await Promise.all(sockets.map((bonjour) => withinGoodbye((done) => bonjour.unpublishAll(done))));
-    await Promise.all(sockets.map((bonjour) => withinGoodbye((done) => bonjour.destroy(done))));
-  }
-
-  /** Those heard within the expiry time, in the order of their ids. */
-  peers(): Peer[] {
-    this.#expire();
-    return this.#table.list();
-  }
-
-  /** Follows the networks of this machine, which come and go: a laptop's Wi-Fi, a cable, a network that is up after boot. */
-  #refresh(): void {
-    const added = this.#sockets.refresh();
     const { advertise, id } = this.#options;
     if (advertise !== undefined) {
-      const { name, keyId, protocol, port } = advertise;
-      for (const bonjour of added) {
-        // the id as instance name and host: two devices of one host name must not look like one
-        bonjour.publish({
-          name: id,
-          type: SERVICE_TYPE,
-          host: `${id}.local`,
-          port,
-          probe: false,
-          txt: { id, name, keyId, protocol: String(protocol) },
-        });
-      }
+      const goodbye = announce({ ...advertise, id }, [], true);
+      await Promise.all(this.#sockets.all.map((socket) => withinGoodbye((done) => socket.send(goodbye, done))));
     }
-    // a network that has just come is asked at once, those there from the start by start()
-    if (added.length === 0 || this.#timer === undefined) return;
-    clearTimeout(this.#timer);
-    this.#queryMs = FIRST_QUERY_MS;
-    this.#query();
+    this.#sockets.closeWhere(() => true);
+  }
+
+  /** Those heard within the expiry time, in the order of their ids; the addresses of each nearest first. */
+  peers(): Peer[] {
+    this.#expire();
+    return this.#table.list().map((peer) => this.#nearestFirst(peer));
   }
 
   /**
-   * Asks who is there, again and again at growing intervals, each time with fresh browsers: the library's own tells
-   * only of changes, so it can neither refresh what is still there nor forget what is not.
+   * Follows the networks of this machine, which come and go: a laptop's Wi-Fi, a cable, a network that is up after boot. After
+   * a sleep nothing is taken for what it was.
    */
-  #query(): void {
-    this.#stopBrowsers();
-    this.#browsers = this.#sockets.all.map((bonjour) => this.#browse(bonjour));
+  #refresh(): void {
+    const slept = Date.now() - this.#refreshedAt > SLEPT_MS;
+    this.#refreshedAt = Date.now();
+    if (slept) this.#sockets.closeWhere(() => true);
+    const before = JSON.stringify(this.#interfaces);
+    this.#interfaces = networkInterfaces();
+    const news = this.#sockets.refresh(this.#interfaces);
+    if (news) this.#restartRounds();
+    else if (JSON.stringify(this.#interfaces) !== before) {
+      for (const socket of this.#sockets.all) this.#speak(socket);
+      this.#restartRounds();
+    }
+  }
+
+  #restartRounds(): void {
+    clearTimeout(this.#timer);
+    this.#roundMs = FIRST_ROUND_MS;
+    this.#nextRound();
+  }
+
+  #nextRound(): void {
+    // after what has come until then was read: a busy process is not to take its sockets for deaf
+    this.#timer = setTimeout(() => setImmediate(() => this.#round()), this.#roundMs).unref();
+  }
+
+  /** Asks who is there and tells that this device is, again and again at growing intervals. */
+  #round(): void {
+    if (!this.#started) return;
     this.#expire();
-    this.#timer = setTimeout(() => this.#query(), this.#queryMs).unref();
-    this.#queryMs = Math.min(this.#queryMs * 2, LONGEST_QUERY_MS);
+    this.#sockets.closeWhere(({ deaf }) => deaf);
+    for (const socket of this.#sockets.all) this.#speak(socket);
+    this.#sockets.refresh(this.#interfaces);
+    this.#roundMs = Math.min(this.#roundMs * 2, LONGEST_ROUND_MS);
+    this.#nextRound();
   }
 
-  #browse(bonjour: Bonjour): Browser {
-    const browser = bonjour.find({ type: SERVICE_TYPE });
-    const heard = (service: Service): void => {
-      if (browser.services.length > 2 * MAX_PEERS) browser.stop();
-      this.#heard(service);
-    };
-    browser.on('up', heard);
-    browser.on('txt-update', heard);
-    browser.on('srv-update', heard);
-    browser.on('down', (service) => {
-      const gone = this.#table.remove(service.name);
+  #speak(socket: MdnsSocket): void {
+    if (this.#options.browse) socket.send(question());
+    this.#announce(socket);
+  }
+
+  #announce(socket: MdnsSocket): void {
+    const { advertise, id } = this.#options;
+    if (advertise === undefined) return;
+    socket.send(announce({ ...advertise, id }, announcedAddresses(this.#interfaces, socket.network.name)));
+  }
+
+  #heard(packet: Uint8Array, from: string, socket: MdnsSocket): void {
+    const heard = hear(packet);
+    if (heard === null) return;
+    if (heard.asksFor(this.#options.id)) this.#announce(socket);
+    if (!this.#options.browse) return;
+    const zone = heard.announcements.length === 0 ? undefined : this.#zoneOf(from);
+    for (const announcement of heard.announcements) this.#meet({ ...announcement, referer: { address: from }, zone });
+    for (const name of heard.gone) {
+      const gone = this.#table.remove(name);
       if (gone !== undefined) this.emit('gone', gone);
-    });
-    return browser;
+    }
   }
 
-  #stopBrowsers(): void {
-    for (const browser of this.#browsers) browser.stop();
-    this.#browsers = [];
-  }
-
-  #heard(service: Service): void {
-    const peer = parseAnnouncement(service, this.#now());
+  #meet(announcement: Announcement): void {
+    const peer = parseAnnouncement(announcement, this.#now());
     if (peer === null) {
-      this.#options.log.debug({ from: service.referer?.address }, 'ignored a malformed announcement');
+      this.#options.log.debug({ from: announcement.referer?.address }, 'ignored a malformed announcement');
       return;
     }
-    if (peer.id !== this.#options.id && this.#table.seen(peer)) this.emit('peer', peer);
+    if (peer.id !== this.#options.id && this.#table.seen(peer)) this.emit('peer', this.#nearestFirst(peer));
+  }
+
+  /** The zone of the link-local addresses that a sender tells of: that of the interface which leads to it. */
+  #zoneOf(from: string): string | undefined {
+    const [, zone] = from.split('%');
+    if (zone !== undefined) return zone;
+    const leads = this.#interfaces.find(({ addresses }) =>
+      subnets(addresses.map(({ address, prefix }) => `${address}/${prefix}`))(from),
+    );
+    return leads === undefined ? undefined : zoneOf(leads);
+  }
+
+  #nearestFirst(peer: Peer): Peer {
+    const addresses = dialOrder(peer.addresses, this.#interfaces);
+    return { ...peer, addresses, host: addresses[0] ?? peer.host };
   }
 
   #expire(): void {
     for (const peer of this.#table.expire(this.#now())) this.emit('gone', peer);
   }
 
-  #warn(thrown: unknown): void {
-    if (this.#warned) return;
+  #failed(error: unknown, network: MdnsNetwork): void {
+    const { log } = this.#options;
+    const why = systemCode(error) ?? (error instanceof Error ? error.message : String(error));
+    const of = this.#interfaces.find(({ name }) => name === network.name);
+    // a tunnel rarely carries multicast, and a network that has both families is heard over one of them
+    const matters = of === undefined || (of.kind === 'network' && (network.family === 4 || !hasFour(of)));
+    if (this.#warned || !matters) {
+      log.debug({ interface: network.name, family: network.family, why }, 'no mDNS on a network');
+      return;
+    }
     this.#warned = true;
-    const why = systemCode(thrown) ?? (thrown instanceof Error ? thrown.message : String(thrown));
-    this.#options.log.warn(
+    log.warn(
       `devices cannot be found by themselves on some network of this machine (mDNS: ${why}); name them with --peer host:port`,
     );
   }
 }
 
-/** Runs a callback-style step; resolves when it is done, fails, or takes too long. */
+const hasFour = ({ addresses }: NetworkInterface): boolean => addresses.some(({ family }) => family === 4);
+
+/** Runs a callback-style step; resolves when it is done or takes too long. */
 function withinGoodbye(step: (done: () => void) => void): Promise<void> {
   return new Promise((resolve) => {
     const timer = setTimeout(resolve, GOODBYE_MS);
-    const done = (): void => {
+    step(() => {
       clearTimeout(timer);
       resolve();
-    };
-    try {
-      step(done);
-    } catch {
-      done();
-    }
+    });
   });
 }

@@ -1,18 +1,18 @@
-import type { EventEmitter } from 'node:events';
-import { networkInterfaces } from 'node:os';
-import Bonjour from 'bonjour-service';
-import { systemCode } from './system-error.ts';
+import { type MdnsNetwork, MdnsSocket, type MdnsSocketOptions } from './mdns-socket.ts';
+import { type NetworkInterface, nearestFirst, zoneOf } from './network-interfaces.ts';
 
-export interface MdnsSocketsOptions {
-  /** IPv4 address of the one interface to use; all of them otherwise. */
+export interface MdnsSocketsOptions extends Pick<MdnsSocketOptions, 'onOpen' | 'onPacket'> {
+  /** An IPv4 address of this machine, to use its network only; all of them otherwise. */
   readonly interface?: string;
   /** UDP port; 5353 unless a test keeps to itself. */
   readonly port?: number;
-  readonly onError: (thrown: unknown) => void;
+  readonly onError: (error: unknown, network: MdnsNetwork) => void;
 }
 
+const MDNS_PORT = 5353;
 /** More than a home's computer has networks; bounds the sockets of one with hundreds of virtual ones. */
-const MAX_INTERFACES = 32;
+const MAX_NETWORKS = 32;
+const LOOPBACK = '127.0.0.1';
 
 /**
  * An mDNS socket for each network of this machine. One for all would ask and answer on a single network only, the one that
@@ -20,67 +20,65 @@ const MAX_INTERFACES = 32;
  */
 export class MdnsSockets {
   readonly #options: MdnsSocketsOptions;
-  readonly #open = new Map<string, Bonjour>();
+  readonly #open = new Map<string, MdnsSocket>();
 
   constructor(options: MdnsSocketsOptions) {
     this.#options = options;
   }
 
-  get all(): readonly Bonjour[] {
+  get all(): readonly MdnsSocket[] {
     return [...this.#open.values()];
   }
 
-  /** Opens sockets for networks that are new, and closes those of networks that are gone. @returns the new ones */
-  refresh(): Bonjour[] {
-    const wanted = this.#options.interface === undefined ? interfaceAddresses() : [this.#options.interface];
-    for (const [address, bonjour] of this.#open) {
-      if (wanted.includes(address)) continue;
-      this.#open.delete(address);
-      bonjour.destroy();
-    }
-    const added: Bonjour[] = [];
-    for (const address of wanted) {
-      if (this.#open.has(address)) continue;
-      try {
-        const bonjour = this.#create(address);
-        this.#open.set(address, bonjour);
-        added.push(bonjour);
-      } catch (thrown) {
-        this.#options.onError(thrown);
-      }
-    }
-    return added;
+  /**
+   * Opens sockets for networks that are new or whose socket has failed, and closes those of networks that are gone.
+   * @returns whether there is a network that was not there before
+   */
+  refresh(interfaces: readonly NetworkInterface[]): boolean {
+    const wanted = mdnsNetworks(interfaces, this.#options.interface);
+    const keys = new Set(wanted.map(({ key }) => key));
+    const known = new Set(this.#open.keys());
+    this.closeWhere(({ network, failed }) => failed || !keys.has(network.key));
+    for (const network of wanted) if (!this.#open.has(network.key)) this.#create(network);
+    return wanted.some(({ key }) => !known.has(key));
   }
 
-  /** Forgets all sockets. @returns them, for the caller to destroy */
-  close(): Bonjour[] {
-    const sockets = [...this.#open.values()];
-    this.#open.clear();
-    return sockets;
+  closeWhere(unwanted: (socket: MdnsSocket) => boolean): void {
+    for (const [key, socket] of this.#open) {
+      if (!unwanted(socket)) continue;
+      this.#open.delete(key);
+      socket.close();
+    }
   }
 
-  #create(address: string): Bonjour {
-    const { port, onError } = this.#options;
-    // bound to the interface's own address, the socket would hear no multicast
-    const socketOptions = { interface: address, bind: '0.0.0.0', ...(port === undefined ? {} : { port }) };
-    const bonjour = new Bonjour(socketOptions, onError);
-    // The library leaves the errors of its socket unhandled (a taken port would end the process) and offers no public
-    // way to them, so this reaches into it.
-    const { mdns } = (bonjour as unknown as { server: { mdns: EventEmitter } }).server;
-    mdns.on('error', onError);
-    mdns.on('warning', (error) => {
-      // malformed packets are reported here too; only the system's errors mean that something does not work
-      if (/^E(?!RR_)/.test(systemCode(error) ?? '')) onError(error);
-    });
-    return bonjour;
+  #create(network: MdnsNetwork): void {
+    const { port = MDNS_PORT, onOpen, onPacket, onError } = this.#options;
+    const onFailure = (error: unknown): void => onError(error, network);
+    this.#open.set(network.key, new MdnsSocket({ network, port, onOpen, onPacket, onError: onFailure }));
   }
 }
 
-/** This machine's IPv4 addresses on networks; loopback, where its own devices still find each other, when there are none. */
-function interfaceAddresses(): string[] {
-  const addresses = Object.values(networkInterfaces())
-    .flatMap((addressed) => addressed ?? [])
-    .filter(({ family, internal }) => family === 'IPv4' && !internal)
-    .map(({ address }) => address);
-  return addresses.length === 0 ? ['127.0.0.1'] : addresses.slice(0, MAX_INTERFACES);
+/**
+ * The networks to open sockets on: for each interface each of its IPv4 addresses, and IPv6 once. What tells them apart is the
+ * interface, not its address alone: one that is removed and made again, as by a docking station, has lost its memberships.
+ * Without any, the loopback one, where this machine's own devices still find each other.
+ */
+export function mdnsNetworks(interfaces: readonly NetworkInterface[], only?: string): MdnsNetwork[] {
+  const networks = only === undefined ? nearestFirst(interfaces).flatMap(networksOf) : [];
+  const lone = only ?? (networks.length === 0 ? LOOPBACK : undefined);
+  if (lone !== undefined) return [{ key: lone, family: 4, name: '', interface: lone, addresses: [lone] }];
+  return networks.slice(0, MAX_NETWORKS);
+}
+
+function networksOf(of: NetworkInterface): MdnsNetwork[] {
+  const { name, index, mac, addresses } = of;
+  const key = (network: string): string => [name, index, mac, network].join(' ');
+  const networks: MdnsNetwork[] = addresses
+    .filter(({ family }) => family === 4)
+    .map(({ address }) => ({ key: key(address), family: 4, name, interface: address, addresses: [address] }));
+  const six = addresses.filter(({ family }) => family === 6).map(({ address }) => address);
+  if (six.length > 0) {
+    networks.push({ key: key('IPv6'), family: 6, name, interface: `::%${zoneOf(of)}`, addresses: six });
+  }
+  return networks;
 }

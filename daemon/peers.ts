@@ -1,5 +1,5 @@
-import { isIP } from 'node:net';
 import { DEVICE_ID } from './identity.ts';
+import { canonicalAddress, isLinkLocal, namesNoMachine } from './ip-address.ts';
 
 /** A device that was heard on the LAN. A hint of where to dial, never a proof of who or whether it is there. */
 export interface Peer {
@@ -21,11 +21,15 @@ export interface Announcement {
   readonly port?: unknown;
   readonly txt?: unknown;
   readonly addresses?: unknown;
+  /** The interface that it was heard on, as link-local IPv6 addresses need it; they are left out without it. */
+  readonly zone?: string | undefined;
   /** Where the packet came from: on a host with several networks, the one address that surely works. */
   readonly referer?: { readonly address: string } | undefined;
 }
 
 const MAX_ADDRESSES = 8;
+/** Of one device, over all networks that it is heard on. */
+const MAX_KNOWN = 16;
 const NAME = /^[\p{L}\p{N} _-]{1,63}$/u;
 const KEY_ID = /^[0-9a-f]{8}$/;
 
@@ -52,15 +56,17 @@ function field(txt: object, key: string): string {
 }
 
 /** The sender's own address first, then the others that can be dialled from another machine. */
-function dialable({ referer, addresses }: Announcement): string[] {
+function dialable({ referer, addresses, zone }: Announcement): string[] {
   const found = new Set<string>();
-  if (referer !== undefined && isIP(referer.address) !== 0) found.add(referer.address);
-  for (const address of Array.isArray(addresses) ? addresses : []) {
+  if (referer !== undefined) found.add(canonicalAddress(referer.address) ?? '');
+  found.delete('');
+  for (const text of Array.isArray(addresses) ? addresses : []) {
     if (found.size === MAX_ADDRESSES) break;
-    if (typeof address !== 'string' || isIP(address) === 0) continue;
-    // unspecified, loopback and multicast addresses name no other machine; link-local IPv6 needs an interface too
-    if (/^(0\.|127\.|22[4-9]\.|23\d\.|255\.|::1?$|fe[89ab]|ff)/i.test(address)) continue;
-    found.add(address);
+    const address = typeof text === 'string' ? canonicalAddress(text) : null;
+    // a zone is the listener's own: no other machine can know it
+    if (address === null || address.includes('%') || namesNoMachine(address)) continue;
+    if (!isLinkLocal(address) || !address.includes(':')) found.add(address);
+    else if (zone !== undefined) found.add(`${address}%${zone}`);
   }
   return [...found];
 }
@@ -72,9 +78,15 @@ export interface PeerTableOptions {
   readonly expireMs: number;
 }
 
+interface Known {
+  readonly peer: Peer;
+  /** When each of its addresses was heard of last; it is heard on several networks, and each tells of some. */
+  readonly addresses: ReadonlyMap<string, number>;
+}
+
 /** The peers heard lately. */
 export class PeerTable {
-  readonly #peers = new Map<string, Peer>();
+  readonly #peers = new Map<string, Known>();
   readonly #options: PeerTableOptions;
 
   constructor(options: PeerTableOptions) {
@@ -85,27 +97,40 @@ export class PeerTable {
   seen(peer: Peer): boolean {
     const known = this.#peers.get(peer.id);
     if (known === undefined && this.#peers.size >= this.#options.maxPeers) return false;
-    this.#peers.set(peer.id, peer);
-    return known === undefined || fingerprint(known) !== fingerprint(peer);
+    // one with another port or name was started anew, and may be elsewhere
+    const before = known !== undefined && sameDevice(known.peer, peer) ? known.addresses : new Map<string, number>();
+    const heard = peer.addresses.map((address): [string, number] => [address, peer.lastSeen]);
+    const lately = [...before].filter(
+      ([address, at]) => !peer.addresses.includes(address) && peer.lastSeen - at <= this.#options.expireMs,
+    );
+    const addresses = new Map([...heard, ...lately].slice(0, MAX_KNOWN));
+    this.#peers.set(peer.id, { peer: { ...peer, addresses: [...addresses.keys()] }, addresses });
+    return (
+      known === undefined ||
+      !sameDevice(known.peer, peer) ||
+      addresses.size !== before.size ||
+      [...addresses.keys()].some((address) => !before.has(address))
+    );
   }
 
   /** @returns the peer that said goodbye, if it was known */
   remove(id: string): Peer | undefined {
-    const known = this.#peers.get(id);
+    const known = this.#peers.get(id)?.peer;
     this.#peers.delete(id);
     return known;
   }
 
   /** Drops and returns those that were not heard for too long. */
   expire(now: number): Peer[] {
-    const gone = [...this.#peers.values()].filter((peer) => now - peer.lastSeen > this.#options.expireMs);
+    const gone = this.list().filter((peer) => now - peer.lastSeen > this.#options.expireMs);
     for (const peer of gone) this.#peers.delete(peer.id);
     return gone;
   }
 
   list(): Peer[] {
-    return [...this.#peers.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
+    return [...this.#peers.values()].map(({ peer }) => peer).sort((a, b) => (a.id < b.id ? -1 : 1));
   }
 }
 
-const fingerprint = (peer: Peer): string => JSON.stringify({ ...peer, lastSeen: 0 });
+const sameDevice = (a: Peer, b: Peer): boolean =>
+  a.name === b.name && a.keyId === b.keyId && a.protocol === b.protocol && a.port === b.port;
