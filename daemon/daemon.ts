@@ -23,7 +23,8 @@ export interface DaemonOptions {
   readonly backend: BackendName;
   readonly threads: number;
   readonly memory: ProcessMemory;
-  readonly host: string;
+  /** Where to listen; all addresses of both families otherwise. */
+  readonly host?: string;
   /** 0 for any free port. */
   readonly port: number;
   readonly discoverable: boolean;

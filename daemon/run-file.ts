@@ -5,6 +5,7 @@ import { BACKENDS } from '../kernels/create-kernels.ts';
 import type { BackendName } from '../kernels/kernels.ts';
 import { writeFileAtomic } from './atomic-file.ts';
 import { DEVICE_ID } from './identity.ts';
+import { reachableAt } from './reachable-at.ts';
 
 /** What a running daemon leaves in its home, so that other commands of this device find it. */
 export interface RunFile {
@@ -65,8 +66,10 @@ export async function readRunFile(file: string): Promise<RunFile | null> {
 
 /** Leaves the file; `host` is what the daemon was told to listen at, and all addresses become the loopback one. */
 export async function writeRunFile(file: string, run: RunFile): Promise<void> {
-  const host = run.host === '0.0.0.0' ? '127.0.0.1' : run.host === '::' ? '::1' : run.host;
-  await writeFileAtomic(file, `${JSON.stringify({ ...run, host })}\n`, { mode: 0o600, overwrite: true });
+  await writeFileAtomic(file, `${JSON.stringify({ ...run, host: reachableAt(run.host) })}\n`, {
+    mode: 0o600,
+    overwrite: true,
+  });
 }
 
 export async function removeRunFile(file: string): Promise<void> {

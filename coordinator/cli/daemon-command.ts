@@ -7,8 +7,10 @@ import { loadIdentity } from '../../daemon/identity.ts';
 import { createLogger } from '../../daemon/log.ts';
 import type { HomePaths } from '../../daemon/paths.ts';
 import { processMemory } from '../../daemon/process-memory.ts';
+import { hostPort } from '../../daemon/protocol/link.ts';
 import { readRunFile, removeRunFile, writeRunFile } from '../../daemon/run-file.ts';
 import { TileStore } from '../../daemon/store/tile-store.ts';
+import { listenHost } from './endpoint.ts';
 import {
   addComputeOptions,
   type ComputeOptions,
@@ -21,7 +23,7 @@ import {
 } from './options.ts';
 
 interface DaemonOptions extends ComputeOptions {
-  readonly host: string;
+  readonly host?: string;
   readonly port: number;
   readonly name?: string;
   readonly store?: string;
@@ -42,7 +44,7 @@ export interface DaemonCommandDeps {
 export function daemonCommand({ paths, version, stdout, signal, tellParent }: DaemonCommandDeps): Command {
   const command = new Command('daemon')
     .description('make this device part of the cluster: listen, store tiles, compute')
-    .option('--host <address>', 'address to listen at', '0.0.0.0')
+    .option('--host <address>', 'address to listen at (default: all, of IPv4 and IPv6)', listenHost)
     .option('--port <n>', 'port to listen at; 0 for any free one', integer(0, 65_535), DEFAULT_DEVICE_PORT)
     .option('--name <name>', 'how others see this device (default: its host name)')
     .addOption(storeOption('where to keep tiles'))
@@ -83,7 +85,7 @@ Examples:
       ...compute,
       memory: processMemory(options.memory),
       store: new TileStore(storeDir, storeOptions(options)),
-      host: options.host,
+      ...(options.host === undefined ? {} : { host: options.host }),
       port: options.port,
       discoverable: options.discovery,
       version,
@@ -91,11 +93,11 @@ Examples:
     });
     const port = await daemon.start();
     try {
-      const { host, backend, threads, memory, storeLimit } = options;
+      const { host = '0.0.0.0', backend, threads, memory, storeLimit } = options;
       const told = { backend, threads, memory, storeDir, storeLimit };
       await writeRunFile(paths.runFile, { pid: process.pid, host, port, id: identity.id, told });
       stdout(
-        `${identity.name} (${identity.id}) listens on ${options.host}:${port}, cluster ${key.keyId}, ${compute.backend} kernels, ${compute.threads} threads\n`,
+        `${identity.name} (${identity.id}) listens on ${options.host === undefined ? `*:${port}` : hostPort(options.host, port)}, cluster ${key.keyId}, ${compute.backend} kernels, ${compute.threads} threads\n`,
       );
       tellParent({ port });
       if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));

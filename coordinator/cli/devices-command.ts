@@ -2,14 +2,18 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Command } from 'commander';
 import { type ClusterKey, loadOrCreateKey } from '../../daemon/cluster-key.ts';
 import { Discovery } from '../../daemon/discovery.ts';
-import { toStarlingError } from '../../daemon/errors.ts';
+import { StarlingError, toStarlingError } from '../../daemon/errors.ts';
 import { type Identity, loadIdentity } from '../../daemon/identity.ts';
 import { createLogger, type LogLevel } from '../../daemon/log.ts';
 import type { HomePaths } from '../../daemon/paths.ts';
 import { type Control, PROTOCOL_VERSION } from '../../daemon/protocol/control.ts';
-import { dialControl } from '../../daemon/protocol/link-client.ts';
+import type { ControlLink } from '../../daemon/protocol/control-link.ts';
+import { hostPort } from '../../daemon/protocol/link.ts';
+import { type DialOptions, dialControl } from '../../daemon/protocol/link-client.ts';
+import { resolveHost } from '../../daemon/protocol/resolve-host.ts';
 import { readRunFile } from '../../daemon/run-file.ts';
 import type { Endpoint } from '../cluster/find-devices.ts';
+import { raceDials } from '../cluster/race-dials.ts';
 import { endpoints, integer, logLevelOption } from './options.ts';
 
 interface DevicesOptions {
@@ -57,43 +61,69 @@ export function devicesCommand({ paths, stdout }: DevicesCommandDeps): Command {
       const identity = await loadIdentity(paths.identityFile);
       const { key } = await loadOrCreateKey(paths.keyFile);
       const daemon = await readRunFile(paths.runFile);
-      const known = [...(daemon === null ? [] : [{ host: daemon.host, port: daemon.port }]), ...options.peer];
-      const rows = await Promise.all(known.map((endpoint) => ask(endpoint, show(endpoint), identity, key)));
+      const named = [...(daemon === null ? [] : [{ host: daemon.host, port: daemon.port }]), ...options.peer];
+      const rows = await Promise.all(
+        named.map((endpoint) => {
+          const address = hostPort(endpoint.host, endpoint.port);
+          return ask({ name: address, address, port: endpoint.port, find: () => find(endpoint) }, identity, key);
+        }),
+      );
       if (options.discovery) {
         // A name of its own: the daemon of this device, if there is one, shall be heard as well.
         const discovery = new Discovery({ id: identity.id, browse: true, log });
         discovery.start();
         await sleep(options.wait * 1000);
-        const seen = new Set(rows.map((row) => ('status' in row ? row.status.id : '')));
-        for (const peer of discovery.peers()) {
-          if (seen.has(peer.id)) continue;
-          if (peer.keyId === key.keyId) rows.push(await ask(peer, peer.name, identity, key));
-          else
-            rows.push({
-              name: peer.name,
-              address: show(peer),
-              state: 'other cluster',
-              why: `key ${peer.keyId}, ours is ${key.keyId}`,
-            });
-        }
+        const seen = new Set(rows.map(idOf));
+        const heard = discovery.peers().filter(({ id }) => !seen.has(id));
+        rows.push(
+          ...(await Promise.all(
+            heard.map(({ id, name, host, port, addresses, keyId }): Row | Promise<Row> => {
+              const address = hostPort(host, port);
+              if (keyId === key.keyId) return ask({ id, name, address, port, find: () => addresses }, identity, key);
+              return { name, address, state: 'other cluster', why: `key ${keyId}, ours is ${key.keyId}` };
+            }),
+          )),
+        );
         await discovery.stop();
       }
-      stdout(options.json ? `${JSON.stringify(rows)}\n` : table(rows));
+      const devices = eachOnce(rows);
+      stdout(options.json ? `${JSON.stringify(devices)}\n` : table(devices));
     });
 }
 
-const show = ({ host, port }: Endpoint): string => (host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`);
+const idOf = (row: Row): string => ('status' in row ? row.status.id : '');
 
-async function ask(endpoint: Endpoint, name: string, identity: Identity, key: ClusterKey): Promise<Row> {
-  const address = show(endpoint);
+/** Without what was reached before at another address. */
+const eachOnce = (rows: readonly Row[]): Row[] =>
+  rows.filter((row, i) => idOf(row) === '' || rows.findIndex((other) => idOf(other) === idOf(row)) === i);
+
+const find = (endpoint: Endpoint): Promise<string[]> => resolveHost({ ...endpoint, timeoutMs: ASK_MS });
+
+/** A device to be asked. */
+interface Asked {
+  /** That of who shall answer, where it is known. */
+  readonly id?: string;
+  readonly name: string;
+  /** What is shown where none of them answers. */
+  readonly address: string;
+  readonly port: number;
+  /** Its addresses, nearest first. */
+  readonly find: () => readonly string[] | Promise<readonly string[]>;
+}
+
+async function ask(asked: Asked, identity: Identity, key: ClusterKey): Promise<Row> {
+  const { name, address, port, id } = asked;
   try {
-    const link = await dialControl({ host: endpoint.host, port: endpoint.port, key, timeoutMs: ASK_MS });
+    const link = await raceDials({
+      addresses: await asked.find(),
+      dial: (host, timeoutMs, signal) => greet({ host, port, key, timeoutMs, signal }, identity, id),
+      close: (late) => late.close(),
+      timeoutMs: ASK_MS,
+    });
     try {
-      link.send({ t: 'hello', protocol: PROTOCOL_VERSION, id: identity.id, name: identity.name, purpose: 'status' });
-      await link.next(['welcome'], ASK_MS);
       link.send({ t: 'status_request' });
       const status = await link.next(['status'], ASK_MS);
-      return { name: status.name, address, state: status.busy ? 'serving' : 'free', status };
+      return { name: status.name, address: link.remote, state: status.busy ? 'serving' : 'free', status };
     } finally {
       link.close();
     }
@@ -105,6 +135,20 @@ async function ask(endpoint: Endpoint, name: string, identity: Identity, key: Cl
       state: error.code === 'key_mismatch' ? 'other cluster' : 'unreachable',
       why: error.message,
     };
+  }
+}
+
+/** @param id that of who shall answer @throws StarlingError of dialControl, device_unreachable when another device answers */
+async function greet(dial: DialOptions, { id: ownId, name }: Identity, id: string | undefined): Promise<ControlLink> {
+  const link = await dialControl(dial);
+  try {
+    link.send({ t: 'hello', protocol: PROTOCOL_VERSION, id: ownId, name, purpose: 'status' });
+    const welcome = await link.next(['welcome'], dial.timeoutMs, dial.signal);
+    if (id === undefined || welcome.id === id) return link;
+    throw new StarlingError('device_unreachable', `another device, ${welcome.name}, answers at ${link.remote}`);
+  } catch (error) {
+    link.close();
+    throw error;
   }
 }
 

@@ -12,6 +12,7 @@ import type { BackendName } from '../../kernels/kernels.ts';
 import type { Endpoint } from '../cluster/find-devices.ts';
 import { HEAD_WISHES, type HeadWish } from '../cluster/plan.ts';
 import { ModelFile } from '../model/gguf/model-file.ts';
+import { parseHost } from './endpoint.ts';
 
 /** Where a daemon listens unless told otherwise. */
 export const DEFAULT_DEVICE_PORT = 7828;
@@ -38,14 +39,9 @@ export function decimal(least: number, most: number): (text: string) => number {
   };
 }
 
-/** "host:port" or "host", collected over repeated options; IPv6 addresses in brackets. */
+/** Hosts and ports of devices as parseHost reads them, collected over repeated options. */
 export function endpoints(text: string, previous: Endpoint[] = []): Endpoint[] {
-  const match = /^(?:\[([0-9a-fA-F:.%]+)\]|([^:[\]\s]+))(?::(\d{1,5}))?$/.exec(text);
-  const host = match?.[1] ?? match?.[2];
-  const port = Number(match?.[3] ?? DEFAULT_DEVICE_PORT);
-  if (host === undefined || port < 1 || port > 65_535) {
-    throw new InvalidArgumentError('host:port is expected, for example 192.168.1.20:7828 or [fd00::1]:7828.');
-  }
+  const { host, port = DEFAULT_DEVICE_PORT } = parseHost(text);
   return [...previous, { host, port }];
 }
 

@@ -10,6 +10,7 @@ import { DEFAULT_HTTP_HOST, DEFAULT_HTTP_PORT, HttpServer } from '../http/server
 import { openModel } from '../model/open-model.ts';
 import { openTextTools } from '../text-model.ts';
 import { type RunningDraft, startDraft } from './draft.ts';
+import { listenHost } from './endpoint.ts';
 import {
   addComputeOptions,
   type ComputeOptions,
@@ -60,6 +61,7 @@ export function serveCommand(deps: ServeCommandDeps): Command {
     .option(
       '--host <address>',
       'address of the endpoint; other computers reach it only if you change this',
+      listenHost,
       DEFAULT_HTTP_HOST,
     )
     .option('--port <n>', 'port of the endpoint; 0 for any free one', integer(0, 65_535), DEFAULT_HTTP_PORT)

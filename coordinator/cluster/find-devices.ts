@@ -6,12 +6,10 @@ import type { Identity } from '../../daemon/identity.ts';
 import type { Logger } from '../../daemon/log.ts';
 import type { OpenChannel } from '../../daemon/protocol/channel.ts';
 import { hostPort } from '../../daemon/protocol/link.ts';
-import { RemoteRank } from './remote-rank.ts';
+import { dialHeard, dialNamed, type Endpoint } from './dial-device.ts';
+import type { RemoteRank } from './remote-rank.ts';
 
-export interface Endpoint {
-  readonly host: string;
-  readonly port: number;
-}
+export type { Endpoint };
 
 export interface FindDevicesOptions {
   readonly key: ClusterKey;
@@ -37,8 +35,7 @@ export interface FindDevicesOptions {
 export async function findDevices(options: FindDevicesOptions): Promise<RemoteRank[]> {
   const { key, identity, openChannel, peers, discovery, waitMs, log, signal } = options;
   const found = new Map<string, RemoteRank>();
-  const dial = (endpoint: Endpoint): Promise<RemoteRank> =>
-    RemoteRank.dial({ ...endpoint, key, identity, openChannel, ...(signal === undefined ? {} : { signal }) });
+  const rankOptions = { key, identity, openChannel, ...(signal === undefined ? {} : { signal }) };
   const keep = (rank: RemoteRank): void => {
     if (rank.id === identity.id) {
       log.info(
@@ -50,7 +47,7 @@ export async function findDevices(options: FindDevicesOptions): Promise<RemoteRa
     else found.set(rank.id, rank);
   };
   try {
-    for (const rank of await Promise.all(peers.map(dial))) keep(rank);
+    for (const rank of await Promise.all(peers.map((endpoint) => dialNamed(endpoint, rankOptions)))) keep(rank);
     if (discovery !== null) {
       await sleep(waitMs, undefined, signal === undefined ? {} : { signal });
       const heard = discovery.peers().filter(({ id }) => !found.has(id));
@@ -64,13 +61,12 @@ export async function findDevices(options: FindDevicesOptions): Promise<RemoteRa
       await Promise.all(
         heard
           .filter(({ keyId }) => keyId === key.keyId)
-          .map(async ({ name, addresses, port }) => {
-            for (const host of addresses) {
-              try {
-                return keep(await dial({ host, port }));
-              } catch (error) {
-                log.warn({ device: name, address: hostPort(host, port) }, toStarlingError(error).message);
-              }
+          .map(async (peer) => {
+            try {
+              keep(await dialHeard(peer, rankOptions));
+            } catch (error) {
+              const address = hostPort(peer.host, peer.port);
+              log.warn({ device: peer.name, address }, toStarlingError(error).message);
             }
           }),
       );

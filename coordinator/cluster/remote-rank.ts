@@ -23,11 +23,13 @@ export interface DialRankOptions {
   readonly identity: Identity;
   /** How its data link is read and written. */
   readonly openChannel: OpenChannel;
+  /** For the connection, and again for the answer to a greeting; DIAL_MS by default. */
+  readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
 }
 
 /** For connecting and for a device's answer to a greeting. */
-const DIAL_MS = 5000;
+export const DIAL_MS = 5000;
 /** For a device to look up which tiles it has. */
 const LOOKUP_MS = 60_000;
 
@@ -68,11 +70,12 @@ export class RemoteRank implements Rank, Leaf {
 
   /** @throws StarlingError device_unreachable, key_mismatch, protocol_version */
   static async dial(options: DialRankOptions): Promise<RemoteRank> {
-    const control = await dialControl({ ...options, timeoutMs: DIAL_MS });
+    const timeoutMs = options.timeoutMs ?? DIAL_MS;
+    const control = await dialControl({ ...options, timeoutMs });
     try {
       const { id, name } = options.identity;
       control.send({ t: 'hello', protocol: PROTOCOL_VERSION, id, name, purpose: 'serve' });
-      const welcome = await control.next(['welcome'], DIAL_MS, options.signal);
+      const welcome = await control.next(['welcome'], timeoutMs, options.signal);
       return new RemoteRank(control, welcome, options);
     } catch (error) {
       control.close();

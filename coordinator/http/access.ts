@@ -1,4 +1,4 @@
-import { isIP } from 'node:net';
+import { isIP, isIPv6 } from 'node:net';
 import type { MiddlewareHandler } from 'hono';
 import { StarlingError } from '../../daemon/errors.ts';
 
@@ -22,6 +22,12 @@ function withoutBrackets(hostname: string): string {
   return hostname.startsWith('[') ? hostname.slice(1, -1) : hostname;
 }
 
+/** A name as `hostName` gives it; a zone means something on this computer only, and clients leave it out. */
+function comparable(host: string): string {
+  const bare = withoutBrackets(host.toLowerCase()).split('%')[0] ?? '';
+  return isIPv6(bare) ? withoutBrackets(new URL(`http://[${bare}]`).hostname) : bare;
+}
+
 /** The host name of a Host header, lower case, IPv6 in its short form without brackets; null when it is malformed. */
 function hostName(header: string): string | null {
   if (!HOST_HEADER.test(header)) return null;
@@ -38,9 +44,9 @@ export function isHostAllowed(header: string, policy: AccessPolicy): boolean {
   if (policy.allowedHosts.includes('*')) return true;
   const name = hostName(header);
   if (name === null) return false;
-  if (LOOPBACK_NAMES.has(name) || name === withoutBrackets(policy.boundHost.toLowerCase())) return true;
+  if (LOOPBACK_NAMES.has(name) || name === comparable(policy.boundHost)) return true;
   if (EVERY_ADDRESS.has(policy.boundHost) && isIP(name) !== 0) return true;
-  return policy.allowedHosts.some((allowed) => withoutBrackets(allowed.toLowerCase()) === name);
+  return policy.allowedHosts.some((allowed) => comparable(allowed) === name);
 }
 
 /** Whether a page of this Origin may use the endpoint: pages of this computer, of the endpoint itself, and those allowed. */

@@ -2,6 +2,8 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import { StarlingError } from '../../daemon/errors.ts';
+import { hostPort } from '../../daemon/protocol/link.ts';
+import { reachableAt } from '../../daemon/reachable-at.ts';
 import { type ApiOptions, createApi } from './api.ts';
 import { errorBody } from './error-response.ts';
 
@@ -26,11 +28,6 @@ const REQUEST_TIMEOUT_MS = 60_000;
 /** What a stop gives aborted requests to tell their clients. */
 const STOP_GRACE_MS = 1000;
 const IDLE_SWEEP_MS = 20;
-
-const EVERY_ADDRESS = new Map([
-  ['0.0.0.0', '127.0.0.1'],
-  ['::', '::1'],
-]);
 
 function listenError(cause: NodeJS.ErrnoException, host: string, port: number): StarlingError {
   if (cause.code === 'EADDRINUSE') {
@@ -93,8 +90,9 @@ export class HttpServer {
     server.on('error', (error) => this.#options.log.error({ err: error }, 'HTTP server'));
     this.#running = { server, shutdown };
     const { port } = server.address() as AddressInfo;
-    const host = EVERY_ADDRESS.get(this.#host) ?? this.#host;
-    return { url: `http://${host.includes(':') ? `[${host}]` : host}:${port}` };
+    // a zone is written so in URLs: RFC 6874
+    const host = reachableAt(this.#host).replace('%', '%25');
+    return { url: `http://${hostPort(host, port)}` };
   }
 
   /** Aborts all requests, tells their clients, and closes. Does nothing when it is not running. */

@@ -39,7 +39,7 @@ export interface DialDataOptions extends Omit<DialOptions, 'key'> {
 export async function dialControl(
   options: DialOptions & { readonly heartbeat?: ControlLinkOptions },
 ): Promise<ControlLink> {
-  const stop = deadline(options);
+  const stop = dialDeadline(options);
   const socket = await handshake(options, stop);
   return upgrade(options, socket, stop);
 }
@@ -50,7 +50,7 @@ export async function dialControl(
  * protocol_invalid_message when the two sides have not the same secret; cancelled by the signal
  */
 export async function dialData(options: DialDataOptions): Promise<DataLink> {
-  const stop = deadline(options);
+  const stop = dialDeadline(options);
   const nonce = randomBytes(NONCE_BYTES);
   const { response, socket, head } = await requestUpgrade(options, nonce, stop);
   const device = deviceNonce(response.headers, nonce);
@@ -61,7 +61,7 @@ export async function dialData(options: DialDataOptions): Promise<DataLink> {
   }
   const keys = channelKeys(options.secret, { coordinator: nonce, device }, 'coordinator');
   const link = new DataLink(socket, options.openChannel(keys, 'coordinator'), 'coordinator', head);
-  const abort = (): void => link.fail(stopped(options));
+  const abort = (): void => link.fail(dialStopped(options));
   stop.addEventListener('abort', abort, { once: true });
   try {
     if (stop.aborted) abort();
@@ -72,7 +72,8 @@ export async function dialData(options: DialDataOptions): Promise<DataLink> {
   }
 }
 
-const deadline = ({ timeoutMs, signal }: Pick<DialOptions, 'timeoutMs' | 'signal'>): AbortSignal => {
+/** Aborted when a dial takes too long, or by its signal. */
+export const dialDeadline = ({ timeoutMs, signal }: Pick<DialOptions, 'timeoutMs' | 'signal'>): AbortSignal => {
   const late = AbortSignal.timeout(timeoutMs);
   return signal === undefined ? late : AbortSignal.any([signal, late]);
 };
@@ -89,7 +90,7 @@ function requestUpgrade(options: DialDataOptions, nonce: Uint8Array, stop: Abort
   const path = `/data/${encodeURIComponent(options.session)}`;
   return new Promise((resolve, reject) => {
     if (stop.aborted) {
-      reject(stopped(options));
+      reject(dialStopped(options));
       return;
     }
     const sent = request({
@@ -97,7 +98,7 @@ function requestUpgrade(options: DialDataOptions, nonce: Uint8Array, stop: Abort
       path,
       headers: upgradeRequest(nonce),
     });
-    const abort = (): void => settle(stopped(options));
+    const abort = (): void => settle(dialStopped(options));
     const settle = (error?: StarlingError, upgraded?: Upgraded): void => {
       stop.removeEventListener('abort', abort);
       // errors that follow a verdict change nothing
@@ -124,7 +125,7 @@ const refusal = (options: Pick<DialOptions, 'host' | 'port'>, path: string, stat
 function handshake(options: DialOptions, stop: AbortSignal): Promise<TLSSocket> {
   return new Promise((resolve, reject) => {
     if (stop.aborted) {
-      reject(stopped(options));
+      reject(dialStopped(options));
       return;
     }
     const { host, port } = options;
@@ -142,7 +143,7 @@ function handshake(options: DialOptions, stop: AbortSignal): Promise<TLSSocket> 
       socket.destroy();
       reject(error);
     };
-    const abort = (): void => settle(stopped(options));
+    const abort = (): void => settle(dialStopped(options));
     const failed = (error: Error): void => settle(handshakeError(error, options));
     const secured = (): void => settle();
     stop.addEventListener('abort', abort, { once: true });
@@ -181,7 +182,7 @@ function upgrade(
       socket.destroy();
       reject(error);
     };
-    const abort = (): void => settle(stopped(options));
+    const abort = (): void => settle(dialStopped(options));
     const failed = (error: Error): void =>
       settle(
         new StarlingError(
@@ -203,7 +204,8 @@ function upgrade(
   });
 }
 
-function stopped({ host, port, timeoutMs, signal }: Omit<DialOptions, 'key'>): StarlingError {
+/** The error of a dial that its deadline or its signal ended. */
+export function dialStopped({ host, port, timeoutMs, signal }: Omit<DialOptions, 'key'>): StarlingError {
   const where = hostPort(host, port);
   if (signal?.aborted) return new StarlingError('cancelled', `stopped dialling ${where}`, { cause: signal.reason });
   return new StarlingError(
@@ -223,7 +225,8 @@ function handshakeError(error: Error, options: DialOptions): StarlingError {
   );
 }
 
-function unreachable(error: Error, { host, port }: Pick<DialOptions, 'host' | 'port'>): StarlingError {
+/** The error of a dial that the system refused. */
+export function unreachable(error: Error, { host, port }: Pick<DialOptions, 'host' | 'port'>): StarlingError {
   const code = systemCode(error) ?? '';
   const where = hostPort(host, port);
   const advice =

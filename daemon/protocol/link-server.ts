@@ -84,11 +84,12 @@ export class LinkServer {
 
   /**
    * @param port 0 for any free one
-   * @param host the address to listen at; `::` or `0.0.0.0` for all
+   * @param host the address to listen at; `0.0.0.0` for all of IPv4, `::` or nothing for all of both families, which is IPv4
+   * alone where there is no IPv6
    * @returns the port
    * @throws StarlingError address_in_use, or invalid_argument when the address is not one of this machine
    */
-  start(port: number, host: string): Promise<number> {
+  start(port: number, host?: string): Promise<number> {
     if (this.#server !== undefined) throw new StarlingError('internal', 'the link server was started twice');
     const server = createServer({ noDelay: true }, (socket) => this.#accept(socket));
     server.maxConnections = this.#options.maxConnections ?? MAX_CONNECTIONS;
@@ -99,7 +100,7 @@ export class LinkServer {
     return new Promise((resolve, reject) => {
       server.once('error', (error) => {
         this.#server = undefined;
-        reject(listenError(error, host, port));
+        reject(listenError(error, host ?? '::', port));
       });
       server.listen(port, host, () => {
         server.removeAllListeners('error');
