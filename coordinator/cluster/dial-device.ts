@@ -1,4 +1,5 @@
-import { StarlingError } from '../../daemon/errors.ts';
+import { isIP } from 'node:net';
+import { StarlingError, toStarlingError } from '../../daemon/errors.ts';
 import type { Peer } from '../../daemon/peers.ts';
 import { resolveHost } from '../../daemon/protocol/resolve-host.ts';
 import { raceDials } from './race-dials.ts';
@@ -14,9 +15,17 @@ type Options = Omit<DialRankOptions, 'host' | 'port' | 'timeoutMs'>;
 
 /** Connects to a device that was named, at whichever of its addresses answers first. @throws StarlingError of RemoteRank.dial */
 export async function dialNamed(endpoint: Endpoint, options: Options): Promise<RemoteRank> {
+  const { host, port } = endpoint;
   const { signal } = options;
   const addresses = await resolveHost({ ...endpoint, timeoutMs: DIAL_MS, ...(signal === undefined ? {} : { signal }) });
-  return dialRank(addresses, endpoint.port, options);
+  try {
+    return await dialRank(addresses, port, options);
+  } catch (thrown) {
+    const error = toStarlingError(thrown);
+    // the messages name addresses, and people know the name that they gave
+    if (isIP(host) !== 0 || error.code === 'cancelled') throw error;
+    throw new StarlingError(error.code, `${host}: ${error.message}`, { cause: error });
+  }
 }
 
 /** Connects to a device that was heard, at whichever of its addresses it answers first. @throws StarlingError of RemoteRank.dial */

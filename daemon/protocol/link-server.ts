@@ -12,7 +12,7 @@ import { channelKeys, NONCE_BYTES, type OpenChannel } from './channel.ts';
 import { MAX_CONTROL, SESSION } from './control.ts';
 import { ControlLink, type ControlLinkOptions } from './control-link.ts';
 import { DataLink } from './data-link.ts';
-import { hostPort } from './link.ts';
+import { hostPort, plainAddress } from './link.ts';
 import { serverTls } from './tls.ts';
 import { coordinatorNonce, upgradeAnswer } from './upgrade.ts';
 
@@ -67,7 +67,7 @@ export class LinkServer {
     });
     this.#tls.on('tlsClientError', (error, socket) => {
       options.log.debug(
-        { from: socket.remoteAddress, code: systemCode(error) },
+        { from: plainAddress(socket.remoteAddress), code: systemCode(error) },
         'refused a connection without the key',
       );
       socket.destroy();
@@ -95,7 +95,7 @@ export class LinkServer {
     server.maxConnections = this.#options.maxConnections ?? MAX_CONNECTIONS;
     this.#server = server;
     server.on('drop', (data) => {
-      this.#options.log.warn({ from: data?.remoteAddress }, 'refused a connection: too many at a time');
+      this.#options.log.warn({ from: plainAddress(data?.remoteAddress) }, 'refused a connection: too many at a time');
     });
     return new Promise((resolve, reject) => {
       server.once('error', (error) => {

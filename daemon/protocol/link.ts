@@ -20,9 +20,9 @@ export abstract class Link {
   #reason: CloseReason | undefined;
 
   constructor(socket: Socket) {
-    this.remoteAddress = (socket.remoteAddress ?? '').replace(/^::ffff:/, '');
+    this.remoteAddress = plainAddress(socket.remoteAddress);
     this.remote = hostPort(this.remoteAddress, socket.remotePort ?? 0);
-    this.isLocal = isSameComputer(this.remoteAddress, (socket.localAddress ?? '').replace(/^::ffff:/, ''));
+    this.isLocal = isSameComputer(this.remoteAddress, plainAddress(socket.localAddress));
   }
 
   get closed(): boolean {
@@ -105,6 +105,9 @@ export function linkError(error: Error, remote: string): StarlingError {
   }
   return new StarlingError('device_lost', `the link to ${remote} broke (${code || error.message})`, { cause: error });
 }
+
+/** An end of a connection; what listens over both families sees IPv4 addresses inside of IPv6 ones. */
+export const plainAddress = (address: string | undefined): string => (address ?? '').replace(/^::ffff:/, '');
 
 /** `host:port`, with brackets around IPv6. */
 export const hostPort = (host: string, port: number): string =>

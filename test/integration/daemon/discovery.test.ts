@@ -3,6 +3,7 @@ import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { type TestContext, test } from 'node:test';
 import { Discovery, type DiscoveryOptions } from '../../../daemon/discovery.ts';
+import { MdnsSocket } from '../../../daemon/mdns-socket.ts';
 import type { Peer } from '../../../daemon/peers.ts';
 import { recordedLog } from '../../fixtures/log-recorder.ts';
 
@@ -202,4 +203,27 @@ test('an interface that does not exist is a warning, no error', async (t) => {
   await new Promise((resolve) => setTimeout(resolve, 200));
   await one.stop();
   assert.equal(lines.filter((line) => JSON.parse(line).level === 40).length, 1);
+});
+
+test('C3: a socket whose own packets do not come back is deaf', async (t) => {
+  const port = await multicastPort();
+  if (port === null) return t.skip('no multicast on loopback here');
+  const deafAfterSending = async (addresses: string[]): Promise<boolean> => {
+    let heard = (): void => {};
+    const back = new Promise<void>((resolve) => {
+      heard = resolve;
+    });
+    const socket = await new Promise<MdnsSocket>((onOpen, onError) => {
+      const network = { key: '', family: 4, name: '', interface: LOOPBACK, addresses } as const;
+      const made = new MdnsSocket({ network, port, onOpen, onPacket: heard, onError });
+      t.after(() => made.close());
+    });
+    assert.equal(socket.deaf, false, 'nothing was sent');
+    socket.send(Buffer.from('x'));
+    assert.equal(socket.deaf, true);
+    await back;
+    return socket.deaf;
+  };
+  assert.equal(await deafAfterSending([LOOPBACK]), false);
+  assert.equal(await deafAfterSending(['192.0.2.1']), true, 'what another network brings proves nothing of this one');
 });

@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type AddressInfo, connect as connectPlain, createServer, type Socket } from 'node:net';
+import { networkInterfaces } from 'node:os';
 import { type TestContext, test } from 'node:test';
 import { connect } from 'node:tls';
 import { WebSocket } from 'ws';
 import { ClusterKey } from '../../../daemon/cluster-key.ts';
 import { type Control, type ControlMessage, MAX_CONTROL, PROTOCOL_VERSION } from '../../../daemon/protocol/control.ts';
 import type { ControlLink, ControlLinkOptions } from '../../../daemon/protocol/control-link.ts';
-import type { CloseReason } from '../../../daemon/protocol/link.ts';
+import { type CloseReason, hostPort } from '../../../daemon/protocol/link.ts';
 import { dialControl } from '../../../daemon/protocol/link-client.ts';
 import { LinkServer, type LinkServerOptions } from '../../../daemon/protocol/link-server.ts';
 import { openJsChannel } from '../../../daemon/protocol/open-channel.ts';
@@ -43,6 +44,9 @@ async function controlPair(t: TestContext, heartbeat: ControlLinkOptions = {}) {
   return { near, far: await controls.next(), to, ...rest };
 }
 
+const loopbackAddresses = (): string[] =>
+  Object.values(networkInterfaces()).flatMap((infos) => (infos ?? []).map(({ address }) => address));
+
 const closed = (link: ControlLink): Promise<CloseReason> => new Promise((resolve) => link.onClose(resolve));
 
 const HELLO: Control<'hello'> = {
@@ -52,6 +56,30 @@ const HELLO: Control<'hello'> = {
   name: 'desk',
   purpose: 'serve',
 };
+
+test('C16: a device that is not told where listens over IPv4 and IPv6', async (t) => {
+  const { log } = recordedLog();
+  const controls = new Arrivals<ControlLink>();
+  const server = new LinkServer({
+    key: KEY,
+    log,
+    onControl: controls.push,
+    secretOf: () => null,
+    onData: () => {},
+    openChannel: openJsChannel,
+  });
+  const port = await server.start(0);
+  t.after(() => server.stop());
+  for (const host of ['127.0.0.1', '::1']) {
+    if (!loopbackAddresses().includes(host)) continue;
+    const near = await dialControl({ host, port, key: KEY, timeoutMs: 5000 });
+    const far = await controls.next();
+    assert.equal(far.remoteAddress, host);
+    assert.equal(near.remote, hostPort(host, port));
+    assert.ok(near.isLocal && far.isLocal);
+    near.close();
+  }
+});
 
 test('control messages go both ways, and both sides know each other', async (t) => {
   const { near, far, port } = await controlPair(t);

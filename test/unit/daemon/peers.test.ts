@@ -85,3 +85,24 @@ test('the table tells news, forgets the silent, and is bounded', () => {
   assert.equal(table.remove('0000000000000001')?.port, 1);
   assert.equal(table.remove('0000000000000001'), undefined);
 });
+
+test('C15: what is told of a device on several networks is put together, and forgotten address by address', () => {
+  const table = new PeerTable({ maxPeers: 3, expireMs: 100 });
+  const tell = (address: string, now: number, change = {}): boolean => {
+    const peer = parseAnnouncement({ ...good, addresses: [], referer: { address }, ...change }, now);
+    assert.ok(peer);
+    return table.seen(peer);
+  };
+  const known = (): readonly string[] | undefined => table.list()[0]?.addresses;
+  assert.equal(tell('192.168.1.7', 0), true);
+  assert.equal(tell('fe80::7%eth0', 10), true, 'another address is news');
+  assert.equal(tell('192.168.1.7', 50), false);
+  assert.deepEqual(known(), ['192.168.1.7', 'fe80::7%eth0']);
+  tell('192.168.1.7', 120);
+  assert.deepEqual(known(), ['192.168.1.7'], 'the other was not heard of for too long');
+  tell('192.168.1.8', 130, { port: 9 });
+  assert.deepEqual(known(), ['192.168.1.8'], 'one that was started anew is where it says');
+  for (let i = 1; i <= 40; i++) tell(`10.0.0.${i}`, 130, { port: 9 });
+  assert.equal(known()?.length, 16);
+  assert.equal(known()?.[0], '10.0.0.40');
+});
