@@ -55,6 +55,8 @@ export class Discovery extends EventEmitter<{ peer: [Peer]; gone: [Peer] }> {
   /** Milliseconds, by the clock on the wall. */
   #refreshedAt = 0;
   #roundMs = FIRST_ROUND_MS;
+  /** Keys of networks whose last socket failed. */
+  readonly #failing = new Set<string>();
   #warned = false;
 
   constructor(options: DiscoveryOptions) {
@@ -132,6 +134,7 @@ export class Discovery extends EventEmitter<{ peer: [Peer]; gone: [Peer] }> {
   #round(): void {
     if (!this.#started) return;
     this.#expire();
+    for (const { failed, deaf, network } of this.#sockets.all) if (!failed && !deaf) this.#failing.delete(network.key);
     this.#sockets.closeWhere(({ deaf }) => deaf);
     for (const socket of this.#sockets.all) this.#speak(socket);
     this.#sockets.refresh(this.#interfaces);
@@ -195,9 +198,12 @@ export class Discovery extends EventEmitter<{ peer: [Peer]; gone: [Peer] }> {
     const { log } = this.#options;
     const why = systemCode(error) ?? (error instanceof Error ? error.message : String(error));
     const of = this.#interfaces.find(({ name }) => name === network.name);
+    // a network that is about to go fails once, and so does one that has just come
+    const lasts = of === undefined || this.#failing.has(network.key);
+    this.#failing.add(network.key);
     // a tunnel rarely carries multicast, and a network that has both families is heard over one of them
     const matters = of === undefined || (of.kind === 'network' && (network.family === 4 || !hasFour(of)));
-    if (this.#warned || !matters) {
+    if (this.#warned || !lasts || !matters) {
       log.debug({ interface: network.name, family: network.family, why }, 'no mDNS on a network');
       return;
     }

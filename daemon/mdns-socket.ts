@@ -19,7 +19,7 @@ export interface MdnsSocketOptions {
   readonly onOpen: (socket: MdnsSocket) => void;
   /** @param from the sender's address, with a zone where it is link-local */
   readonly onPacket: (packet: Uint8Array, from: string, socket: MdnsSocket) => void;
-  /** The system refuses something; no more comes through this socket for certain. */
+  /** Called once: the system refuses something, and the socket is of no use any more. */
   readonly onError: (error: unknown) => void;
 }
 
@@ -111,7 +111,9 @@ export class MdnsSocket {
   }
 
   #fail(error: unknown): void {
+    if (this.#failed) return;
     this.#failed = true;
+    this.#open = false;
     this.#options.onError(error);
   }
 
