@@ -2,6 +2,7 @@ import type { Logger } from '../../daemon/log.ts';
 import type { Account } from '../cluster/accounting.ts';
 import type { OverlapReport } from '../cluster/overlap.ts';
 import type { TextService } from '../generation/text-service.ts';
+import type { RequestScopes } from './request-scope.ts';
 
 /** One device of the cluster as GET /health shows it. */
 export interface DeviceHealth {
@@ -31,6 +32,6 @@ export interface ApiContext {
   readonly randomSeed: () => number;
   /** A string that no other call returns. */
   readonly uniqueId: () => string;
-  /** Aborts all requests when the server stops. */
-  readonly shutdown: AbortSignal | undefined;
+  /** The requests under way. */
+  readonly scopes: RequestScopes;
 }

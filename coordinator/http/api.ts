@@ -12,6 +12,7 @@ import { errorResponse } from './error-response.ts';
 import { health } from './health.ts';
 import { metrics } from './metrics.ts';
 import { getModel, listModels } from './models.ts';
+import { RequestScopes } from './request-scope.ts';
 
 export interface ApiOptions {
   readonly service: TextService;
@@ -50,7 +51,7 @@ export function createApi(options: ApiOptions): Hono {
     unixTime: () => Math.floor(Date.now() / 1000),
     randomSeed: () => randomInt(SEED_LIMIT),
     uniqueId: () => randomUUID().replaceAll('-', ''),
-    shutdown: options.shutdown,
+    scopes: new RequestScopes(options.shutdown),
   };
 
   const app = new Hono();

@@ -48,6 +48,7 @@ export function chatCompletions(api: ApiContext): Handler {
 
     return exchangeText(c, api, {
       begin: (signal) => service.chat(request.messages, settings, signal),
+      prompts: 1,
       answersToPrompt: settings.choices,
       stream: request.stream,
       includeUsage: request.includeUsage,
@@ -69,6 +70,7 @@ export function chatCompletions(api: ApiContext): Handler {
           ...(event.type === 'end' ? [chunk(event.choice, {}, null, event.finishReason)] : []),
         ];
       },
+      idleChunk: (index) => chunk(index, { content: '' }, null, null),
       usageChunk: (usage: UsageBody) => ({ ...base, object: 'chat.completion.chunk', choices: [], usage }),
     });
   };

@@ -63,6 +63,7 @@ export function completions(api: ApiContext): Handler {
 
     return exchangeText(c, api, {
       begin: (signal) => service.complete(request.prompts, settings, signal),
+      prompts: request.prompts.length,
       answersToPrompt: settings.choices,
       stream: request.stream,
       includeUsage: request.includeUsage,
@@ -80,6 +81,7 @@ export function completions(api: ApiContext): Handler {
         const logprobs = hasLogprobs ? listLogprobs(service, [event], offset) : null;
         return [chunk(event.choice, event.text, logprobs, null)];
       },
+      idleChunk: (index) => chunk(index, '', null, null),
       usageChunk: (usage: UsageBody) => ({ ...base, choices: [], usage }),
     });
   };

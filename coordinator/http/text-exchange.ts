@@ -4,7 +4,6 @@ import type { FinishReason, TokenEvent } from '../generation/answer.ts';
 import type { TextEvent } from '../generation/text-service.ts';
 import type { ApiContext } from './api-context.ts';
 import { EVENT_STREAM_HEADERS, eventStream } from './event-stream.ts';
-import { RequestScope } from './request-scope.ts';
 import { type UsageBody, usageBody } from './usage.ts';
 
 type ChoiceEvent = Exclude<TextEvent, { type: 'accepted' }>;
@@ -21,6 +20,7 @@ export interface FinishedChoice {
 export interface TextExchange {
   /** Begins the work, which ends when the signal aborts. */
   readonly begin: (signal: AbortSignal) => AsyncGenerator<TextEvent, void, undefined>;
+  readonly prompts: number;
   /** Choices of each prompt. */
   readonly answersToPrompt: number;
   readonly stream: boolean;
@@ -31,6 +31,8 @@ export interface TextExchange {
   readonly opening: () => unknown[];
   /** Chunks that an event is worth: none while its text is held back. */
   readonly chunks: (event: ChoiceEvent) => unknown[];
+  /** A chunk that adds nothing to a choice, for silences of a stream. */
+  readonly idleChunk: (choice: number) => unknown;
   /** The chunk that carries the usage of a stream. */
   readonly usageChunk: (usage: UsageBody) => unknown;
 }
@@ -86,7 +88,7 @@ async function collect(
  * whether it waits or runs. Errors up to the place in the queue have a status of their own, also when streaming.
  */
 export async function exchangeText(c: Context, api: ApiContext, exchange: TextExchange): Promise<Response> {
-  const scope = new RequestScope(c.req.raw.signal, api.shutdown);
+  const scope = api.scopes.open(c.req.raw.signal);
   const started = performance.now();
   const usage = new UsageCount(exchange.answersToPrompt);
   const logDone = (): void => {
@@ -108,17 +110,23 @@ export async function exchangeText(c: Context, api: ApiContext, exchange: TextEx
     }
     usage.add(first.value);
     isStreaming = true;
+    const unfinished = new Set(Array(exchange.prompts * exchange.answersToPrompt).keys());
     const body = eventStream({
       scope,
       log: api.log,
       keepAliveMs: api.keepAliveMs,
       stalledClientMs: api.stalledClientMs,
+      idleEvent: () => {
+        const [choice] = unfinished;
+        return choice === undefined ? null : exchange.idleChunk(choice);
+      },
       produce: async (send) => {
         try {
           for (const chunk of exchange.opening()) await send(chunk);
           for await (const event of events) {
             usage.add(event);
             if (event.type === 'accepted') continue;
+            if (event.type === 'end') unfinished.delete(event.choice);
             for (const chunk of exchange.chunks(event)) await send(chunk);
           }
         } finally {
