@@ -35,6 +35,7 @@ export const ERRORS = {
   model_file_not_found: request(400),
   model_file_unreadable: request(400),
   model_not_gguf: request(400),
+  model_file_changed: server(500),
   model_truncated: request(400),
   model_invalid: request(400),
   model_unsupported_version: request(400),

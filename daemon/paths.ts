@@ -13,6 +13,8 @@ export interface HomePaths {
   readonly identityFile: string;
   /** What a running daemon says about itself: process id and port. */
   readonly runFile: string;
+  /** What was found in model files, so that those that have not changed are not read through again. */
+  readonly contentsFile: string;
   /** Tiles, a folder a model. */
   readonly storeDir: string;
 }
@@ -42,6 +44,9 @@ export function homePaths(
     },
     get runFile() {
       return path.join(home(), 'run.json');
+    },
+    get contentsFile() {
+      return path.join(home(), 'model-files.json');
     },
     get storeDir() {
       return path.join(home(), 'tiles');

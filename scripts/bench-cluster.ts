@@ -12,6 +12,7 @@ import { createLogger } from '../daemon/log.ts';
 import { homePaths } from '../daemon/paths.ts';
 import { defaultMemory, processMemory } from '../daemon/process-memory.ts';
 import type { BackendName } from '../kernels/kernels.ts';
+import { headerContents } from './bench-model.ts';
 
 /** A part of every cluster of the benches. */
 interface BenchCoordinator {
@@ -59,7 +60,7 @@ export async function withPeers<T>(task: BenchPeers, use: (cluster: Cluster) => 
   const { peers, ownShare, storeDir, backend, threads } = task;
   const home = await mkdtemp(join(tmpdir(), 'starling-bench-home-'));
   try {
-    const model = await openModel(task.model);
+    const model = await openModel(task.model, headerContents);
     try {
       const cluster = await startCluster({
         model,

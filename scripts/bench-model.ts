@@ -1,7 +1,10 @@
+import { createHash } from 'node:crypto';
 import { mkdir, rename, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { InvalidArgumentError } from 'commander';
+import type { Contents } from '../coordinator/model/contents.ts';
+import type { GgufFile } from '../coordinator/model/gguf/reader.ts';
 import { StarlingError } from '../daemon/errors.ts';
 import { MODEL_SHAPES, type ModelShapeName } from './model-shapes.ts';
 import { QUANTS, type Quant } from './quant-mix.ts';
@@ -76,4 +79,14 @@ export function quantName(text: string): Quant {
   const found = QUANTS.find((name) => name === text);
   if (found === undefined) throw new InvalidArgumentError(`one of ${QUANTS.join(', ')} is expected.`);
   return found;
+}
+
+/**
+ * Knows a model file of a benchmark by its header and times alone: hollow ones hold nothing else, and reading gigabytes through
+ * would push out of memory what is measured.
+ */
+export async function headerContents({ parts, tensors }: GgufFile): Promise<Contents> {
+  const files = parts.map(({ path, size, state }) => `${path} ${size} ${state.mtimeNs}`);
+  const header = [...files, ...[...tensors.values()].map((tensor) => JSON.stringify(tensor))].join('\n');
+  return { sha256: [createHash('sha256').update(header).digest('hex')], warning: null };
 }

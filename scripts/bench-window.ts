@@ -18,7 +18,7 @@ import { defaultMemory } from '../daemon/process-memory.ts';
 import { TileStore } from '../daemon/store/tile-store.ts';
 import type { BackendName } from '../kernels/kernels.ts';
 import { type BenchMachine, benchMachine, isaOption } from './bench-machine.ts';
-import { benchFolder, benchTokens, quantName, shapeName } from './bench-model.ts';
+import { benchFolder, benchTokens, headerContents, quantName, shapeName } from './bench-model.ts';
 import { median, rounded } from './bench-statistics.ts';
 import type { WindowTask, WindowTimes } from './bench-window-coordinator.ts';
 import { directReadSpeed } from './disk-speed.ts';
@@ -97,7 +97,7 @@ export async function benchWindow(options: BenchWindowOptions): Promise<WindowRe
   const folder = options.folder ?? benchFolder();
   const storeDir = join(folder, 'window-tiles');
   const path = await hollowModel(options, folder);
-  const model = await openModel(path);
+  const model = await openModel(path, headerContents);
   const { tiles } = model.table;
   const layers = model.spec.layers.length;
   const tileBytes = tiles.reduce((sum, { matrices }) => sum + tileLayout(matrices).bytes, 0);

@@ -53,6 +53,7 @@ export function demoCommand(deps: DemoCommandDeps): Command {
     try {
       await serveModel({
         path: await resolveModel(EMBEDDED_MODEL),
+        contentsFile: deps.paths.contentsFile,
         name: EMBEDDED_MODEL,
         identity: await loadIdentity(deps.paths.identityFile),
         key,

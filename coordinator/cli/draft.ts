@@ -2,8 +2,9 @@ import { StarlingError } from '../../daemon/errors.ts';
 import { TileStore } from '../../daemon/store/tile-store.ts';
 import { Cluster } from '../cluster/cluster.ts';
 import { DraftModel } from '../drafts/draft-model.ts';
-import { type OpenModel, openModel } from '../model/open-model.ts';
+import type { OpenModel } from '../model/open-model.ts';
 import { readVocabulary } from '../model/tokenizer/vocabulary.ts';
+import { openKnownModel } from './open-known-model.ts';
 import { resolveModel, storeOptions } from './options.ts';
 import type { StartClusterOptions } from './start-cluster.ts';
 
@@ -13,14 +14,16 @@ export interface RunningDraft {
   stop(): Promise<void>;
 }
 
+type DraftOptions = Omit<StartClusterOptions, 'peers'> & { readonly contentsFile: string };
+
 /**
  * Loads a model that guesses for another: all of it in this process, with an engine of its own.
  * @param file as for `resolveModel`
  * @param options of the large model's cluster
  * @throws StarlingError invalid_argument when the vocabularies differ; those of opening and loading a model
  */
-export async function startDraft(file: string, options: Omit<StartClusterOptions, 'peers'>): Promise<RunningDraft> {
-  const model = await openModel(await resolveModel(file));
+export async function startDraft(file: string, options: DraftOptions): Promise<RunningDraft> {
+  const model = await openKnownModel(await resolveModel(file), options);
   try {
     checkVocabularies(file, model, options.model);
     const store = new TileStore(options.storeDir, storeOptions(options));

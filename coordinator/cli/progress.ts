@@ -1,7 +1,11 @@
 import cliProgress from 'cli-progress';
 import type { ClusterProgress } from '../cluster/cluster.ts';
 
-const TITLES = { distributing: 'Cutting and sending tiles', loading: 'Loading tiles' };
+const TITLES = {
+  checking: 'Reading the model file through',
+  distributing: 'Cutting and sending tiles',
+  loading: 'Loading tiles',
+};
 const MIB = 2 ** 20;
 
 /** Shows bring-up on stderr: a bar on a terminal, nothing elsewhere. Call `stop` when the cluster is up, or was given up. */

@@ -15,11 +15,11 @@ import type { GenerationRequest } from '../generation/answer.ts';
 import { Generator } from '../generation/generator.ts';
 import { GREEDY } from '../generation/sampler.ts';
 import { encodePrompt } from '../generation/text-codec.ts';
-import { openModel } from '../model/open-model.ts';
 import { RENDER_PROCESS_BYTES } from '../model/template/render-process.ts';
 import { openTextTools } from '../text-model.ts';
 import { type RunningDraft, startDraft } from './draft.ts';
 import { LocalDevices } from './local-devices.ts';
+import { openKnownModel } from './open-known-model.ts';
 import {
   addComputeOptions,
   type ComputeOptions,
@@ -103,9 +103,11 @@ Examples:
     const storeDir = options.store ?? deps.paths.storeDir;
     const path = await resolveModel(modelArgument);
     const prompt = promptArgument === '-' ? await readText(addAbortSignal(deps.signal, deps.stdin)) : promptArgument;
-    const model = await openModel(path);
-    const tools = openTextTools(model);
     const bar = progressBar();
+    const { contentsFile, identityFile } = deps.paths;
+    const opening = { contentsFile, log, onProgress: bar.onProgress, signal: deps.signal };
+    const model = await openKnownModel(path, opening).finally(bar.stop);
+    const tools = openTextTools(model);
     const key = ClusterKey.generate();
     let devices: LocalDevices | undefined;
     let draft: RunningDraft | undefined;
@@ -120,7 +122,7 @@ Examples:
       });
       const clusterOptions = {
         model,
-        identity: await loadIdentity(deps.paths.identityFile),
+        identity: await loadIdentity(identityFile),
         key,
         peers: devices.endpoints,
         waitMs: 0,
@@ -136,7 +138,8 @@ Examples:
         signal: deps.signal,
       };
       // First, so that the model's share is planned beside what the draft model takes.
-      if (options.draft !== undefined) draft = await startDraft(options.draft, clusterOptions).finally(bar.stop);
+      if (options.draft !== undefined)
+        draft = await startDraft(options.draft, { ...clusterOptions, contentsFile }).finally(bar.stop);
       const cluster = await startCluster(clusterOptions).finally(bar.stop);
       try {
         const rendered = options.chat

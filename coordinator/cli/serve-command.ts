@@ -7,10 +7,10 @@ import type { HomePaths } from '../../daemon/paths.ts';
 import type { Endpoint } from '../cluster/find-devices.ts';
 import { TextService } from '../generation/text-service.ts';
 import { DEFAULT_HTTP_HOST, DEFAULT_HTTP_PORT, HttpServer } from '../http/server.ts';
-import { openModel } from '../model/open-model.ts';
 import { openTextTools } from '../text-model.ts';
 import { type RunningDraft, startDraft } from './draft.ts';
 import { listenHost } from './endpoint.ts';
+import { openKnownModel } from './open-known-model.ts';
 import {
   addComputeOptions,
   type ComputeOptions,
@@ -109,6 +109,7 @@ Examples:
     await serveModel({
       ...options,
       path,
+      contentsFile: deps.paths.contentsFile,
       name: options.alias ?? modelName(modelArgument),
       identity,
       key,
@@ -130,6 +131,8 @@ const modelName = (model: string): string => basename(model).replace(/(-\d{5}-of
 export interface ServeModelOptions
   extends Omit<StartClusterOptions, 'model' | 'contextLength' | 'onProgress' | keyof OwnDevice> {
   readonly path: string;
+  /** See HomePaths. */
+  readonly contentsFile: string;
   /** The model's name for clients. */
   readonly name: string;
   readonly context?: number;
@@ -147,9 +150,9 @@ export interface ServeModelOptions
 /** Serves one model until the signal aborts; then stops in order. */
 export async function serveModel(options: ServeModelOptions): Promise<void> {
   const { log, signal } = options;
-  const model = await openModel(options.path);
-  const tools = openTextTools(model);
   const bar = progressBar();
+  const model = await openKnownModel(options.path, { ...options, onProgress: bar.onProgress }).finally(bar.stop);
+  const tools = openTextTools(model);
   let device: OwnDevice | undefined;
   let draft: RunningDraft | undefined;
   try {

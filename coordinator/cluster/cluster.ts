@@ -24,7 +24,8 @@ import { Star } from './star.ts';
 import { TileRepairs } from './tile-repairs.ts';
 
 export interface ClusterProgress {
-  readonly stage: 'distributing' | 'loading';
+  /** Reading the model file through comes before there is a cluster. */
+  readonly stage: 'checking' | 'distributing' | 'loading';
   readonly done: number;
   readonly total: number;
 }

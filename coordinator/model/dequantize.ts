@@ -118,6 +118,8 @@ export class EmbeddingReader {
         `token ${token} is not in the model's vocabulary, which has the ids 0 to ${this.#rows - 1}`,
       );
     }
+    // Rows that are in memory are as they were; but what of the model is still read from the file would not fit them.
+    this.#gguf.assertUnchanged(this.#embedding);
     dequantizeRow(this.#embedding.type, await this.#bytes(token), this.#cols, into);
   }
 

@@ -1,4 +1,5 @@
 import { type TileTable, tileTable } from '../tiles/tile-table.ts';
+import { type Contents, readContents } from './contents.ts';
 import { EmbeddingReader, readVector } from './dequantize.ts';
 import { modelFingerprint } from './fingerprint.ts';
 import { type GgufFile, openGguf } from './gguf/reader.ts';
@@ -10,6 +11,8 @@ export interface OpenModel {
   /** 32 hex digits; see modelFingerprint. */
   readonly id: string;
   readonly gguf: GgufFile;
+  /** Something about the weights that a user should know; null when all is well. */
+  readonly warning: string | null;
   readonly spec: ModelSpec;
   readonly table: TileTable;
   readonly embedding: EmbeddingReader;
@@ -17,8 +20,14 @@ export interface OpenModel {
   readonly outputNorm: Float32Array;
 }
 
-/** @throws StarlingError model_… for a file that is missing, damaged or not supported */
-export async function openModel(path: string): Promise<OpenModel> {
+/**
+ * @param contents tells what is in the files; by default they are read through
+ * @throws StarlingError model_… for a file that is missing, damaged or not supported; cancelled
+ */
+export async function openModel(
+  path: string,
+  contents: (gguf: GgufFile) => Promise<Contents> = readContents,
+): Promise<OpenModel> {
   const gguf = await openGguf(path);
   try {
     const spec = await readModelSpec(gguf);
@@ -26,14 +35,19 @@ export async function openModel(path: string): Promise<OpenModel> {
     for (const { attentionNorm, ffnNorm } of spec.layers) {
       norms.push({ attention: await readVector(gguf, attentionNorm), ffn: await readVector(gguf, ffnNorm) });
     }
+    const outputNorm = await readVector(gguf, spec.outputNorm);
+    const table = tileTable(spec);
+    // Last, as it is dear: all else that may be wrong with the file is known by then.
+    const { sha256, warning } = await contents(gguf);
     return {
-      id: await modelFingerprint(gguf),
+      id: modelFingerprint(sha256),
       gguf,
+      warning,
       spec,
-      table: tileTable(spec),
+      table,
       embedding: new EmbeddingReader(gguf, spec.embedding),
       norms,
-      outputNorm: await readVector(gguf, spec.outputNorm),
+      outputNorm,
     };
   } catch (error) {
     await gguf.close();

@@ -1,5 +1,4 @@
 import { isUtf8 } from 'node:buffer';
-import { createHash, type Hash } from 'node:crypto';
 import { type ErrorCode, StarlingError } from '../../../daemon/errors.ts';
 import type { HeaderBudget } from './limits.ts';
 
@@ -14,7 +13,7 @@ export interface HeaderInput {
 const WINDOW_BYTES = 1 << 20;
 
 /**
- * Reads a header front to back through a window of the file, and hashes what it passes.
+ * Reads a header front to back through a window of the file.
  *
  * Use: `if (source.available < n) await source.fill(n, what)`, then the synchronous getters. That keeps the loops over
  * hundreds of thousands of strings free of promises.
@@ -23,7 +22,6 @@ export class HeaderSource {
   readonly path: string;
   readonly budget: HeaderBudget;
   readonly #input: HeaderInput;
-  readonly #hash: Hash = createHash('sha256');
   /** Where the header must end: the file's end, or the budget's. */
   readonly #limit: number;
   #window: Buffer;
@@ -79,7 +77,6 @@ export class HeaderSource {
   async fill(length: number, what: string): Promise<void> {
     this.expect(length, what);
     const kept = this.available;
-    this.#hash.update(this.#window.subarray(0, this.#start));
     const window = length > this.#window.length ? Buffer.allocUnsafe(length) : this.#window;
     this.#window.copy(window, 0, this.#start, this.#end);
     this.#window = window;
@@ -181,11 +178,9 @@ export class HeaderSource {
     }
   }
 
-  /** Ends the header here: charges its bytes to the budget. @returns SHA-256 of all bytes passed, as hex */
-  finish(): string {
+  /** Ends the header here: charges its bytes to the budget. */
+  finish(): void {
     this.budget.spend('headerBytes', this.position);
-    this.#hash.update(this.#window.subarray(0, this.#start));
-    return this.#hash.digest('hex');
   }
 
   #take(length: number): number {

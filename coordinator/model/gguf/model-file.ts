@@ -1,6 +1,7 @@
-import type { Stats } from 'node:fs';
+import { fstatSync, type Stats } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { StarlingError } from '../../../daemon/errors.ts';
+import { type FileState, hasChanged, leadsTo } from './file-state.ts';
 
 /** One read asks for no more: the operating system refuses 2 GiB and above. */
 const MAX_READ = 2 ** 30;
@@ -11,11 +12,19 @@ export class ModelFile {
   /** Bytes, when it was opened. */
   readonly size: number;
   readonly #handle: FileHandle;
+  #state: FileState;
+  #changed = false;
 
-  private constructor(path: string, size: number, handle: FileHandle) {
+  private constructor(path: string, state: FileState, handle: FileHandle) {
     this.path = path;
-    this.size = size;
+    this.size = Number(state.size);
+    this.#state = state;
     this.#handle = handle;
+  }
+
+  /** Where and what it is; the same for as long as its bytes are. */
+  get state(): FileState {
+    return this.#state;
   }
 
   /** @throws StarlingError model_file_not_found, model_file_unreadable */
@@ -28,7 +37,7 @@ export class ModelFile {
       }
       const handle = await open(path, 'r');
       try {
-        return new ModelFile(path, (await handle.stat()).size, handle);
+        return new ModelFile(path, await handle.stat({ bigint: true }), handle);
       } catch (error) {
         await handle.close();
         throw error;
@@ -41,21 +50,35 @@ export class ModelFile {
   /**
    * Reads up to `into.length` bytes.
    * @returns how many were read, 0 at the end of the file
-   * @throws StarlingError model_file_unreadable
+   * @throws StarlingError model_file_unreadable, model_file_changed
    */
   async readSome(position: number, into: Uint8Array): Promise<number> {
     try {
       const { bytesRead } = await this.#handle.read(into, 0, Math.min(into.length, MAX_READ), position);
+      this.assertUnchanged();
       return bytesRead;
     } catch (error) {
       throw fileError(this.path, error);
     }
   }
 
+  /** @throws StarlingError model_file_changed unless its bytes are those of when it was opened; takes some microseconds */
+  assertUnchanged(): void {
+    const now = fstatSync(this.#handle.fd, { bigint: true });
+    this.#changed ||= hasChanged(this.#state, now, () => leadsTo(this.path, now));
+    if (this.#changed) {
+      throw new StarlingError(
+        'model_file_changed',
+        `${this.path} was changed since it was opened, so nothing more is computed with it; if it is still being downloaded or copied, wait for the end, then start again`,
+      );
+    }
+    this.#state = now;
+  }
+
   /**
    * Fills `into` from `position` on.
    * @param what for the message: what is being read
-   * @throws StarlingError model_truncated when the file ends before, model_file_unreadable
+   * @throws StarlingError model_truncated when the file ends before, model_file_unreadable, model_file_changed
    */
   async readExact(position: number, into: Uint8Array, what: string): Promise<void> {
     let done = 0;

@@ -25,7 +25,6 @@ export interface Header {
   readonly headerBytes: number;
   /** Where the tensor data begins: the header's end, rounded up to the alignment. */
   readonly dataStart: number;
-  readonly sha256: string;
 }
 
 const MAGIC = 0x46554747;
@@ -76,7 +75,8 @@ export async function parseHeader(source: HeaderSource): Promise<Header> {
 
   const headerBytes = source.position;
   const dataStart = Math.ceil(headerBytes / alignment) * alignment;
-  return { version, values, tensors, alignment, headerBytes, dataStart, sha256: source.finish() };
+  source.finish();
+  return { version, values, tensors, alignment, headerBytes, dataStart };
 }
 
 async function readVersion(source: HeaderSource): Promise<number> {

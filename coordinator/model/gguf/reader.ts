@@ -1,5 +1,6 @@
 import { StarlingError } from '../../../daemon/errors.ts';
 import type { TensorInfo } from '../tensor-info.ts';
+import type { FileState } from './file-state.ts';
 import { HeaderSource } from './header-source.ts';
 import { HeaderBudget } from './limits.ts';
 import { Metadata } from './metadata.ts';
@@ -14,8 +15,8 @@ export interface GgufPart {
   readonly path: string;
   readonly size: number;
   readonly headerBytes: number;
-  /** Hex SHA-256 of the header's bytes. */
-  readonly headerSha256: string;
+  /** The same for as long as its bytes are. */
+  readonly state: FileState;
 }
 
 /** An open model: its header in memory, its tensors in the file. */
@@ -30,9 +31,18 @@ export interface GgufFile {
   readonly tensors: ReadonlyMap<string, TensorInfo>;
   /**
    * Reads `length` bytes of a tensor, from `offset` bytes after its start, to the front of `into`. Reads may overlap in time.
-   * @throws StarlingError model_truncated, model_file_unreadable, internal (outside the tensor or longer than `into`)
+   * @throws StarlingError model_truncated, model_file_unreadable, model_file_changed, internal (outside the tensor or longer
+   *   than `into`)
    */
   read(tensor: TensorInfo, offset: number, length: number, into: Uint8Array): Promise<void>;
+  /**
+   * Fills `into` from a part of the model, as it lies on the disk.
+   * @param part its index
+   * @throws StarlingError as for `read`
+   */
+  readPart(part: number, position: number, into: Uint8Array): Promise<void>;
+  /** @throws StarlingError model_file_changed unless the file that holds the tensor is what it was when it was opened */
+  assertUnchanged(tensor: TensorInfo): void;
   close(): Promise<void>;
 }
 
@@ -119,7 +129,7 @@ class OpenGguf implements GgufFile {
       path: file.path,
       size: file.size,
       headerBytes: header.headerBytes,
-      headerSha256: header.sha256,
+      state: file.state,
     }));
     this.#files = parts.map((part) => part.file);
 
@@ -148,6 +158,20 @@ class OpenGguf implements GgufFile {
       );
     }
     await file.readExact(tensor.offset + offset, into.subarray(0, length), `tensor ${shown(tensor.name)}`);
+  }
+
+  async readPart(part: number, position: number, into: Uint8Array): Promise<void> {
+    await this.#file(part).readExact(position, into, 'its contents');
+  }
+
+  assertUnchanged(tensor: TensorInfo): void {
+    this.#file(tensor.file).assertUnchanged();
+  }
+
+  #file(part: number): ModelFile {
+    const file = this.#files[part];
+    if (file === undefined) throw new StarlingError('internal', `${this.path} has no part ${part}`);
+    return file;
   }
 
   async close(): Promise<void> {

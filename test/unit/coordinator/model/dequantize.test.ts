@@ -232,6 +232,7 @@ describe('readVector and EmbeddingReader', () => {
       path: opened.path,
       metadata: opened.metadata,
       tensors: opened.tensors,
+      assertUnchanged: () => {},
       read: (...args) => {
         reads += 1;
         return opened.read(...args);
@@ -298,6 +299,7 @@ describe('readVector and EmbeddingReader', () => {
     let fail = true;
     const flaky: GgufFile = {
       ...model,
+      assertUnchanged: () => {},
       read: (...args) => (fail ? Promise.reject(new Error('unplugged')) : model.read(...args)),
     };
     const embeddings = new EmbeddingReader(flaky, embedding);
