@@ -1,3 +1,5 @@
+import type { TextRange } from '../model/tokenizer/special-tokens.ts';
+
 /** Turns token ids into text as they come; never emits part of a UTF-8 character. */
 export interface StreamingDetokenizer {
   push(token: number): string;
@@ -10,8 +12,9 @@ export interface TextCodec {
   /**
    * @param options.addSpecial put the beginning-of-text token in front where the model wants one
    * @param options.parseSpecial recognise control tokens such as `<|user|>` written in the text
+   * @param options.typed what users wrote of the text: a control token that has any of it stays text
    */
-  encode(text: string, options: { addSpecial: boolean; parseSpecial: boolean }): number[];
+  encode(text: string, options: { addSpecial: boolean; parseSpecial: boolean; typed?: readonly TextRange[] }): number[];
   isEndOfGeneration(token: number): boolean;
   /** The raw bytes of one token, which need not be valid UTF-8 by themselves. */
   pieceBytes(token: number): Uint8Array;
@@ -47,9 +50,10 @@ export interface ChatRenderer {
 /**
  * Token ids of a whole prompt: control tokens are recognised, and the beginning-of-text token that the model wants is
  * there exactly once, also when a chat template has written it into the text.
+ * @param typed what users wrote of it, in which no control tokens are recognised
  */
-export function encodePrompt(codec: TextCodec, text: string): number[] {
-  const tokens = codec.encode(text, { addSpecial: true, parseSpecial: true });
+export function encodePrompt(codec: TextCodec, text: string, typed: readonly TextRange[] = []): number[] {
+  const tokens = codec.encode(text, { addSpecial: true, parseSpecial: true, typed });
   const first = tokens[0];
   const isDoubled = first !== undefined && first === tokens[1];
   if (isDoubled && codec.encode('', { addSpecial: true, parseSpecial: true })[0] === first) tokens.shift();

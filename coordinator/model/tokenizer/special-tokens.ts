@@ -3,6 +3,16 @@ import { StarlingError } from '../../../daemon/errors.ts';
 /** A run of text, or the id of a special token that stood there. */
 export type Fragment = string | number;
 
+/** UTF-16 units of a text from the first up to the second. Lists of them are in order, and none overlaps another. */
+export type TextRange = readonly [start: number, end: number];
+
+export interface SpecialToken {
+  readonly id: number;
+  readonly text: string;
+  /** Not recognised where its text, or a part of it, was typed by a user. */
+  readonly guarded?: boolean;
+}
+
 interface TrieNode {
   readonly children: Map<number, TrieNode>;
   /** Index into the list of special tokens that ends here, or -1. */
@@ -18,11 +28,11 @@ const MAX_SPECIAL_LENGTH = 1024;
  */
 export class SpecialTokens {
   /** Longest (in UTF-8) first, equal lengths by id. */
-  readonly #tokens: readonly { readonly id: number; readonly text: string }[];
+  readonly #tokens: readonly SpecialToken[];
   readonly #root: TrieNode = { children: new Map(), index: -1 };
 
   /** @throws StarlingError model_invalid for a special token of more than 1024 characters */
-  constructor(tokens: readonly { readonly id: number; readonly text: string }[]) {
+  constructor(tokens: readonly SpecialToken[]) {
     this.#tokens = tokens
       .map((token) => ({ ...token, bytes: Buffer.byteLength(token.text) }))
       .sort((a, b) => b.bytes - a.bytes || a.id - b.id);
@@ -48,17 +58,20 @@ export class SpecialTokens {
     });
   }
 
-  /** Cuts text into runs and special tokens, in order; no run is empty. */
-  partition(text: string): Fragment[] {
-    let fragments: Fragment[] = text === '' ? [] : [text];
+  /**
+   * Cuts text into runs and special tokens, in order; no run is empty.
+   * @param typed what users wrote of it
+   */
+  partition(text: string, typed: readonly TextRange[] = []): Fragment[] {
+    let pieces: Piece[] = text === '' ? [] : [{ start: 0, end: text.length }];
     // thousands of special tokens are usual, and few occur in one text
     for (const index of this.#present(text)) {
-      const token = this.#tokens[index] as { id: number; text: string };
-      fragments = fragments.flatMap((fragment) =>
-        typeof fragment === 'string' ? splitBy(fragment, token.text, token.id) : fragment,
-      );
+      const token = this.#tokens[index] as SpecialToken;
+      const isAllowed = (start: number): boolean =>
+        token.guarded !== true || !overlaps(typed, start, start + token.text.length);
+      pieces = pieces.flatMap((piece) => (typeof piece === 'number' ? piece : splitBy(text, piece, token, isAllowed)));
     }
-    return fragments;
+    return pieces.map((piece) => (typeof piece === 'number' ? piece : text.slice(piece.start, piece.end)));
   }
 
   /** Indices of the special tokens that occur anywhere, ascending. */
@@ -76,14 +89,41 @@ export class SpecialTokens {
   }
 }
 
-function splitBy(text: string, special: string, id: number): Fragment[] {
-  const fragments: Fragment[] = [];
-  let start = 0;
-  for (let at = text.indexOf(special); at >= 0; at = text.indexOf(special, start)) {
-    if (at > start) fragments.push(text.slice(start, at));
-    fragments.push(id);
-    start = at + special.length;
+/** A run of the text, or the id of a special token. */
+type Piece = { readonly start: number; readonly end: number } | number;
+
+function splitBy(
+  text: string,
+  { start, end }: { readonly start: number; readonly end: number },
+  token: SpecialToken,
+  isAllowed: (at: number) => boolean,
+): Piece[] {
+  const pieces: Piece[] = [];
+  const { length } = token.text;
+  let from = start;
+  for (let at = text.indexOf(token.text, from); at >= 0 && at + length <= end; ) {
+    if (!isAllowed(at)) {
+      at = text.indexOf(token.text, at + 1);
+      continue;
+    }
+    if (at > from) pieces.push({ start: from, end: at });
+    pieces.push(token.id);
+    from = at + length;
+    at = text.indexOf(token.text, from);
   }
-  if (start < text.length) fragments.push(text.slice(start));
-  return fragments;
+  if (from < end) pieces.push({ start: from, end });
+  return pieces;
+}
+
+/** Whether any of the ranges shares a unit with another; they are searched by halves. */
+function overlaps(ranges: readonly TextRange[], start: number, end: number): boolean {
+  let low = 0;
+  let high = ranges.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (ranges[middle]![1] <= start) low = middle + 1;
+    else high = middle;
+  }
+  const range = ranges[low];
+  return range !== undefined && range[0] < end;
 }

@@ -1,19 +1,17 @@
 import { bytesOfPiece } from './byte-alphabet.ts';
 import { BytePairEncoder } from './byte-pair-encoder.ts';
+import { type KnownTokens, knownTokens } from './known-tokens.ts';
 import { SentencePieceEncoder, SPACE_MARK } from './sentencepiece-encoder.ts';
-import { SpecialTokens } from './special-tokens.ts';
+import { type SpecialToken, SpecialTokens, type TextRange } from './special-tokens.ts';
 import { TokenType, type Vocabulary } from './vocabulary.ts';
 
 export interface EncodeOptions {
-  /** Add BOS and EOS where the model's own flags ask for them. */
+  /** Begin with BOS where the model's own flags ask for it. An end is never added: prompts are to be continued. */
   readonly addSpecial: boolean;
-  /** Recognise control tokens written out in the text, such as `<|user|>`: for rendered templates, never for what users type. */
+  /** Recognise control tokens written out in the text, such as `<|user|>`: for rendered templates. */
   readonly parseSpecial: boolean;
-}
-
-export interface SpecialToken {
-  readonly id: number;
-  readonly text: string;
+  /** What users wrote of the text: a control token that has any of it stays text. */
+  readonly typed?: readonly TextRange[];
 }
 
 /** Text to token ids and back, exactly as llama.cpp does it for the same model file. */
@@ -37,25 +35,6 @@ export interface Tokenizer {
   tokenId(text: string): number | null;
 }
 
-/**
- * Tokens of these names end an answer in every model that has them. They count as control tokens even where a converter
- * marked them otherwise (as in llama.cpp's llama-vocab.cpp).
- */
-const END_OF_GENERATION: ReadonlySet<string> = new Set([
-  '<|eot_id|>',
-  '<|eom_id|>',
-  '<|im_end|>',
-  '<|end|>',
-  '<end_of_turn>',
-  '<|endoftext|>',
-  '<|end_of_text|>',
-  '<EOT>',
-  '<｜end▁of▁sentence｜>',
-  '<|fim_pad|>',
-  '<|repo_name|>',
-  '<|file_sep|>',
-]);
-
 const EMPTY = new Uint8Array(0);
 
 /**
@@ -63,34 +42,34 @@ const EMPTY = new Uint8Array(0);
  * @throws StarlingError model_invalid when the vocabulary cannot write every text
  */
 export function createTokenizer(vocabulary: Vocabulary): Tokenizer {
-  const { tokens, bos, eos, addBos, addEos, addSpacePrefix } = vocabulary;
+  const { tokens, bos, eos, addBos, addSpacePrefix } = vocabulary;
   const spm = vocabulary.model === 'llama';
   const ids = new Map<string, number>();
   for (let id = 0; id < tokens.length; id++) if (tokens[id] !== '') ids.set(tokens[id] as string, id);
-  const types = effectiveTypes(vocabulary);
-  const ends = endsOfGeneration(vocabulary, ids);
+  const known = knownTokens((text) => ids.get(text) ?? null);
+  const types = effectiveTypes(vocabulary, known);
+  const ends = new Set([...known.ends, ...vocabulary.ends]);
   const encoder = spm ? new SentencePieceEncoder(vocabulary, ids) : new BytePairEncoder(vocabulary, ids);
-  const allSpecial = new SpecialTokens(
-    ofType(tokens, types, [TokenType.control, TokenType.userDefined, TokenType.unknown]),
-  );
-  const userDefined = new SpecialTokens(ofType(tokens, types, [TokenType.userDefined]));
-  const special = (id: number | null): SpecialToken | null => (id === null ? null : { id, text: tokens[id] as string });
+  const special = specialTokens(vocabulary, types);
+  const allSpecial = new SpecialTokens(special);
+  const userDefined = new SpecialTokens(special.filter(({ id }) => types[id] === TokenType.userDefined));
+  const named = (id: number | null): SpecialToken | null => (id === null ? null : { id, text: tokens[id] as string });
   const isControl = (token: number): boolean =>
     types[token] === TokenType.control || types[token] === TokenType.unknown;
 
   return {
     vocabSize: tokens.length,
-    bos: special(bos),
-    eos: special(eos),
+    bos: named(bos),
+    eos: named(eos),
     addsSpacePrefix: addSpacePrefix,
     isControl,
     isEndOfGeneration: (token) => ends.has(token),
     tokenId: (text) => ids.get(text) ?? null,
-    encode(text, { addSpecial, parseSpecial }) {
+    encode(text, { addSpecial, parseSpecial, typed = [] }) {
       const out: number[] = [];
       if (addSpecial && addBos && bos !== null) out.push(bos);
       let afterSpecial = true;
-      for (const fragment of (parseSpecial ? allSpecial : userDefined).partition(wellFormed(text))) {
+      for (const fragment of (parseSpecial ? allSpecial : userDefined).partition(wellFormed(text), typed)) {
         if (typeof fragment === 'number') {
           out.push(fragment);
         } else {
@@ -98,7 +77,6 @@ export function createTokenizer(vocabulary: Vocabulary): Tokenizer {
         }
         afterSpecial = typeof fragment === 'number';
       }
-      if (addSpecial && addEos && eos !== null) out.push(eos);
       return out;
     },
     pieceBytes(token, showSpecial = false) {
@@ -121,28 +99,30 @@ export function createTokenizer(vocabulary: Vocabulary): Tokenizer {
   };
 }
 
-/** The file's types, with the names above as control tokens; `normal` where the file has none. */
-function effectiveTypes({ tokens, types }: Vocabulary): Uint8Array {
+/** The file's types, but those of known tokens; `normal` where the file has none. */
+function effectiveTypes({ tokens, types }: Vocabulary, { control, shown }: KnownTokens): Uint8Array {
   const effective = new Uint8Array(tokens.length).fill(TokenType.normal);
   for (let id = 0; id < tokens.length; id++) {
     const type = types?.[id];
-    if (END_OF_GENERATION.has(tokens[id] as string)) effective[id] = TokenType.control;
+    if (shown.has(id)) effective[id] = TokenType.userDefined;
+    else if (control.has(id)) effective[id] = TokenType.control;
     else if (type !== undefined)
       effective[id] = type >= TokenType.normal && type <= TokenType.byte ? type : TokenType.unused;
   }
   return effective;
 }
 
-function endsOfGeneration(vocabulary: Vocabulary, ids: ReadonlyMap<string, number>): ReadonlySet<number> {
-  const named = [...END_OF_GENERATION].map((text) => ids.get(text) ?? null);
-  const all = [vocabulary.eos, vocabulary.eot, vocabulary.eom, ...named];
-  return new Set(all.filter((id) => id !== null));
-}
+/** Some converters mark what stands between turns as text that a user has defined. */
+const MARKER = /^<[|｜].*[|｜]>$/s;
 
-function ofType(tokens: readonly string[], types: Uint8Array, wanted: readonly number[]): SpecialToken[] {
+/** What is looked for in text. Of user-defined tokens only markers are guarded: others, such as runs of spaces, are text. */
+function specialTokens({ tokens, types }: Vocabulary, effective: Uint8Array): SpecialToken[] {
+  const wanted: readonly number[] = [TokenType.control, TokenType.userDefined, TokenType.unknown];
+  const isText = (id: number, text: string): boolean =>
+    effective[id] === TokenType.userDefined && types?.[id] !== TokenType.control && !MARKER.test(text);
   return tokens
-    .map((text, id) => ({ id, text }))
-    .filter(({ id, text }) => text !== '' && wanted.includes(types[id] as number));
+    .map((text, id) => ({ id, text, guarded: !isText(id, text) }))
+    .filter(({ id, text }) => text !== '' && wanted.includes(effective[id] as number));
 }
 
 /** The byte of a token written as <0x41>. */

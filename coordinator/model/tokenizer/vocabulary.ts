@@ -28,11 +28,9 @@ export interface Vocabulary {
   readonly bos: number | null;
   readonly eos: number | null;
   readonly unk: number | null;
-  /** End of turn, end of message. */
-  readonly eot: number | null;
-  readonly eom: number | null;
+  /** Tokens with which an answer is over, as far as the file says so: ends of text, of turn, of message, of code filled in. */
+  readonly ends: readonly number[];
   readonly addBos: boolean;
-  readonly addEos: boolean;
   /** SentencePiece: text at the start, or after a special token, is given a leading space. */
   readonly addSpacePrefix: boolean;
   /** What a user should know about this vocabulary: something had to be guessed. */
@@ -48,6 +46,15 @@ const MAX_MERGES = 2_000_000;
 const MAX_TOKEN_LENGTH = 4096;
 /** 2^32-1 in the file is how converters write "none". */
 const NO_TOKEN = 0xffffffff;
+
+/** Keys that name a token with which an answer is over, besides that of the end of text. */
+const END_KEYS: readonly string[] = [
+  'eot_token_id',
+  'eom_token_id',
+  'fim_pad_token_id',
+  'fim_rep_token_id',
+  'fim_sep_token_id',
+];
 
 const PRETOKENIZERS = new Map<string, Pretokenizer>([
   ['gpt-2', 'gpt-2'],
@@ -85,6 +92,7 @@ export function readVocabulary(metadata: VocabularyMetadata): Vocabulary {
   const id = (name: string, fallback: number | null) => readId(metadata, name, tokens.length, fallback, warnings);
   // llama.cpp's defaults for a SentencePiece file that names none
   const usual = (value: number) => (spm && value < tokens.length ? value : null);
+  const eos = id('eos_token_id', usual(2));
   const vocabulary: Vocabulary = {
     model,
     pre,
@@ -93,20 +101,17 @@ export function readVocabulary(metadata: VocabularyMetadata): Vocabulary {
     types: readTypes(metadata, tokens.length),
     merges: spm ? [] : readMerges(metadata),
     bos: id('bos_token_id', usual(1)),
-    eos: id('eos_token_id', usual(2)),
+    eos,
     unk: id('unknown_token_id', usual(0)),
-    eot: id('eot_token_id', null),
-    eom: id('eom_token_id', null),
+    ends: [eos, ...END_KEYS.map((name) => id(name, null)), ...readEndList(metadata, tokens.length, warnings)].filter(
+      (end) => end !== null,
+    ),
     addBos: flag('add_bos_token', spm || pre === 'llama-bpe'),
-    addEos: flag('add_eos_token', false),
     addSpacePrefix: spm && flag('add_space_prefix', true),
     warning: warnings.length === 0 ? null : warnings.join('; '),
   };
   if (vocabulary.addBos && vocabulary.bos === null && !metadata.has('tokenizer.ggml.bos_token_id')) {
     throw invalid('tokenizer.ggml.bos_token_id', 'is missing though the model wants every text to begin with it');
-  }
-  if (vocabulary.addEos && vocabulary.eos === null) {
-    throw invalid('tokenizer.ggml.eos_token_id', 'is missing though the model wants every text to end with it');
   }
   return vocabulary;
 }
@@ -195,6 +200,17 @@ function readId(
   if (Number.isInteger(id) && id >= 0 && id < count) return id;
   warnings.push(`${key} is ${id}, but there are ${count} tokens: ${fallback === null ? 'none' : fallback} is used`);
   return fallback;
+}
+
+/** Further ends of text, for models that have several. */
+function readEndList(metadata: VocabularyMetadata, count: number, warnings: string[]): number[] {
+  const key = 'tokenizer.ggml.eos_token_ids';
+  if (!metadata.has(key)) return [];
+  const ids = Array.from(metadata.numbers(key));
+  const isToken = (id: number): boolean => Number.isInteger(id) && id >= 0 && id < count;
+  const bad = ids.find((id) => !isToken(id));
+  if (bad !== undefined) warnings.push(`${key} has ${bad}, but there are ${count} tokens: it is left out`);
+  return ids.filter(isToken);
 }
 
 function invalid(key: string, problem: string): StarlingError {

@@ -79,7 +79,6 @@ test('the space prefix comes at the start and after special tokens', () => {
   assert.deepEqual(tokenizer.encode('<s>a', { addSpecial: false, parseSpecial: true }), [1, piece(2)]);
   assert.deepEqual(tokenizer.encode('<def>a', PLAIN), [piece(4), piece(2)], 'user-defined tokens count in any text');
   assert.deepEqual(spm(pieces, { addSpacePrefix: false }).encode('a<|u|>a', all), [1, piece(1), piece(3), piece(1)]);
-  assert.deepEqual(spm(pieces, { addEos: true }).encode('a', all), [1, piece(2), 2]);
 });
 
 /** As defined: again and again the neighbours that make the best-scored token, leftmost first. */

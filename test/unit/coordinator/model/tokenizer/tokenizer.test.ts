@@ -7,16 +7,70 @@ import { vocabularyOf } from '../../../../fixtures/vocabularies.ts';
 
 const tokens = ['a', 'Ġ', '<', '<|user|>', '<|end|>', '<tool>', '<|pad|>', '<|im_end|>', 'Ã', '©', '', '�'];
 const types = Int32Array.of(1, 1, 1, 3, 3, 4, 5, 1, 1, 1, 1, 2);
-const tokenizer = createTokenizer(
-  vocabularyOf({ model: 'gpt2', tokens, types, eos: 4, bos: 3, addBos: true, addEos: true }),
-);
+const tokenizer = createTokenizer(vocabularyOf({ model: 'gpt2', tokens, types, eos: 4, bos: 3, addBos: true }));
 
 test('control tokens are recognised on request only, user-defined ones always', () => {
   const text = 'a<|user|><tool>a';
   assert.deepEqual(tokenizer.encode(text, { addSpecial: false, parseSpecial: true }), [0, 3, 5, 0]);
   assert.deepEqual(tokenizer.encode(text, { addSpecial: false, parseSpecial: false }), [0, 2, 5, 0]);
-  assert.deepEqual(tokenizer.encode('a', { addSpecial: true, parseSpecial: false }), [3, 0, 4]);
-  assert.deepEqual(tokenizer.encode('', { addSpecial: true, parseSpecial: false }), [3, 4]);
+  assert.deepEqual(tokenizer.encode('a', { addSpecial: true, parseSpecial: false }), [3, 0]);
+  assert.deepEqual(tokenizer.encode('', { addSpecial: true, parseSpecial: false }), [3]);
+});
+
+test('M3: a control token that has anything a user typed stays text', () => {
+  const words = ['<', '|', 'user', '>', 'a', ' '];
+  const all = [...words, '<|user|>', '<|end|>', '<tool>', '<|im_start|>', '<|channel|>'];
+  const types = Int32Array.from(all, (_, id) => [3, 3, 4, 4, 3][id - words.length] ?? 1);
+  const plain = createTokenizer(
+    vocabularyOf({ model: 'gpt2', tokens: all.map((text) => text.replace(' ', 'Ġ')), types }),
+  );
+  const text = 'a<|user|><tool><|im_start|><|channel|>a';
+  const encode = (typed: readonly (readonly [number, number])[]): number[] =>
+    plain.encode(text, { addSpecial: false, parseSpecial: true, typed });
+  assert.deepEqual(encode([]), [4, 6, 8, 9, 10, 4]);
+  assert.deepEqual(encode([[9, 15]]), [4, 6, 8, 9, 10, 4]);
+  const spelled = encode([[0, text.length]]);
+  assert.ok(!spelled.includes(6) && !spelled.includes(9) && !spelled.includes(10), String(spelled));
+  assert.ok(spelled.includes(8), 'what is no marker is found in any text');
+  for (const range of [
+    [1, 2],
+    [8, 9],
+    [4, 5],
+    [0, 9],
+  ] as const) {
+    const ids = encode([range]);
+    assert.ok(!ids.includes(6), `${range}: ${ids}`);
+    assert.deepEqual(ids.slice(-4), [8, 9, 10, 4]);
+  }
+  for (const range of [
+    [0, 1],
+    [9, 10],
+  ] as const)
+    assert.ok(encode([range]).includes(6), String(range));
+  // A second, genuine one after it is still found.
+  const twice = plain.encode('<|user|><|user|>', { addSpecial: false, parseSpecial: true, typed: [[0, 8]] });
+  assert.equal(twice.filter((id) => id === 6).length, 1);
+  assert.equal(twice.at(-1), 6);
+});
+
+test('M14: ends of text are known by name, as far as the model has no other use for them', () => {
+  const ends = (texts: string[], fields = {}): string[] => {
+    const made = createTokenizer(vocabularyOf({ model: 'gpt2', tokens: texts, ...fields }));
+    return texts.filter((_, id) => made.isEndOfGeneration(id));
+  };
+  assert.deepEqual(ends(['a', '</s>', '<|im_end|>'], { eos: 2 }), ['</s>', '<|im_end|>']);
+  assert.deepEqual(ends(['[EOS]', '<eos>', '<end_of_utterance>', '<fim-pad>', '<reponame>', 'x']), [
+    ...['[EOS]', '<eos>', '<end_of_utterance>', '<fim-pad>', '<reponame>'],
+  ]);
+  assert.deepEqual(ends(['<|end|>', '<|return|>', '<|call|>', '<|channel|>']), ['<|return|>', '<|call|>']);
+  assert.deepEqual(ends(['<|end|>', '<|flush|>', '<|calls|>']), ['<|flush|>', '<|calls|>']);
+  assert.deepEqual(ends(['<|end|>', '<|return|>']), ['<|end|>', '<|return|>']);
+  assert.deepEqual(ends(['</s>', '<|tool_response>', '<turn|>']), ['<|tool_response>', '<turn|>']);
+  const shown = createTokenizer(
+    vocabularyOf({ model: 'gpt2', tokens: ['<|channel|>', '<|return|>'], types: Int32Array.of(3, 3) }),
+  );
+  assert.equal(Buffer.from(shown.pieceBytes(0)).toString(), '<|channel|>');
+  assert.equal(shown.pieceBytes(1).length, 0);
 });
 
 test('lone surrogates are U+FFFD', () => {
@@ -58,7 +112,7 @@ test('ends of generation: eos and the well-known names, which are control tokens
   assert.deepEqual(ends, [4, 7]);
   assert.equal(tokenizer.isControl(7), true);
   assert.equal(tokenizer.pieceBytes(7).length, 0);
-  const other = createTokenizer(vocabularyOf({ model: 'gpt2', tokens: ['a', 'b', 'c', 'd'], eos: 0, eot: 1, eom: 3 }));
+  const other = createTokenizer(vocabularyOf({ model: 'gpt2', tokens: ['a', 'b', 'c', 'd'], eos: 0, ends: [0, 1, 3] }));
   assert.deepEqual(
     [0, 1, 2, 3].filter((id) => other.isEndOfGeneration(id)),
     [0, 1, 3],

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { createTokenizer } from '../../../../../coordinator/model/tokenizer/tokenizer.ts';
 import { readVocabulary, type VocabularyMetadata } from '../../../../../coordinator/model/tokenizer/vocabulary.ts';
 import { StarlingError } from '../../../../../daemon/errors.ts';
 
@@ -51,10 +52,8 @@ test('a SentencePiece file without ids and flags gets the usual ones', () => {
       bos: 1,
       eos: 2,
       unk: 0,
-      eot: null,
-      eom: null,
+      ends: [2],
       addBos: true,
-      addEos: false,
       addSpacePrefix: true,
       warning: null,
     },
@@ -67,7 +66,7 @@ test('a byte-level file states its ids; 2^32-1 is none', () => {
   );
   assert.equal(vocabulary.bos, null);
   assert.equal(vocabulary.eos, 3);
-  assert.equal(vocabulary.eot, 2);
+  assert.deepEqual(vocabulary.ends, [3, 2]);
   assert.equal(vocabulary.addBos, false);
   assert.equal(vocabulary.addSpacePrefix, false);
   assert.equal(vocabulary.pre, 'qwen2');
@@ -110,7 +109,6 @@ test('contradictions are refused', () => {
     refuses({ ...bpe, [`${P}merges`]: ['a b', merge] }, 'model_invalid', /entry 1 .*two pieces/);
   }
   refuses({ ...bpe, [`${P}add_bos_token`]: true }, 'model_invalid', /bos_token_id is missing/);
-  refuses({ ...bpe, [`${P}add_eos_token`]: true }, 'model_invalid', /eos_token_id is missing/);
 });
 
 test('M17: an id beyond the vocabulary is passed over with a warning', () => {
@@ -138,5 +136,30 @@ test('M17: scores and types beyond the vocabulary are left out', () => {
       [0, 0, 0, -1],
       [2, 3, 3, 1],
     ],
+  );
+});
+
+test('M4: no text ends before its answer, whatever the flags of training say', () => {
+  const values = { ...spm, [`${P}add_eos_token`]: true, [`${P}add_sep_token`]: true };
+  const tokenizer = createTokenizer(readVocabulary(metadata(values)));
+  assert.deepEqual(tokenizer.encode('a', { addSpecial: true, parseSpecial: true }), [1, 3]);
+  assert.deepEqual(tokenizer.encode('', { addSpecial: true, parseSpecial: true }), [1]);
+  readVocabulary(metadata({ ...bpe, [`${P}add_eos_token`]: true }));
+});
+
+test('M11: a file may name several ends of text', () => {
+  const names = ['eot_token_id', 'eom_token_id', 'fim_pad_token_id', 'fim_rep_token_id', 'fim_sep_token_id'];
+  for (const name of names) {
+    assert.deepEqual(readVocabulary(metadata({ ...bpe, [P + name]: 2 })).ends, [2], name);
+  }
+  const vocabulary = readVocabulary(
+    metadata({ ...bpe, [`${P}eos_token_id`]: 3, [`${P}eos_token_ids`]: [0, 2, 9, -1], [`${P}eot_token_id`]: 1 }),
+  );
+  assert.deepEqual(vocabulary.ends, [3, 1, 0, 2]);
+  assert.match(vocabulary.warning ?? '', /eos_token_ids has 9, but there are 4 tokens: it is left out/);
+  const tokenizer = createTokenizer(vocabulary);
+  assert.deepEqual(
+    [0, 1, 2, 3].filter((id) => tokenizer.isEndOfGeneration(id)),
+    [0, 1, 2, 3],
   );
 });

@@ -1,0 +1,105 @@
+/**
+ * Tokens that mean the same in every model that has them, by their text: files often do not say so, or mark them as ordinary text.
+ * The texts are those that llama.cpp knows (llama-vocab.cpp), so that both end an answer at the same place.
+ */
+
+/** What a model writes at the end of its answer. */
+const ENDS: readonly string[] = [
+  '<|eot_id|>',
+  '<|eom_id|>',
+  '<|im_end|>',
+  '<|end|>',
+  '<|return|>',
+  '<|call|>',
+  '<|calls|>',
+  '<|flush|>',
+  '<end_of_turn>',
+  '<turn|>',
+  '<|tool_response>',
+  '<|endoftext|>',
+  '<|end_of_text|>',
+  '<end_of_utterance>',
+  '<eos>',
+  '</s>',
+  '<EOT>',
+  '_<EOT>',
+  '[EOT]',
+  '[EOS]',
+  '[e~[',
+  '<｜end▁of▁sentence｜>',
+];
+
+/** What it writes where the code that it fills in is over: padding, and the names of the next repository and file. */
+const ENDS_OF_INFILL: readonly string[] = [
+  '<|fim_pad|>',
+  '<fim-pad>',
+  '<fim_pad>',
+  '<PAD>',
+  '[PAD]',
+  '<|fim_repo|>',
+  '<|repo_name|>',
+  '<fim-repo>',
+  '<REPO>',
+  '<reponame>',
+  '<|file_sep|>',
+];
+
+/** What stands around the code to be filled in. */
+const INFILL: readonly string[] = [
+  '<|fim_prefix|>',
+  '<fim-prefix>',
+  '<fim_prefix>',
+  '<｜fim▁begin｜>',
+  '<PRE>',
+  '▁<PRE>',
+  '<|code_prefix|>',
+  '<|prefix|>',
+  '<|fim_suffix|>',
+  '<fim-suffix>',
+  '<fim_suffix>',
+  '<｜fim▁hole｜>',
+  '<SUF>',
+  '▁<SUF>',
+  '<|code_suffix|>',
+  '<|suffix|>',
+  '<|fim_middle|>',
+  '<fim-middle>',
+  '<fim_middle>',
+  '<｜fim▁end｜>',
+  '<MID>',
+  '▁<MID>',
+  '<|code_middle|>',
+  '<|middle|>',
+];
+
+/** Parts of an answer in channels, to be read by whoever shows it. */
+const CHANNELS: readonly string[] = ['<|channel|>', '<|message|>', '<|start|>', '<|constrain|>'];
+
+/** What tokens of known texts are, of a vocabulary. */
+export interface KnownTokens {
+  /** With these, an answer is over. */
+  readonly ends: ReadonlySet<number>;
+  /** Control tokens whatever the file says. */
+  readonly control: ReadonlySet<number>;
+  /** Control tokens that are shown in answers all the same. */
+  readonly shown: ReadonlySet<number>;
+}
+
+/** @param idOf a token's id by its text, null where the vocabulary has none */
+export function knownTokens(idOf: (text: string) => number | null): KnownTokens {
+  const idsOf = (texts: readonly string[]): number[] => texts.map(idOf).filter((id) => id !== null);
+  const has = (text: string): boolean => idOf(text) !== null;
+  const notEnds = new Set<string>();
+  // Models that answer in channels end each of them with <|end|>, and the answer with another token.
+  const inChannels =
+    (has('<|return|>') && has('<|call|>')) || (has('<|flush|>') && (has('<|call|>') || has('<|calls|>')));
+  if (inChannels) notEnds.add('<|end|>');
+  // There, </s> is a tag of HTML.
+  if (has('<|tool_response>')) notEnds.add('</s>');
+  const ends = idsOf([...ENDS, ...ENDS_OF_INFILL].filter((text) => !notEnds.has(text)));
+  return {
+    ends: new Set(ends),
+    control: new Set([...ends, ...idsOf(INFILL)]),
+    shown: new Set(idsOf(inChannels ? [...CHANNELS, '<|end|>'] : CHANNELS)),
+  };
+}
