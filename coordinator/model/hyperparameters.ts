@@ -16,17 +16,6 @@ export interface Hyperparameters {
 
 const SUPPORTED_ARCHITECTURES: readonly string[] = ['llama'];
 
-/** Settings that a llama file may carry and that would change the arithmetic; each with the values that change nothing. */
-const UNSUPPORTED_SETTINGS: Readonly<Record<string, readonly unknown[]>> = {
-  'llama.attention.causal': [true],
-  'llama.attention.scale': [0],
-  'llama.attention.clamp_kqv': [0],
-  'llama.use_parallel_residual': [false],
-  'llama.logit_scale': [0, 1],
-  'llama.residual_scale': [0, 1],
-  'llama.embedding_scale': [0, 1],
-};
-
 /**
  * Reads and bounds the hyperparameters of a llama model.
  * @throws StarlingError model_unsupported_architecture (another architecture, a mixture of experts), model_invalid
@@ -119,12 +108,6 @@ function checkArchitecture(gguf: GgufFile): void {
       `${gguf.path}: a mixture of ${experts} experts (llama.expert_count) is not supported yet; supported: ${SUPPORTED_ARCHITECTURES.join(', ')} without experts`,
       { param: 'llama.expert_count' },
     );
-  }
-  for (const [setting, neutral] of Object.entries(UNSUPPORTED_SETTINGS)) {
-    const found = gguf.metadata.get(setting);
-    if (found !== undefined && !neutral.includes(found.value)) {
-      throw invalid(gguf, setting, `is ${shown(String(found.value))}, which is not supported`);
-    }
   }
 }
 

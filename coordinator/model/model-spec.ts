@@ -3,6 +3,7 @@ import { StarlingError } from '../../daemon/errors.ts';
 import type { GgufFile } from './gguf/reader.ts';
 import { shown } from './gguf/shown.ts';
 import { type Hyperparameters, readHyperparameters } from './hyperparameters.ts';
+import { checkKeys } from './metadata-keys.ts';
 import { readRope } from './rope-spec.ts';
 import type { LayerWeights, ModelSpec } from './spec.ts';
 import { TensorCatalog } from './tensor-catalog.ts';
@@ -13,6 +14,7 @@ import { TensorCatalog } from './tensor-catalog.ts';
  */
 export async function readModelSpec(gguf: GgufFile): Promise<ModelSpec> {
   const h = readHyperparameters(gguf);
+  checkKeys(gguf.path, gguf.metadata);
   const tensors = new TensorCatalog(gguf);
 
   const embedding = tensors.weight('token_embd.weight', null, h.dim);

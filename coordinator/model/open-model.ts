@@ -3,6 +3,7 @@ import { type Contents, readContents } from './contents.ts';
 import { EmbeddingReader, readVector } from './dequantize.ts';
 import { modelFingerprint } from './fingerprint.ts';
 import { type GgufFile, openGguf } from './gguf/reader.ts';
+import { noticeOfKeys } from './metadata-keys.ts';
 import { readModelSpec } from './model-spec.ts';
 import type { ModelSpec } from './spec.ts';
 
@@ -11,7 +12,7 @@ export interface OpenModel {
   /** 32 hex digits; see modelFingerprint. */
   readonly id: string;
   readonly gguf: GgufFile;
-  /** Something about the weights that a user should know; null when all is well. */
+  /** Something about the file that a user should know; null when all is well. */
   readonly warning: string | null;
   readonly spec: ModelSpec;
   readonly table: TileTable;
@@ -31,6 +32,7 @@ export async function openModel(
   const gguf = await openGguf(path);
   try {
     const spec = await readModelSpec(gguf);
+    const notice = noticeOfKeys(gguf.path, gguf.metadata);
     const norms: { attention: Float32Array; ffn: Float32Array }[] = [];
     for (const { attentionNorm, ffnNorm } of spec.layers) {
       norms.push({ attention: await readVector(gguf, attentionNorm), ffn: await readVector(gguf, ffnNorm) });
@@ -42,7 +44,7 @@ export async function openModel(
     return {
       id: modelFingerprint(sha256),
       gguf,
-      warning,
+      warning: [notice, warning].filter((each) => each !== null).join('; ') || null,
       spec,
       table,
       embedding: new EmbeddingReader(gguf, spec.embedding),

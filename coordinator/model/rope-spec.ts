@@ -19,16 +19,19 @@ export async function readRope(gguf: GgufFile, tensors: TensorCatalog, headDim: 
   if (factors !== null && !factors.every((factor) => factor > 0)) {
     throw invalid(gguf, FACTORS, '(a tensor) holds factors that are not positive; the file is damaged');
   }
-  return { dims, base, linearFactor: readLinearFactor(gguf), factors };
+  const scale = readPositive(gguf, 'llama.rope.scaling.attn_factor', 1);
+  return { dims, base, linearFactor: readLinearFactor(gguf), factors, scale };
 }
 
 function readLinearFactor(gguf: GgufFile): number {
   const key = 'llama.rope.scaling.type';
-  // Before scaling had types, files named a linear factor alone.
-  const legacy = 'llama.rope.scale_linear';
-  const type = gguf.metadata.string(key, gguf.metadata.has(legacy) ? 'linear' : 'none');
+  // llama.cpp's default: before scaling had types, files named a linear factor alone. A factor of 0 is none.
+  const type = gguf.metadata.string(key, 'linear');
   if (type === 'none') return 1;
-  if (type === 'linear') return readPositive(gguf, 'llama.rope.scaling.factor', readPositive(gguf, legacy, 1));
+  if (type === 'linear') {
+    const given = ['llama.rope.scaling.factor', 'llama.rope.scale_linear'].find((name) => gguf.metadata.has(name));
+    return given === undefined || gguf.metadata.number(given) === 0 ? 1 : readPositive(gguf, given, 1);
+  }
   throw invalid(
     gguf,
     key,

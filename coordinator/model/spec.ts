@@ -29,6 +29,8 @@ export interface RopeSpec {
   readonly linearFactor: number;
   /** Llama 3 scaling: frequency i is divided by factors[i]; dims/2 of them. */
   readonly factors: Float32Array | null;
+  /** Queries and keys are multiplied by this as they are rotated; 1 for nearly all models. */
+  readonly scale: number;
 }
 
 /** The hyperparameters of a model and where its weights are; everything checked against the tensors' real shapes. */

@@ -59,7 +59,7 @@ describe('readModelSpec', () => {
       vocabSize: 3,
       contextLength: 64,
       rmsEps: 0.5,
-      rope: { dims: 16, base: 10_000, linearFactor: 1, factors: null },
+      rope: { dims: 16, base: 10_000, linearFactor: 1, factors: null, scale: 1 },
     });
     assert.equal(head, embedding);
     assert.equal(outputNorm.name, 'output_norm.weight');
@@ -133,16 +133,26 @@ describe('readModelSpec', () => {
     assert.equal(spec.rope.dims, 24);
   });
 
-  it('reads rope: linear scaling, part of a head, factors', async () => {
+  it('M5: reads rope: linear scaling, with its type or without, part of a head, factors', async () => {
     const linear = await specOf({
       'llama.rope.scaling.type': string('linear'),
       'llama.rope.scaling.factor': f32(4),
       'llama.rope.freq_base': f32(5e5),
       'llama.rope.dimension_count': u32(8),
     });
-    assert.deepEqual(linear.rope, { dims: 8, base: 5e5, linearFactor: 4, factors: null });
+    assert.deepEqual(linear.rope, { dims: 8, base: 5e5, linearFactor: 4, factors: null, scale: 1 });
     const legacy = await specOf({ 'llama.rope.scale_linear': f32(2) });
     assert.equal(legacy.rope.linearFactor, 2);
+    const untyped = await specOf({ 'llama.rope.scaling.factor': f32(4), 'llama.rope.scaling.attn_factor': f32(0.5) });
+    assert.deepEqual([untyped.rope.linearFactor, untyped.rope.scale], [4, 0.5]);
+    const none = await specOf({
+      'llama.rope.scaling.factor': f32(0),
+      'llama.rope.scale_linear': f32(2),
+      'llama.rope.scaling.attn_factor': f32(1),
+    });
+    assert.deepEqual([none.rope.linearFactor, none.rope.scale], [1, 1]);
+    const off = await specOf({ 'llama.rope.scaling.type': string('none'), 'llama.rope.scaling.factor': f32(4) });
+    assert.equal(off.rope.linearFactor, 1);
     const factors = await specOf({ 'llama.rope.scaling.type': string('none') }, [
       ...minimalTensors(),
       constant('rope_freqs.weight', [8], 32),
