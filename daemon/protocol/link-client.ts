@@ -73,10 +73,12 @@ export async function dialData(options: DialDataOptions): Promise<DataLink> {
 }
 
 /** Aborted when a dial takes too long, or by its signal. */
-export const dialDeadline = ({ timeoutMs, signal }: Pick<DialOptions, 'timeoutMs' | 'signal'>): AbortSignal => {
-  const late = AbortSignal.timeout(timeoutMs);
-  return signal === undefined ? late : AbortSignal.any([signal, late]);
-};
+export function dialDeadline({ timeoutMs, signal }: Pick<DialOptions, 'timeoutMs' | 'signal'>): AbortSignal {
+  // Not AbortSignal.timeout: what AbortSignal.any is made of is held weakly, and a timeout that is collected never comes.
+  const late = new AbortController();
+  setTimeout(() => late.abort(), timeoutMs).unref();
+  return signal === undefined ? late.signal : AbortSignal.any([signal, late.signal]);
+}
 
 interface Upgraded {
   readonly response: IncomingMessage;

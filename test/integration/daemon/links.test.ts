@@ -3,13 +3,16 @@ import { once } from 'node:events';
 import { type AddressInfo, connect as connectPlain, createServer, type Socket } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { type TestContext, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { connect } from 'node:tls';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { WebSocket } from 'ws';
 import { ClusterKey } from '../../../daemon/cluster-key.ts';
 import { type Control, type ControlMessage, MAX_CONTROL, PROTOCOL_VERSION } from '../../../daemon/protocol/control.ts';
 import type { ControlLink, ControlLinkOptions } from '../../../daemon/protocol/control-link.ts';
 import { type CloseReason, hostPort } from '../../../daemon/protocol/link.ts';
-import { dialControl } from '../../../daemon/protocol/link-client.ts';
+import { dialControl, dialDeadline } from '../../../daemon/protocol/link-client.ts';
 import { LinkServer, type LinkServerOptions } from '../../../daemon/protocol/link-server.ts';
 import { openJsChannel } from '../../../daemon/protocol/open-channel.ts';
 import { clientTls } from '../../../daemon/protocol/tls.ts';
@@ -231,6 +234,19 @@ test('nothing there, something else there, silence and cancelling', async (t) =>
   const elsewhere = { code: 'device_unreachable', message: /something else than Starling/ };
   await assert.rejects(dialControl({ ...to, port: rudePort }), elsewhere);
   await assert.rejects(dialControl({ ...to, port: securePort }), elsewhere);
+});
+
+test('C15: a dial ends in time though garbage is collected meanwhile', async () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const { signal } = new AbortController();
+  const ended = new Promise<void>((resolve) => {
+    dialDeadline({ timeoutMs: 100, signal }).addEventListener('abort', () => resolve(), { once: true });
+  });
+  const collecting = setInterval(collect, 10);
+  const first = await Promise.race([ended, sleep(3000, 'too late', { ref: false })]);
+  clearInterval(collecting);
+  assert.equal(first, undefined);
 });
 
 test('unknown paths are not found, nor is a data link inside TLS', async (t) => {
