@@ -1,3 +1,4 @@
+import { isLinkLocal } from './ip-address.ts';
 import { type MdnsNetwork, MdnsSocket, type MdnsSocketOptions } from './mdns-socket.ts';
 import { type NetworkInterface, nearestFirst, zoneOf } from './network-interfaces.ts';
 
@@ -71,7 +72,9 @@ export function mdnsNetworks(interfaces: readonly NetworkInterface[], only?: str
 }
 
 function networksOf(of: NetworkInterface): MdnsNetwork[] {
-  const { name, index, mac, addresses } = of;
+  const { name, index, mac, kind, addresses } = of;
+  // a port of a bridge, one for each container, or a tunnel of the system's own: nobody is reached there
+  if (kind !== 'network' && addresses.every(({ address }) => isLinkLocal(address))) return [];
   const key = (network: string): string => [name, index, mac, network].join(' ');
   const networks: MdnsNetwork[] = addresses
     .filter(({ family }) => family === 4)

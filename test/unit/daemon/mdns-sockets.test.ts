@@ -30,6 +30,12 @@ test('C16: each interface speaks the families that it has; what has no network s
     mdnsNetworks([]).map((network) => network.interface),
     ['127.0.0.1'],
   );
+  const ports = [ownInterface('veth12ab', 'fe80::5/64'), ownInterface('utun2', 'fe80::6/64')];
+  assert.deepEqual(
+    mdnsNetworks([...ports, ownInterface('eth0', 'fe80::7/64')]).map(({ name }) => name),
+    ['eth0'],
+    'ports of bridges are no networks',
+  );
   const virtual = Array.from({ length: 40 }, (_, i) => ownInterface(`veth${i}`, `172.18.${i}.1/24`));
   const bounded = mdnsNetworks([...virtual, ownInterface('eth0', '192.168.1.20/24')]);
   assert.equal(bounded.length, 32);
