@@ -18,8 +18,10 @@ const SERVICE_TYPES = '_services._dns-sd._udp.local';
 /** Seconds; RFC 6762, section 10: for records that name a host, and for all others. */
 const HOST_TTL = 120;
 const TTL = 4500;
-/** Of a device's own, more than a listener takes. */
+/** Of this device's own: what a listener takes from one announcement. */
 const MAX_ADDRESSES = 8;
+/** Of another, before those that nobody can dial are left out. */
+const MAX_TOLD = 32;
 
 /** A question for all devices. */
 export const question = (): Buffer => encode({ type: 'query', questions: [{ name: SERVICE, type: 'PTR' }] });
@@ -97,9 +99,10 @@ export function hear(message: Uint8Array): Heard | null {
   }
   const records = [...packet.answers, ...packet.additionals];
   const pointers = records.filter(({ name, type }) => type === 'PTR' && same(name, SERVICE)) as Named<'PTR'>[];
+  const instances = new Set(pointers.filter(({ ttl }) => ttl > 0).map(({ data }) => data));
   const told = new Told(records);
   return {
-    announcements: pointers.filter(({ ttl }) => ttl > 0).map(({ data }) => told.announcement(data)),
+    announcements: [...instances].map((instance) => told.announcement(instance)),
     gone: pointers.filter(({ ttl }) => ttl === 0).map(({ data }) => firstLabel(data)),
     asksFor: () => false,
   };
@@ -124,7 +127,7 @@ class Told {
       if (record.type !== 'A' && record.type !== 'AAAA') continue;
       const known = this.#addresses.get(name);
       if (known === undefined) this.#addresses.set(name, [record.data]);
-      else known.push(record.data);
+      else if (known.length < MAX_TOLD) known.push(record.data);
     }
   }
 

@@ -120,12 +120,12 @@ export class Discovery extends EventEmitter<{ peer: [Peer]; gone: [Peer] }> {
   }
 
   #restartRounds(): void {
-    clearTimeout(this.#timer);
     this.#roundMs = FIRST_ROUND_MS;
     this.#nextRound();
   }
 
   #nextRound(): void {
+    clearTimeout(this.#timer);
     // after what has come until then was read: a busy process is not to take its sockets for deaf
     this.#timer = setTimeout(() => setImmediate(() => this.#round()), this.#roundMs).unref();
   }
@@ -155,7 +155,8 @@ export class Discovery extends EventEmitter<{ peer: [Peer]; gone: [Peer] }> {
 
   #heard(packet: Uint8Array, from: string, socket: MdnsSocket): void {
     const heard = hear(packet);
-    if (heard === null) return;
+    // one that has said goodbye says no more
+    if (heard === null || !this.#started) return;
     if (heard.asksFor(this.#options.id)) this.#announce(socket);
     if (!this.#options.browse) return;
     const zone = heard.announcements.length === 0 ? undefined : this.#zoneOf(from);

@@ -41,3 +41,16 @@ test('C15: what is only inside of this machine is not announced beside networks,
   assert.deepEqual(announcedAddresses(all, 'docker0'), ['172.17.0.1', '192.168.1.20', '192.168.1.21', '10.8.0.3']);
   assert.deepEqual(announcedAddresses([docker], 'lo'), ['172.17.0.1']);
 });
+
+test('a packet full of addresses and of pointers to one device costs no more than its length', () => {
+  const { id } = device;
+  const pointer = { name: '_starling._tcp.local', type: 'PTR', ttl: 9, data: `${id}._starling._tcp.local` } as const;
+  const answers = [
+    ...Array.from({ length: 1000 }, () => pointer),
+    { name: pointer.data, type: 'SRV', ttl: 9, data: { port: 1, target: 'h.local' } } as const,
+    ...Array.from({ length: 1000 }, () => ({ name: 'h.local', type: 'A', ttl: 9, data: '127.0.0.1' }) as const),
+  ];
+  const announcements = hear(encode({ type: 'response', answers }))?.announcements ?? [];
+  assert.equal(announcements.length, 1);
+  assert.ok(Array.isArray(announcements[0]?.addresses) && announcements[0].addresses.length === 32);
+});
