@@ -1,7 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { link, mkdir, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { isOld } from './life-sign.ts';
 import { systemCode } from './system-error.ts';
+
+const TEMPORARY = /\.\d+\.[0-9a-f]{8}\.tmp$/;
 
 export interface AtomicWriteOptions {
   /** Permission bits on POSIX. */
@@ -38,6 +41,11 @@ export async function writeFileAtomic(
   } finally {
     await rm(temporary, { force: true });
   }
+}
+
+/** Whether a file is what a process left of `writeFileAtomic` that is gone: nobody takes a minute for a small file. */
+export async function isLeftOver(file: string): Promise<boolean> {
+  return TEMPORARY.test(file) && (await isOld(file));
 }
 
 /** A hard link, unlike a rename, fails where the name is taken: so two processes cannot both believe they were first. */

@@ -1,11 +1,13 @@
 import { readFile, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
+import { dirname } from 'node:path';
 import { z } from 'zod';
 import { BACKENDS } from '../kernels/create-kernels.ts';
 import type { BackendName } from '../kernels/kernels.ts';
 import { writeFileAtomic } from './atomic-file.ts';
 import { DEVICE_ID } from './identity.ts';
 import { reachableAt } from './reachable-at.ts';
+import { LIFE_ID, lives } from './life-sign.ts';
 
 /** What a running daemon leaves in its home, so that other commands of this device find it. */
 export interface RunFile {
@@ -14,6 +16,8 @@ export interface RunFile {
   readonly host: string;
   readonly port: number;
   readonly id: string;
+  /** Id of its life sign beside the file; absent where there can be none, and in the files of older versions. */
+  readonly life?: string | undefined;
   /** What it was told about the use of this device; absent in the files of older versions. */
   readonly told?: ToldDaemon | undefined;
 }
@@ -35,6 +39,10 @@ const schema = z.object({
   host: z.string().min(1).max(255),
   port: z.int().min(1).max(65_535),
   id: z.string().regex(DEVICE_ID),
+  life: z
+    .string()
+    .regex(new RegExp(`^${LIFE_ID}$`))
+    .optional(),
   told: z
     .object({
       backend: z.enum(BACKENDS).optional(),
@@ -50,14 +58,14 @@ const schema = z.object({
 const PROBE_MS = 1000;
 
 /**
- * The running daemon of this home, or null: no file, a damaged one, or one that a crash left behind. Its process id alone proves
- * nothing, as ids are given again; so its port must take a connection.
+ * The running daemon of this home, or null: no file, a damaged one, or one that a crash left behind. Its process id proves
+ * nothing, as ids are given again, and each container has its own; so its life sign has to be there, or its port to take a connection.
  */
 export async function readRunFile(file: string): Promise<RunFile | null> {
   try {
     const run = schema.parse(JSON.parse(await readFile(file, 'utf8')));
-    process.kill(run.pid, 0);
-    return (await listens(run)) ? run : null;
+    const alive = run.life === undefined ? await listens(run) : await lives(dirname(file), run.life);
+    return alive ? run : null;
   } catch {
     // Whatever is wrong with it, there is no daemon to be found through it.
     return null;

@@ -2,13 +2,14 @@ import { resolve } from 'node:path';
 import { Command } from 'commander';
 import { loadOrCreateKey } from '../../daemon/cluster-key.ts';
 import { Daemon } from '../../daemon/daemon.ts';
-import { StarlingError } from '../../daemon/errors.ts';
+import { claimHome } from '../../daemon/device-home.ts';
 import { loadIdentity } from '../../daemon/identity.ts';
+import type { LifeSign } from '../../daemon/life-sign.ts';
 import { createLogger } from '../../daemon/log.ts';
 import type { HomePaths } from '../../daemon/paths.ts';
 import { processMemory } from '../../daemon/process-memory.ts';
 import { hostPort } from '../../daemon/protocol/link.ts';
-import { readRunFile, removeRunFile, writeRunFile } from '../../daemon/run-file.ts';
+import { removeRunFile, writeRunFile } from '../../daemon/run-file.ts';
 import { TileStore } from '../../daemon/store/tile-store.ts';
 import { listenHost } from './endpoint.ts';
 import {
@@ -61,15 +62,13 @@ Examples:
   $ starling daemon --port 9000 --threads 2`,
   );
   return command.action(async (options: DaemonOptions) => {
+    const life = await claimHome(paths);
+    await run(options, life).finally(() => life?.remove());
+  });
+
+  async function run(options: DaemonOptions, life: LifeSign | null): Promise<void> {
     const log = createLogger(options.logLevel, 'daemon');
     const compute = await resolveCompute(options);
-    const running = await readRunFile(paths.runFile);
-    if (running !== null) {
-      throw new StarlingError(
-        'already_running',
-        `a daemon of this device runs already (process ${running.pid}, port ${running.port}); stop it first, or set STARLING_HOME for another`,
-      );
-    }
     const identity = await loadIdentity(paths.identityFile, options.name);
     if (identity.warning !== undefined) log.warn(identity.warning);
     const { key, created } = await loadOrCreateKey(paths.keyFile);
@@ -95,7 +94,7 @@ Examples:
     try {
       const { host = '0.0.0.0', backend, threads, memory, storeLimit } = options;
       const told = { backend, threads, memory, storeDir, storeLimit };
-      await writeRunFile(paths.runFile, { pid: process.pid, host, port, id: identity.id, told });
+      await writeRunFile(paths.runFile, { pid: process.pid, host, port, id: identity.id, life: life?.id, told });
       stdout(
         `${identity.name} (${identity.id}) listens on ${options.host === undefined ? `*:${port}` : hostPort(options.host, port)}, cluster ${key.keyId}, ${compute.backend} kernels, ${compute.threads} threads\n`,
       );
@@ -105,5 +104,5 @@ Examples:
       await removeRunFile(paths.runFile);
       await daemon.stop();
     }
-  });
+  }
 }

@@ -1,14 +1,13 @@
 import { type ChildProcess, fork } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type ClusterKey, importKey } from '../../daemon/cluster-key.ts';
 import { StarlingError } from '../../daemon/errors.ts';
 import { homePaths } from '../../daemon/paths.ts';
-import { systemCode } from '../../daemon/system-error.ts';
 import type { BackendName } from '../../kernels/kernels.ts';
 import type { Endpoint } from '../cluster/find-devices.ts';
+import { makeThrowAwayHome, type ThrowAwayHome } from './throw-away-home.ts';
 
 export interface LocalDevicesOptions {
   readonly count: number;
@@ -27,9 +26,9 @@ const START_MS = 30_000;
 export class LocalDevices {
   readonly endpoints: readonly Endpoint[];
   readonly #processes: readonly ChildProcess[];
-  readonly #home: string;
+  readonly #home: ThrowAwayHome;
 
-  private constructor(endpoints: readonly Endpoint[], processes: readonly ChildProcess[], home: string) {
+  private constructor(endpoints: readonly Endpoint[], processes: readonly ChildProcess[], home: ThrowAwayHome) {
     this.endpoints = endpoints;
     this.#processes = processes;
     this.#home = home;
@@ -37,12 +36,12 @@ export class LocalDevices {
 
   /** @throws StarlingError device_unreachable when one does not come up; store_failed */
   static async start(options: LocalDevicesOptions): Promise<LocalDevices> {
-    const home = await makeHome(tmpdir());
+    const home = await makeThrowAwayHome(tmpdir());
     const processes: ChildProcess[] = [];
     try {
       const ports: number[] = [];
       for (let device = 1; device <= options.count; device++) {
-        const deviceHome = join(home, `device-${device}`);
+        const deviceHome = join(home.folder, `device-${device}`);
         await importKey(homePaths({ STARLING_HOME: deviceHome }).keyFile, options.key);
         const child = spawnDaemon(deviceHome, device, options);
         processes.push(child);
@@ -66,19 +65,6 @@ export class LocalDevices {
 
   stop(): Promise<void> {
     return end(this.#processes, this.#home);
-  }
-}
-
-/** @throws StarlingError store_failed */
-async function makeHome(folder: string): Promise<string> {
-  try {
-    return await mkdtemp(join(folder, 'starling-'));
-  } catch (thrown) {
-    throw new StarlingError(
-      'store_failed',
-      `cannot make a folder in ${folder} (${systemCode(thrown)}); check its rights, or set TMPDIR to another`,
-      { cause: thrown },
-    );
   }
 }
 
@@ -120,7 +106,7 @@ function portOf(child: ChildProcess): Promise<number> {
   });
 }
 
-async function end(processes: readonly ChildProcess[], home: string): Promise<void> {
+async function end(processes: readonly ChildProcess[], home: ThrowAwayHome): Promise<void> {
   await Promise.all(
     processes.map(
       (child) =>
@@ -132,5 +118,5 @@ async function end(processes: readonly ChildProcess[], home: string): Promise<vo
         }),
     ),
   );
-  await rm(home, { recursive: true, force: true });
+  await home.remove();
 }

@@ -1,7 +1,9 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Command, CommanderError } from 'commander';
+import { cleanHome } from '../../daemon/device-home.ts';
 import { toStarlingError } from '../../daemon/errors.ts';
 import { homePaths, packageRoot } from '../../daemon/paths.ts';
 import { chatCommand } from './chat-command.ts';
@@ -13,6 +15,7 @@ import { keyCommand } from './key-command.ts';
 import { runCommand } from './run-command.ts';
 import { serveCommand } from './serve-command.ts';
 import { storeCommand } from './store-command.ts';
+import { cleanThrowAwayHomes } from './throw-away-home.ts';
 
 /** Commands that stop what they started when they are told to end. */
 const ORDERLY: ReadonlySet<string> = new Set(['demo', 'run', 'daemon', 'serve']);
@@ -84,8 +87,10 @@ function starling(ending: AbortController): Command {
     command.exitOverride().showHelpAfterError('(add --help for help)');
   }
   // The others have nothing to put in order, and end as the system ends them.
-  program.hook('preAction', (_program, command) => {
+  program.hook('preAction', async (_program, command) => {
     if (ORDERLY.has(command.name())) onEndRequest(() => ending.abort());
+    // What cannot be removed stays: a command that cannot do without the folder says so itself.
+    await Promise.allSettled([cleanThrowAwayHomes(tmpdir()), cleanHome(paths)]);
   });
   return program;
 }

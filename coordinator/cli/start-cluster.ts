@@ -63,12 +63,9 @@ export async function startCluster(options: StartClusterOptions): Promise<Cluste
     for (const { name, address, welcome } of ranks) {
       log.info({ device: name, address, cores: welcome.cores, backend: welcome.backend }, `using ${name}`);
     }
-    return await Cluster.start({
-      ...options,
-      ranks,
-      ownShare,
-      store: new TileStore(options.storeDir, storeOptions(options)),
-    });
+    const store = new TileStore(options.storeDir, storeOptions(options));
+    await store.cleanTemporary();
+    return await Cluster.start({ ...options, ranks, ownShare, store });
   } finally {
     await discovery?.stop();
   }

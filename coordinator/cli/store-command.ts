@@ -33,13 +33,17 @@ Examples:
   $ starling store rm "Llama 3.1 8B Instruct"`,
   );
   const folder = (each: Command): Command => each.addOption(storeOption('where the tiles are kept'));
-  const open = ({ store }: StoreOptions): TileStore => new TileStore(store ?? deps.storeDir);
+  const open = async ({ store: folder }: StoreOptions): Promise<TileStore> => {
+    const store = new TileStore(folder ?? deps.storeDir);
+    await store.cleanTemporary();
+    return store;
+  };
 
   folder(command.command('ls').description('list the models of which there are tiles'))
     .option('--json', 'print one JSON array')
     .addHelpText('after', '\nExamples:\n  $ starling store ls\n  $ starling store ls --json')
     .action(async (options: StoreOptions) => {
-      const store = open(options);
+      const store = await open(options);
       const models = await store.list();
       stdout(options.json ? `${JSON.stringify(models.map(toJson))}\n` : table(models, store.folder));
     });
@@ -48,7 +52,7 @@ Examples:
     .argument('[model]', 'only this model')
     .addHelpText('after', '\nExamples:\n  $ starling store verify\n  $ starling store verify "Llama 3.1 8B Instruct"')
     .action(async (model: string | undefined, options: StoreOptions) => {
-      const store = open(options);
+      const store = await open(options);
       const models = await store.list();
       let damaged = 0;
       for (const each of model === undefined ? models : [find(models, model)]) {
@@ -78,7 +82,7 @@ Examples:
       if ((model === undefined) !== (options.all === true)) {
         throw new StarlingError('invalid_argument', 'name one model, or give --all');
       }
-      const store = open(options);
+      const store = await open(options);
       const models = await store.list();
       const chosen = model === undefined ? models : [find(models, model)];
       const used = chosen.find(({ inUse }) => inUse);

@@ -2,10 +2,13 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { writeFileAtomic } from '../atomic-file.ts';
-import { systemCode } from '../system-error.ts';
+import { isLeftOver, writeFileAtomic } from '../atomic-file.ts';
+import { LIFE_ID } from '../life-sign.ts';
 
-const MARK = /^(\d+)\.[0-9a-f]+\.use$/;
+const MARK = new RegExp(`^(${LIFE_ID})\\.[0-9a-f]+\\.use$`);
+const TEMPORARY = new RegExp(`\\.(${LIFE_ID})\\.[0-9a-f]+\\.tmp$`);
+/** Of older versions; it names a process by its number, which proves nothing. */
+const OLD_MARK = /^\d+\.[0-9a-f]+\.use$/;
 const ABOUT = 'model.json';
 
 const aboutSchema = z.object({ name: z.string().min(1).max(256) });
@@ -20,13 +23,14 @@ export interface ModelFolderFacts {
 }
 
 /**
- * Marks a model's folder as in use by this process, and as used now; creates it where it is missing.
+ * Marks a model's folder as in use, and as used now; creates it where it is missing.
+ * @param owner id of the life sign of this process in the store
  * @returns takes the mark away
  * @throws the system's error
  */
-export async function markInUse(folder: string, name: string): Promise<() => Promise<void>> {
+export async function markInUse(folder: string, name: string, owner: string): Promise<() => Promise<void>> {
   await mkdir(folder, { recursive: true });
-  const mark = join(folder, `${process.pid}.${randomBytes(4).toString('hex')}.use`);
+  const mark = join(folder, `${owner}.${randomBytes(4).toString('hex')}.use`);
   await writeFile(mark, '');
   await writeFileAtomic(join(folder, ABOUT), `${JSON.stringify({ name })}\n`, { mode: 0o644, overwrite: true });
   await touch(folder);
@@ -36,32 +40,40 @@ export async function markInUse(folder: string, name: string): Promise<() => Pro
   };
 }
 
-/** @throws the system's error */
-export async function modelFolderFacts(folder: string): Promise<ModelFolderFacts> {
+/** @param isAlive whether the process lives whose life sign has an id @throws the system's error */
+export async function modelFolderFacts(
+  folder: string,
+  isAlive: (owner: string) => Promise<boolean>,
+): Promise<ModelFolderFacts> {
   const [{ mtimeMs }, names, about] = await Promise.all([
     stat(folder),
     readdir(folder),
     readFile(join(folder, ABOUT), 'utf8').catch(() => ''),
   ]);
-  const inUse = names.some((name) => isAlive(Number(MARK.exec(name)?.[1])));
-  return { name: nameIn(about), lastUsed: mtimeMs, inUse };
+  const owners = new Set(names.flatMap((name) => MARK.exec(name)?.[1] ?? []));
+  const alive = await Promise.all([...owners].map(isAlive));
+  return { name: nameIn(about), lastUsed: mtimeMs, inUse: alive.includes(true) };
 }
 
-/** Whether a process is running. */
-export function isAlive(pid: number): boolean {
-  if (Number.isNaN(pid)) return false;
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (thrown) {
-    return systemCode(thrown) === 'EPERM';
+/**
+ * Removes what processes left in a model's folder that are gone: marks, and files half-written. It counts as used when it did before.
+ * @returns how many half-written files were removed
+ * @throws the system's error
+ */
+export async function cleanModelFolder(folder: string, isAlive: (owner: string) => Promise<boolean>): Promise<number> {
+  const { atime, mtime } = await stat(folder);
+  let [marks, halfWritten] = [0, 0];
+  for (const name of await readdir(folder)) {
+    const owner = (MARK.exec(name) ?? TEMPORARY.exec(name))?.[1];
+    const left =
+      owner === undefined ? OLD_MARK.test(name) || (await isLeftOver(join(folder, name))) : !(await isAlive(owner));
+    if (!left) continue;
+    await rm(join(folder, name), { force: true });
+    if (name.endsWith('.use')) marks++;
+    else halfWritten++;
   }
-}
-
-/** A mark that a process left which is gone. */
-export function isStaleMark(name: string): boolean {
-  const pid = MARK.exec(name)?.[1];
-  return pid !== undefined && !isAlive(Number(pid));
+  if (marks + halfWritten > 0) await utimes(folder, atime, mtime);
+  return halfWritten;
 }
 
 /** The folder's own time tells when the model was used: writing a tile changes it as well. */

@@ -3,8 +3,9 @@ import { type FileHandle, mkdir, open, readdir, rename, rm, stat, statfs } from 
 import { join } from 'node:path';
 import { syncFolder } from '../atomic-file.ts';
 import { StarlingError } from '../errors.ts';
+import { type LifeSign, lives, removeDeadSigns, SharedLifeSign } from '../life-sign.ts';
 import { systemCode } from '../system-error.ts';
-import { isAlive, isStaleMark, type ModelFolderFacts, markInUse, modelFolderFacts } from './model-folder.ts';
+import { cleanModelFolder, type ModelFolderFacts, markInUse, modelFolderFacts } from './model-folder.ts';
 import { SharedSync } from './shared-sync.ts';
 import { hashOf, readVerified, storeError, TRAILER_BYTES, writeAll } from './tile-file.ts';
 
@@ -25,9 +26,10 @@ export interface TileStoreOptions {
 const MODEL_ID = /^[0-9a-f]{32}$/;
 const NAME = /^[a-z0-9][a-z0-9-]{0,95}$/;
 const SUFFIX = '.tile';
-const TEMPORARY = /\.(\d+)\.[0-9a-f]+\.tmp$/;
 /** A file that may not be there: these codes say so. */
 const ABSENT = ['ENOENT', 'ENOTDIR'];
+/** The store is another's, or on a medium that cannot be written. */
+const READ_ONLY = ['EROFS', 'EACCES', 'EPERM'];
 
 /** Tiles on disk: a folder a model, a file a tile, which is the content and then its SHA-256. */
 export class TileStore {
@@ -36,13 +38,14 @@ export class TileStore {
   /** Most bytes of all models together. */
   readonly limitBytes: number;
   readonly #create: (file: string) => Promise<FileHandle>;
-  readonly #writing = new Set<string>();
+  readonly #life: SharedLifeSign;
   /** By folder. */
   readonly #syncs = new Map<string, SharedSync>();
 
   constructor(dir: string, options: TileStoreOptions = {}) {
     this.folder = dir;
     this.limitBytes = options.limitBytes ?? Number.POSITIVE_INFINITY;
+    this.#life = new SharedLifeSign(dir);
     this.#create = options.create ?? ((file) => open(file, 'wx', 0o644));
   }
 
@@ -84,9 +87,11 @@ export class TileStore {
         `tile ${name} of model ${modelId} arrived damaged; it has to be sent again`,
       );
     }
-    const temporary = `${file}.${process.pid}.${randomBytes(4).toString('hex')}.tmp`;
-    this.#writing.add(temporary);
+    let life: LifeSign | undefined;
+    let temporary: string | undefined;
     try {
+      life = await this.#hold();
+      temporary = `${file}.${life.id}.${randomBytes(4).toString('hex')}.tmp`;
       const handle = await this.#createIn(this.#folder(modelId), temporary);
       try {
         await writeAll(handle, content, 0);
@@ -98,10 +103,10 @@ export class TileStore {
       await rename(temporary, file);
       await this.#syncFolder(this.#folder(modelId));
     } catch (thrown) {
-      await rm(temporary, { force: true }).catch(() => {});
+      if (temporary !== undefined) await rm(temporary, { force: true }).catch(() => {});
       throw storeError(thrown, 'write', file);
     } finally {
-      this.#writing.delete(temporary);
+      await life?.remove();
     }
   }
 
@@ -141,16 +146,27 @@ export class TileStore {
   }
 
   /**
-   * Announces that this process computes with a model: it is then not removed to make room, and counts as used now.
+   * Announces that this process computes with a model: it is then not removed to make room, and counts as used now. In a store
+   * that cannot be written, a model that is there is used without: nobody removes it there.
    * @param modelName what people call it
    * @returns ends the use
    * @throws StarlingError disk_full, store_failed
    */
   async use(modelId: string, modelName: string): Promise<() => Promise<void>> {
     const folder = this.#folder(modelId);
+    let life: LifeSign | undefined;
     try {
-      return await markInUse(folder, modelName);
+      life = await this.#hold();
+      const { id, remove } = life;
+      const unmark = await markInUse(folder, modelName, id);
+      return async () => {
+        await unmark();
+        await remove();
+      };
     } catch (thrown) {
+      await life?.remove();
+      const readOnly = READ_ONLY.includes(systemCode(thrown) ?? '');
+      if (readOnly && (await this.#names(modelId)).length > 0) return async () => {};
       throw storeError(thrown, 'write to', folder);
     }
   }
@@ -173,7 +189,7 @@ export class TileStore {
     for (const modelId of await this.#models()) {
       const tiles = await this.tiles(modelId);
       const bytes = tiles.reduce((sum, { fileBytes }) => sum + fileBytes, 0);
-      const facts = await modelFolderFacts(this.#folder(modelId)).catch(() => null);
+      const facts = await modelFolderFacts(this.#folder(modelId), this.#isAlive).catch(() => null);
       if (facts !== null) models.push({ modelId, ...facts, tiles: tiles.length, bytes });
     }
     return models;
@@ -197,29 +213,38 @@ export class TileStore {
   }
 
   /**
-   * Removes what a crash left half-written, and marks of use; to be called at start. Files that this or another living process is writing
-   * stay.
+   * Removes what processes left that are gone: half-written files, marks of use and life signs; to be called at start. In a store
+   * that cannot be written everything stays.
    * @returns how many half-written files were removed
    * @throws StarlingError store_failed
    */
   async cleanTemporary(): Promise<number> {
     let removed = 0;
     for (const modelId of await this.#models()) {
-      for (const name of await this.#names(modelId)) {
-        const file = join(this.#folder(modelId), name);
-        if (isStaleMark(name)) await rm(file, { force: true }).catch(() => {});
-        const pid = Number(TEMPORARY.exec(name)?.[1]);
-        if (Number.isNaN(pid) || this.#writing.has(file) || (pid !== process.pid && isAlive(pid))) continue;
-        try {
-          await rm(file, { force: true });
-        } catch (thrown) {
-          throw storeError(thrown, 'remove', file);
-        }
-        removed++;
-      }
+      await this.#clean(async () => {
+        removed += await cleanModelFolder(this.#folder(modelId), this.#isAlive);
+      });
     }
+    // Last, as they tell whose the others are.
+    await this.#clean(() => removeDeadSigns(this.folder));
     return removed;
   }
+
+  async #clean(clean: () => Promise<void>): Promise<void> {
+    try {
+      await clean();
+    } catch (thrown) {
+      // A model may be removed meanwhile.
+      if (![...READ_ONLY, ...ABSENT].includes(systemCode(thrown) ?? '')) throw storeError(thrown, 'clean', this.folder);
+    }
+  }
+
+  async #hold(): Promise<LifeSign> {
+    await mkdir(this.folder, { recursive: true });
+    return this.#life.hold();
+  }
+
+  readonly #isAlive = (owner: string): Promise<boolean> => lives(this.folder, owner);
 
   /** Creates a file, and its folder where that is missing. */
   async #createIn(folder: string, file: string): Promise<FileHandle> {

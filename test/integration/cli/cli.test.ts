@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { TokenReport } from '../../../coordinator/cluster/account-report.ts';
@@ -326,20 +326,41 @@ test('demo answers, serves on, and leaves nothing behind', { skip: process.platf
   assert.match(late.stderr, /nothing answers at .*\[endpoint_unreachable\]/);
 });
 
-test('what a killed demo started ends by itself', { skip: process.platform === 'win32' }, async (t) => {
+test('C14: what a killed command leaves is cleaned by the next; a closed terminal ends one in order', {
+  skip: process.platform === 'win32',
+}, async (t) => {
   const sandbox = new Sandbox(t);
-  const demo = sandbox.start(['demo', '--devices', '2', '--port', '0', '--threads', '1'], {
-    home: sandbox.home('home'),
-  });
+  const home = sandbox.home('home');
+  const left = (): string[] =>
+    readdirSync(home, { recursive: true, encoding: 'utf8' })
+      .map((path) => basename(path))
+      .filter((name) => /^starling-|^run\.json$|\.(use|alive|new|tmp)$/.test(name));
+
+  const demo = sandbox.start(['demo', '--devices', '2', '--port', '0', '--threads', '1'], { home });
   await demo.printed(/Ctrl-C ends the demo/);
   const children = childrenOf(demo.pid);
   assert.ok(children.length >= 2, 'the devices, and what else there is');
+  // Its folder is that of a demo that runs.
+  await sandbox.run(['store', 'ls'], { home });
+  const folder = left().find((name) => name.startsWith('starling-local-'));
+  assert.ok(folder !== undefined && existsSync(join(home, folder, 'device-2/cluster.key')));
   await demo.kill();
   const deadline = performance.now() + 10_000;
   while (children.some(isAlive)) {
     assert.ok(performance.now() < deadline, `processes ${children.filter(isAlive).join()} are left`);
     await sleep(50);
   }
+  const killed = await sandbox.daemon('device', home);
+  await killed.process.kill();
+  assert.ok(left().includes('run.json'));
+
+  const removed = await sandbox.run(['store', 'rm', '--all'], { home });
+  assert.match(removed.stdout, /^removed Starling tiny chat/, removed.stderr);
+  assert.deepEqual(left(), []);
+
+  const hung = await sandbox.daemon('device', home);
+  assert.deepEqual(await hung.process.stop('SIGHUP'), { code: 0, signal: null });
+  assert.deepEqual(left(), []);
 });
 
 /** Each is a process of its own, which takes a core while it starts. */

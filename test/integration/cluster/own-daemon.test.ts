@@ -115,7 +115,7 @@ test('serve borrows the device from its daemon, which is busy meanwhile and free
     await computer.becomes('free');
     const marks = readdirSync(homePaths({ STARLING_HOME: home }).storeDir, { recursive: true, encoding: 'utf8' });
     assert.deepEqual(
-      marks.filter((name) => name.endsWith('.use')),
+      marks.filter((name) => /\.(use|alive)$/.test(name)),
       [],
     );
   });

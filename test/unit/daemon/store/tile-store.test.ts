@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -105,19 +105,56 @@ test('names that lead elsewhere are refused by every operation', async (t) => {
   assert.deepEqual(readdirSync(dir), []);
 });
 
-test('temporaries of the dead are cleaned, those of the living stay', async (t) => {
+test('C4: what the dead left is cleaned, what the living have stays; process numbers prove nothing', async (t) => {
   const dir = temporaryFolder(t);
   const store = new TileStore(dir);
   const content = randomBytes(10);
   await store.write(MODEL, 'a', content, sha256(content));
-  const dead = spawnSync(process.execPath, ['-e', '']).pid;
-  const leftover = [`b.tile.${dead}.aabbccdd.tmp`, `c.tile.${process.pid}.aabbccdd.tmp`];
-  const living = `d.tile.${process.ppid}.aabbccdd.tmp`;
-  for (const name of [...leftover, living, 'notes.txt']) writeFileSync(join(dir, MODEL, name), 'half');
+  const folder = join(dir, MODEL);
+  assert.deepEqual([readdirSync(dir), readdirSync(folder)], [[MODEL], ['a.tile']]);
+  const end = await new TileStore(dir).use(MODEL, 'in use');
+  const [mark] = readdirSync(folder).filter((name) => name.endsWith('.use'));
+  const owner = mark!.split('.')[0]!;
+  const dead = '00000000-00000000';
+  const leftover = [`b.tile.${dead}.aabbccdd.tmp`, `c.tile.${dead}.aabbccde.tmp`];
+  const living = [`d.tile.${owner}.aabbccdd.tmp`, `model.json.${process.pid}.aabbccdd.tmp`, 'notes.txt'];
+  for (const name of [...leftover, ...living, `${dead}.aabbccdd.use`]) writeFileSync(join(folder, name), 'half');
+  // As versions before wrote it, and as another container has the number of this process.
+  writeFileSync(join(folder, `${process.pid}.aabbccdd.use`), '');
   mkdirSync(join(dir, 'something-else'));
+  const used = new Date(1e12);
+  utimesSync(folder, used, used);
   assert.equal(await store.cleanTemporary(), 2);
-  assert.deepEqual(readdirSync(join(dir, MODEL)).sort(), ['a.tile', living, 'notes.txt']);
-  assert.equal(await store.cleanTemporary(), 0);
+  assert.deepEqual(readdirSync(folder).sort(), ['a.tile', mark!, 'model.json', ...living].sort());
+  assert.equal((await store.list())[0]?.lastUsed, 1e12, 'cleaning is no use');
+  assert.equal((await store.list())[0]?.inUse, true);
+  await end();
+  assert.equal((await store.list())[0]?.inUse, false);
+  writeFileSync(join(folder, `${process.pid}.aabbccdd.use`), '');
+  writeFileSync(join(folder, `${dead}.aabbccdd.use`), '');
+  assert.equal((await store.list())[0]?.inUse, false);
+  assert.equal(await store.cleanTemporary(), 1, 'of the use that ended');
+});
+
+test('C4: a store that cannot be written is used as it is', async (t) => {
+  const dir = temporaryFolder(t);
+  const content = randomBytes(10);
+  await new TileStore(dir).write(MODEL, 'a', content, sha256(content));
+  const readOnly = temporaryFolder(t);
+  const mounted = spawnSync('mount', ['--bind', '-o', 'ro', dir, readOnly]).status === 0;
+  if (!mounted) return t.skip('this user may not mount');
+  try {
+    const store = new TileStore(readOnly);
+    assert.equal(await store.cleanTemporary(), 0);
+    await (await store.use(MODEL, 'mine'))();
+    await store.read(MODEL, 'a', Buffer.alloc(10));
+    await assert.rejects(store.use('f'.repeat(32), 'another'), { code: 'store_failed' });
+    const end = await new TileStore(dir).use(MODEL, 'of another');
+    assert.equal((await store.list())[0]?.inUse, true, 'by one that can write there');
+    await end();
+  } finally {
+    spawnSync('umount', [readOnly]);
+  }
 });
 
 test('a full disk is told as such and leaves nothing half-written', async (t) => {
