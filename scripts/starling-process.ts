@@ -83,6 +83,14 @@ export class StarlingProcess {
     clearTimeout(timer);
   }
 
+  /** Ends it at once, as a power cut does, and resolves when it is gone. */
+  async kill(): Promise<void> {
+    if (this.#ended !== undefined) return;
+    const closed = once(this.#child, 'close');
+    this.#child.kill('SIGKILL');
+    await closed;
+  }
+
   #end(how: string): void {
     this.#ended ??= how;
     this.#check();
