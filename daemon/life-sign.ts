@@ -36,20 +36,22 @@ export interface LifeSign {
  *
  * The sign is a socket at which the process listens, as the system itself closes it with the process: one that is dead refuses, one
  * that is merely stopped does not. Another kernel (a network drive, a virtual machine) cannot ask a socket, and some file systems
- * have none; so the sign is touched every 10 s besides, and where the socket cannot tell, one untouched for a minute is dead. A
- * lock of the file would need the native addon, which not every device has.
+ * have none; there the sign is touched every 10 s, and where the socket cannot tell, one untouched for a minute is dead. A lock of
+ * the file would need the native addon, which not every device has.
+ * @param distant whether other kernels may share the folder; without, an idle device writes nothing to its disk
  * @throws the system's error where the folder can hold no sign
  */
-export async function showLife(folder: string): Promise<LifeSign> {
+export async function showLife(folder: string, distant = false): Promise<LifeSign> {
   const id = `${kernelId()}-${randomBytes(4).toString('hex')}`;
   const file = join(folder, id + SUFFIX);
   const server = await listenAt(folder, id);
   if (server === null) await writeFile(file, '', { flag: 'wx' });
-  const beat = setInterval(() => {
+  const touch = (): void => {
     const now = new Date();
     // Whoever removed it, or the whole folder, wanted it so.
     utimes(file, now, now).catch(() => {});
-  }, BEAT_MS).unref();
+  };
+  const beat = server === null || distant ? setInterval(touch, BEAT_MS).unref() : undefined;
   return {
     id,
     remove: async () => {
@@ -89,7 +91,7 @@ export async function isOld(file: string): Promise<boolean> {
   return found !== null && Math.abs(Date.now() - found.mtimeMs) > STALE_MS;
 }
 
-/** A sign that is shown in a folder while anybody in this process holds it. */
+/** A sign that is shown in a store, which may be on a network drive, while anybody in this process holds it. */
 export class SharedLifeSign {
   readonly #folder: string;
   #holders = 0;
@@ -102,7 +104,7 @@ export class SharedLifeSign {
   /** @returns to be removed by each holder @throws as `showLife` */
   async hold(): Promise<LifeSign> {
     this.#holders++;
-    this.#shown ??= showLife(this.#folder);
+    this.#shown ??= showLife(this.#folder, true);
     const shown = this.#shown;
     let held = true;
     const release = async (): Promise<void> => {

@@ -63,7 +63,12 @@ Examples:
   );
   return command.action(async (options: DaemonOptions) => {
     const life = await claimHome(paths);
-    await run(options, life).finally(() => life?.remove());
+    try {
+      // Told to end before it has begun, it leaves nothing in its home.
+      if (!signal.aborted) await run(options, life);
+    } finally {
+      await life?.remove();
+    }
   });
 
   async function run(options: DaemonOptions, life: LifeSign | null): Promise<void> {

@@ -31,6 +31,7 @@ async function main(argv: readonly string[]): Promise<number> {
   // A reader that has seen enough, such as "head", closes the pipe.
   process.stdout.on('error', end);
   process.stderr.on('error', () => {});
+  if (ending.signal.aborted) return INTERRUPTED;
   try {
     await starling(ending).parseAsync(argv);
     return 0;
@@ -58,9 +59,7 @@ function starling(ending: AbortController): Command {
     );
   program.addCommand(demoCommand({ paths, stdout, signal }));
   program.addCommand(runCommand({ paths, stdin: process.stdin, stdout, signal }));
-  program.addCommand(
-    daemonCommand({ paths, version, stdout, signal, tellParent: (message) => void process.send?.(message) }),
-  );
+  program.addCommand(daemonCommand({ paths, version, stdout, signal, tellParent }));
   program.addCommand(serveCommand({ paths, stdout, signal }));
   program.addCommand(chatCommand({ stdin: process.stdin, stdout: process.stdout, stderr }));
   program.addCommand(devicesCommand({ paths, stdout }));
@@ -90,11 +89,13 @@ function starling(ending: AbortController): Command {
   program.hook('preAction', async (_program, command) => {
     if (ORDERLY.has(command.name())) onEndRequest(() => ending.abort());
     // What cannot be removed stays: a command that cannot do without the folder says so itself.
-    await Promise.allSettled([cleanThrowAwayHomes(tmpdir()), cleanHome(paths)]);
+    await Promise.allSettled([cleanThrowAwayHomes(tmpdir(), process.env.STARLING_HOME), cleanHome(paths)]);
   });
   return program;
 }
 
+/** A parent that is gone ends this process by closing the channel. */
+const tellParent = (message: object): void => void process.send?.(message, () => {});
 const stdout = (text: string): void => void process.stdout.write(text);
 const stderr = (text: string): void => void process.stderr.write(text);
 

@@ -1,7 +1,7 @@
 import { lstat, mkdtemp, readdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, sep } from 'node:path';
 import { StarlingError } from '../../daemon/errors.ts';
-import { lives, showLife, signsIn } from '../../daemon/life-sign.ts';
+import { isOld, lives, showLife, signsIn } from '../../daemon/life-sign.ts';
 import { systemCode } from '../../daemon/system-error.ts';
 
 const PREFIX = 'starling-local-';
@@ -40,15 +40,27 @@ export async function makeThrowAwayHome(temporary: string): Promise<ThrowAwayHom
   }
 }
 
-/** Removes those of this user whose processes are gone. @throws the system's error */
-export async function cleanThrowAwayHomes(temporary: string): Promise<void> {
+/**
+ * Removes those of this user whose processes are gone, the daemons in them too.
+ * @param own a home that is not removed from under this process, should it be within one
+ * @throws the system's error
+ */
+export async function cleanThrowAwayHomes(temporary: string, own = ''): Promise<void> {
   for (const name of (await readdir(temporary)).filter((each) => NAME.test(each))) {
     const folder = join(temporary, name);
+    if (own.startsWith(folder + sep)) continue;
     const found = await lstat(folder).catch(() => null);
     if (!found?.isDirectory() || (process.getuid !== undefined && found.uid !== process.getuid())) continue;
-    const ids = await signsIn(folder);
-    const alive = await Promise.all(ids.map((id) => lives(folder, id)));
-    // One without a sign is being made.
-    if (ids.length > 0 && !alive.includes(true)) await rm(folder, { recursive: true, force: true });
+    const homes = (await readdir(folder)).map((each) => join(folder, each));
+    const signs = await Promise.all([folder, ...homes].map(signsOf));
+    const alive = signs.flat();
+    // One without any sign is being made, or what a daemon left that came after it had been removed.
+    if (alive.includes(true) || (alive.length === 0 && !(await isOld(folder)))) continue;
+    await rm(folder, { recursive: true, force: true });
   }
+}
+
+/** Of each life sign in a folder, whether its process lives. */
+async function signsOf(folder: string): Promise<boolean[]> {
+  return Promise.all((await signsIn(folder)).map((id) => lives(folder, id)));
 }
