@@ -17,7 +17,7 @@ const UNFINISHED = new RegExp(`^${LIFE_ID}\\${UNFINISHED_SUFFIX}$`);
 /** Between two touches of a sign. */
 const BEAT_MS = 10_000;
 /** After that long without a touch a process counts as dead where nothing else tells: some beats, as a machine may be very busy. */
-export const STALE_MS = 60_000;
+const STALE_MS = 60_000;
 
 /** macOS takes 104 bytes with the zero at the end, Linux 108. */
 const LONGEST_SOCKET_PATH = 103;

@@ -1,4 +1,6 @@
+import { closeSync } from 'node:fs';
 import { constants } from 'node:os';
+import { isatty } from 'node:tty';
 
 /**
  * What asks a command to end in order: Ctrl-C, a supervisor, a terminal that is closed (on Windows, SIGBREAK and SIGHUP). A closed
@@ -27,4 +29,16 @@ export function onParentGone(end: () => void): void {
   if (process.send === undefined) return;
   if (process.connected) process.once('disconnect', end);
   else end();
+}
+
+/**
+ * Notes which terminals this process has.
+ * @returns closes those that are gone, to be called at the end: Node would abort, with a core dump, as it cannot set back the modes
+ * of such a terminal
+ */
+export function watchTerminals(): () => void {
+  const terminals = [0, 1, 2].filter((stream) => isatty(stream));
+  return () => {
+    for (const gone of terminals.filter((stream) => !isatty(stream))) closeSync(gone);
+  };
 }

@@ -10,7 +10,7 @@ import { chatCommand } from './chat-command.ts';
 import { daemonCommand } from './daemon-command.ts';
 import { demoCommand } from './demo-command.ts';
 import { devicesCommand } from './devices-command.ts';
-import { INTERRUPTED, onEndRequest, onParentGone } from './end-request.ts';
+import { INTERRUPTED, onEndRequest, onParentGone, watchTerminals } from './end-request.ts';
 import { keyCommand } from './key-command.ts';
 import { runCommand } from './run-command.ts';
 import { serveCommand } from './serve-command.ts';
@@ -99,6 +99,8 @@ const tellParent = (message: object): void => void process.send?.(message, () =>
 const stdout = (text: string): void => void process.stdout.write(text);
 const stderr = (text: string): void => void process.stderr.write(text);
 
+const closeLostTerminals = watchTerminals();
 process.exitCode = await main(process.argv);
 // The IPC channel of a child would keep it alive.
 if (process.connected) process.disconnect();
+closeLostTerminals();
