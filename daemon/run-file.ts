@@ -6,8 +6,8 @@ import { BACKENDS } from '../kernels/create-kernels.ts';
 import type { BackendName } from '../kernels/kernels.ts';
 import { writeFileAtomic } from './atomic-file.ts';
 import { DEVICE_ID } from './identity.ts';
-import { reachableAt } from './reachable-at.ts';
 import { LIFE_ID, lives } from './life-sign.ts';
+import { reachableAt } from './reachable-at.ts';
 
 /** What a running daemon leaves in its home, so that other commands of this device find it. */
 export interface RunFile {

@@ -11,6 +11,7 @@ test('STARLING_HOME decides where everything is', () => {
     keyFile: '/srv/st/cluster.key',
     identityFile: '/srv/st/identity.json',
     runFile: '/srv/st/run.json',
+    contentsFile: '/srv/st/model-files.json',
     storeDir: '/srv/st/tiles',
   });
   assert.equal(homePaths({ STARLING_HOME: 'here' }, 'linux', '/home/u').home, resolve('here'));
