@@ -10,8 +10,8 @@ import { readVocabulary } from './model/tokenizer/vocabulary.ts';
 export interface TextTools {
   readonly codec: TextCodec;
   readonly template: ChatTemplate;
-  /** Something about the vocabulary that a user should know; null when all is well. */
-  readonly warning: string | null;
+  /** What about the vocabulary and the template a user should know. */
+  readonly warnings: readonly string[];
 }
 
 /** @throws StarlingError model_unsupported_tokenizer, model_invalid */
@@ -24,5 +24,8 @@ export function openTextTools({ gguf: { metadata } }: OpenModel): TextTools {
     tokenizer.bos?.text ?? '',
     tokenizer.eos?.text ?? '',
   );
-  return { codec: tokenizerCodec(tokenizer), template, warning: vocabulary.warning };
+  const { fault } = template;
+  const unreadable = `the file's chat template (tokenizer.chat_template) cannot be read: ${fault}; chats will fail, prompts work; give a model file with another template`;
+  const warnings = [vocabulary.warning, fault === null ? null : unreadable].filter((warning) => warning !== null);
+  return { codec: tokenizerCodec(tokenizer), template, warnings };
 }

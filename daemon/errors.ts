@@ -43,6 +43,7 @@ export const ERRORS = {
   model_unsupported_tensor_type: request(400),
   model_unsupported_tokenizer: request(400),
   template_failed: request(400),
+  template_invalid: server(500, 2),
 
   // the cluster
   no_key: server(500, 3),

@@ -112,7 +112,7 @@ Examples:
     let devices: LocalDevices | undefined;
     let draft: RunningDraft | undefined;
     try {
-      if (tools.warning !== null) log.warn(tools.warning);
+      for (const warning of tools.warnings) log.warn(warning);
       devices = await LocalDevices.start({
         count: options.localDevices - 1,
         key,
@@ -144,14 +144,20 @@ Examples:
       try {
         const rendered = options.chat
           ? await tools.template.render([{ role: 'user', content: prompt }], { addGenerationPrompt: true })
-          : prompt;
+          : { text: prompt, typed: [] };
         const generator = new Generator({
           model: cluster.forward,
           codec: tools.codec,
           log,
           ...(draft === undefined ? {} : { draft: draft.model }),
         });
-        const result = await generate(cluster, generator, encodePrompt(tools.codec, rendered), options, deps);
+        const result = await generate(
+          cluster,
+          generator,
+          encodePrompt(tools.codec, rendered.text, rendered.typed),
+          options,
+          deps,
+        );
         if (options.json) {
           deps.stdout(`${JSON.stringify({ ...result, devices: cluster.devices, ...compute, kv: options.kv })}\n`);
         } else {

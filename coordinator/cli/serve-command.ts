@@ -156,7 +156,7 @@ export async function serveModel(options: ServeModelOptions): Promise<void> {
   let device: OwnDevice | undefined;
   let draft: RunningDraft | undefined;
   try {
-    if (tools.warning !== null) log.warn(tools.warning);
+    for (const warning of tools.warnings) log.warn(warning);
     device = await options.device(model.spec.name);
     const clusterOptions = {
       ...options,

@@ -30,21 +30,33 @@ export interface ChatToolCall {
   readonly function: { readonly name: string; readonly arguments: Readonly<Record<string, unknown>> | string };
 }
 
+export interface ChatTextPart {
+  readonly type: 'text';
+  readonly text: string;
+}
+
 /** One message as chat templates know it; the names are those that templates read. */
 export type ChatMessage = {
   readonly role: 'system' | 'user' | 'assistant' | 'tool';
-  readonly content: string;
+  /** Text, or the text parts that the client sent. */
+  readonly content: string | readonly ChatTextPart[];
   readonly name?: string;
   readonly tool_call_id?: string;
   readonly tool_calls?: readonly ChatToolCall[];
 };
+
+/** A prompt, and where it holds text that came with the request: disjoint ranges in order. */
+export interface RenderedPrompt {
+  readonly text: string;
+  readonly typed: readonly TextRange[];
+}
 
 /** What text generation needs of a chat template. */
 export interface ChatRenderer {
   render(
     messages: readonly ChatMessage[],
     options: { addGenerationPrompt: boolean; signal?: AbortSignal },
-  ): Promise<string>;
+  ): Promise<RenderedPrompt>;
 }
 
 /**

@@ -79,18 +79,18 @@ export class TextService {
   /**
    * Answers a conversation. Nothing happens before the first `next()`; from then on the caller must take the events to
    * the end, call `return()`, or abort: an answer that nobody takes keeps its place.
-   * @throws StarlingError template_failed; what Generator.submit throws, and its events
+   * @throws StarlingError template_invalid, template_failed; what Generator.submit throws, and its events
    */
   async *chat(
     messages: readonly ChatMessage[],
     settings: TextSettings,
     signal?: AbortSignal,
   ): AsyncGenerator<TextEvent, void, undefined> {
-    const text = await this.#template.render(messages, {
+    const { text, typed } = await this.#template.render(messages, {
       addGenerationPrompt: true,
       ...(signal === undefined ? {} : { signal }),
     });
-    yield* this.#answer([encodePrompt(this.#codec, text)], 'messages', settings, signal);
+    yield* this.#answer([encodePrompt(this.#codec, text, typed)], 'messages', settings, signal);
   }
 
   /**

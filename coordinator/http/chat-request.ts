@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { StarlingError } from '../../daemon/errors.ts';
-import type { ChatMessage, ChatToolCall } from '../generation/text-codec.ts';
+import type { ChatMessage, ChatTextPart, ChatToolCall } from '../generation/text-codec.ts';
 import type { TextSettings } from '../generation/text-service.ts';
 import type { RequestOrigin } from './request-origin.ts';
 import { CONTEXT_RULES, MAX_TOP_LOGPROBS, optionalCount, TEXT_FIELDS, textSettings } from './text-fields.ts';
@@ -79,9 +79,10 @@ export interface ChatRequest {
 
 type MessageBody = z.output<typeof message>;
 
-function contentText(content: MessageBody['content'], path: string): string {
+function messageContent(content: MessageBody['content'], path: string): string | ChatTextPart[] {
   if (typeof content === 'string') return content;
-  const texts = (content ?? []).map((part, index) => {
+  if (content === null || content === undefined) return '';
+  return content.map((part, index) => {
     const param = `${path}[${index}]`;
     if (part.type !== 'text') {
       throw new StarlingError(
@@ -95,9 +96,8 @@ function contentText(content: MessageBody['content'], path: string): string {
     if (part.text === undefined) {
       throw new StarlingError('invalid_request', `'${param}.text' is missing; give the text of the part`, { param });
     }
-    return part.text;
+    return { type: 'text', text: part.text };
   });
-  return texts.join('\n');
 }
 
 /** Templates walk through the arguments of a call, so they get the object that the JSON text stands for. */
@@ -121,7 +121,7 @@ function templateMessage(body: MessageBody, index: number): ChatMessage {
   return {
     // Templates know only the older name.
     role: body.role === 'developer' ? 'system' : body.role,
-    content: contentText(body.content, param),
+    content: messageContent(body.content, param),
     ...(typeof body.name === 'string' ? { name: body.name } : {}),
     ...(typeof body.tool_call_id === 'string' ? { tool_call_id: body.tool_call_id } : {}),
     ...(isFilled(body.tool_calls) ? { tool_calls: body.tool_calls!.map(templateToolCall) } : {}),

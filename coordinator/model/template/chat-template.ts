@@ -1,6 +1,8 @@
 import { StarlingError } from '../../../daemon/errors.ts';
 import { defaultTemplate } from './default-template.ts';
-import { RenderProcess } from './render-process.ts';
+import { TemplateSyntaxError } from './jinja/errors.ts';
+import { Template } from './jinja/template.ts';
+import { type RenderedText, RenderProcess } from './render-process.ts';
 
 /** A message as templates see it: fields beside these, such as tool_calls, are passed on as they are. */
 export interface ChatMessage {
@@ -32,7 +34,6 @@ export interface ChatTemplateOptions {
 const MAX_SOURCE_LENGTH = 1 << 20;
 /** Characters of the messages and tools as JSON: more than the longest context in use. */
 const MAX_INPUT_LENGTH = 4 << 20;
-const MAX_OUTPUT_LENGTH = 8 << 20;
 
 /**
  * A model's chat template. Templates come from model files and are hostile until shown otherwise, so they are rendered
@@ -40,6 +41,8 @@ const MAX_OUTPUT_LENGTH = 8 << 20;
  */
 export class ChatTemplate {
   readonly source: string;
+  /** Why the template cannot be read, with the line; null when it can. */
+  readonly fault: string | null;
   readonly #bosText: string;
   readonly #eosText: string;
   readonly #now: () => Date;
@@ -65,6 +68,7 @@ export class ChatTemplate {
         `the model's chat template has ${this.source.length} characters, more than ${MAX_SOURCE_LENGTH}; give another template`,
       );
     }
+    this.fault = faultOf(this.source);
     this.#bosText = bosText;
     this.#eosText = eosText;
     this.#now = options.now ?? (() => new Date());
@@ -74,10 +78,16 @@ export class ChatTemplate {
 
   /**
    * The prompt of a conversation.
-   * @throws StarlingError template_failed (syntax, raise_exception(), time, memory, length), request_too_large,
-   *   queue_full, cancelled (when `signal` aborts)
+   * @throws StarlingError template_invalid (it cannot be read), template_failed (raise_exception(), time, memory, length),
+   *   request_too_large, queue_full, cancelled (when `signal` aborts)
    */
-  async render(messages: readonly ChatMessage[], options: RenderOptions): Promise<string> {
+  async render(messages: readonly ChatMessage[], options: RenderOptions): Promise<RenderedText> {
+    if (this.fault !== null) {
+      throw new StarlingError(
+        'template_invalid',
+        `the model file's chat template cannot be read, so it has no chat: ${this.fault}; give a model file with another template, or use prompts`,
+      );
+    }
     const { addGenerationPrompt, tools = null, variables = {}, signal } = options;
     const json = JSON.stringify({
       ...variables,
@@ -114,7 +124,7 @@ export class ChatTemplate {
     this.#process = null;
   }
 
-  async #renderNow(variables: string, signal: AbortSignal | undefined): Promise<string> {
+  async #renderNow(variables: string, signal: AbortSignal | undefined): Promise<RenderedText> {
     if (signal?.aborted) throw cancelled();
     this.#assertOpen();
     if (this.#process === null || !this.#process.alive) {
@@ -123,7 +133,6 @@ export class ChatTemplate {
           source: this.source,
           bosText: this.#bosText,
           eosText: this.#eosText,
-          maxOutputLength: MAX_OUTPUT_LENGTH,
         },
         this.#timeLimitMs,
       );
@@ -136,8 +145,18 @@ export class ChatTemplate {
   }
 }
 
+function faultOf(source: string): string | null {
+  try {
+    new Template(source);
+    return null;
+  } catch (error) {
+    if (error instanceof TemplateSyntaxError) return error.message;
+    throw error;
+  }
+}
+
 /** The result, or `cancelled` as soon as the signal aborts; what was started ends by itself within the time limit. */
-async function unlessAborted(turn: Promise<string>, signal: AbortSignal): Promise<string> {
+async function unlessAborted(turn: Promise<RenderedText>, signal: AbortSignal): Promise<RenderedText> {
   let abort = (): void => {};
   const aborted = new Promise<never>((_, reject) => {
     abort = () => reject(cancelled());

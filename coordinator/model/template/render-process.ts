@@ -10,9 +10,15 @@ export const RENDER_PROCESS_BYTES = 64e6;
 /** A first start on a busy Raspberry Pi takes about two seconds. */
 const START_LIMIT_MS = 20_000;
 
+/** A text, and where the characters are that came with the request: disjoint [start, end) in UTF-16 units, in order. */
+export interface RenderedText {
+  readonly text: string;
+  readonly typed: readonly (readonly [start: number, end: number])[];
+}
+
 interface Waiting {
   readonly id: number;
-  settle(outcome: string | StarlingError): void;
+  settle(outcome: RenderedText | StarlingError): void;
 }
 
 /**
@@ -69,18 +75,18 @@ export class RenderProcess {
    * Renders once; the limit counts from when the process is up.
    * @throws StarlingError template_failed
    */
-  async render(request: RenderRequest): Promise<string> {
+  async render(request: RenderRequest): Promise<RenderedText> {
     await this.#ready;
     if (!this.#alive) throw failed('its process has ended');
-    return new Promise<string>((resolve, reject) => {
+    return new Promise<RenderedText>((resolve, reject) => {
       const timer = setTimeout(() => this.#end(`it took longer than ${this.#limitMs / 1000} s`), this.#limitMs);
       this.#waiting = {
         id: request.id,
         settle: (outcome) => {
           clearTimeout(timer);
           this.#waiting = null;
-          if (typeof outcome === 'string') resolve(outcome);
-          else reject(outcome);
+          if (outcome instanceof StarlingError) reject(outcome);
+          else resolve(outcome);
         },
       };
       this.#send(request);
@@ -103,7 +109,8 @@ export class RenderProcess {
     } else if ('ready' in reply) {
       this.#setReady();
     } else if (this.#waiting?.id === reply.id) {
-      this.#waiting.settle('text' in reply ? reply.text : failed(reply.error));
+      if ('text' in reply) this.#waiting.settle({ text: reply.text, typed: reply.typed });
+      else this.#waiting.settle(reply.raised ? refused(reply.error) : failed(reply.error));
     }
   }
 
@@ -128,6 +135,13 @@ function inheritedEnvironment(): NodeJS.ProcessEnv {
 function failed(reason: string): StarlingError {
   return new StarlingError(
     'template_failed',
-    `the model's chat template failed: ${reason}; check the messages, or give another template`,
+    `the model's chat template failed: ${reason}; check the messages, or use a model file with another template`,
   );
+}
+
+/** What a template says with raise_exception() is about the messages. */
+function refused(message: string): StarlingError {
+  return new StarlingError('template_failed', `the model's chat template refuses the messages: ${message}`, {
+    param: 'messages',
+  });
 }

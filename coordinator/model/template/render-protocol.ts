@@ -5,7 +5,6 @@ export const renderSetup = z.object({
   source: z.string(),
   bosText: z.string(),
   eosText: z.string(),
-  maxOutputLength: z.number(),
   /** After this many milliseconds in one render the process ends itself, for when nobody is left to end it. */
   abandonMs: z.number(),
 });
@@ -22,7 +21,9 @@ export type RenderRequest = z.infer<typeof renderRequest>;
 
 export const renderReply = z.union([
   z.object({ ready: z.literal(true) }),
-  z.object({ id: z.number(), text: z.string() }),
-  z.object({ id: z.number(), error: z.string() }),
+  /** `typed`: where the characters are that came with the request, [start, end) in UTF-16 units. */
+  z.object({ id: z.number(), text: z.string(), typed: z.array(z.tuple([z.number(), z.number()])) }),
+  /** `raised`: the template refused the messages with raise_exception(). */
+  z.object({ id: z.number(), error: z.string(), raised: z.boolean() }),
 ]);
 export type RenderReply = z.infer<typeof renderReply>;

@@ -1,4 +1,8 @@
 import { runInNewContext } from 'node:vm';
+import { type ContentForm, contentForm, inForm } from './content-form.ts';
+import { RaisedException } from './jinja/errors.ts';
+import { Template } from './jinja/template.ts';
+import { raw, type Str, typedRanges } from './jinja/text.ts';
 import {
   type RenderReply,
   type RenderRequest,
@@ -6,17 +10,18 @@ import {
   renderRequest,
   renderSetup,
 } from './render-protocol.ts';
-import { parseTemplate, renderTemplate } from './render-template.ts';
+import { templateVariables } from './template-variables.ts';
 
 /*
- * The program of the render process. It is a process and not a worker thread because a template such as a list doubled
- * forty times makes V8 abort the whole process that holds it, whatever resourceLimits a thread was given.
+ * The program of the render process. It is a process and not a worker thread because a template can make V8 abort the
+ * whole process that holds it, whatever resourceLimits a thread was given.
  */
 
 const MAX_ERROR_LENGTH = 1000;
 
 let setup: RenderSetup | null = null;
-let program: ReturnType<typeof parseTemplate> | null = null;
+let template: Template | null = null;
+let form: ContentForm | null = null;
 
 process.on('message', (message) => {
   if (setup === null) {
@@ -27,31 +32,31 @@ process.on('message', (message) => {
   reply(answer(setup, renderRequest.parse(message)));
 });
 
-function answer(current: RenderSetup, { id, variables, now }: RenderRequest): RenderReply {
+function answer(current: RenderSetup, request: RenderRequest): RenderReply {
+  const { id } = request;
   try {
-    const text = timed(() => render(current, variables, now), current.abandonMs);
-    // checked before anything reads the characters: a rope of half a gigabyte costs nothing until then
-    if (text.length > current.maxOutputLength) {
-      return { id, error: `the text it makes has more than ${current.maxOutputLength} characters` };
-    }
-    return { id, text };
+    const result = timed(() => render(current, request), current.abandonMs);
+    return { id, text: raw(result), typed: typedRanges(result) };
   } catch (thrown) {
     if ((thrown as { code?: unknown } | null)?.code === 'ERR_SCRIPT_EXECUTION_TIMEOUT') process.exit(1);
-    const message = thrown instanceof Error ? thrown.message : String(thrown);
-    return { id, error: message.slice(0, MAX_ERROR_LENGTH) };
+    const message = (thrown instanceof Error ? thrown.message : String(thrown)).slice(0, MAX_ERROR_LENGTH);
+    return { id, error: message, raised: thrown instanceof RaisedException };
   }
 }
 
-function render(current: RenderSetup, variables: string, now: number): string {
-  program ??= parseTemplate(current.source);
-  const given = Object.entries(JSON.parse(variables) as Record<string, unknown>);
-  const scope = new Map([...given, ['bos_token', current.bosText], ['eos_token', current.eosText]] as const);
-  return renderTemplate(program, scope, new Date(now));
+function render({ source, bosText, eosText }: RenderSetup, { variables, now }: RenderRequest): Str {
+  template ??= new Template(source);
+  const time = new Date(now);
+  const given = JSON.parse(variables) as { messages: Record<string, unknown>[] };
+  const ofTheModel = { bos_token: bosText, eos_token: eosText };
+  form ??= contentForm(template, ofTheModel, time);
+  const messages = inForm(given.messages, form);
+  return template.render(templateVariables({ ...given, ...ofTheModel, messages }), time);
 }
 
 /** Only node:vm can interrupt a loop from within its own thread. */
-function timed(run: () => string, timeout: number): string {
-  return runInNewContext('run()', { run }, { timeout }) as string;
+function timed(run: () => Str, timeout: number): Str {
+  return runInNewContext('run()', { run }, { timeout }) as Str;
 }
 
 function reply(message: RenderReply): void {

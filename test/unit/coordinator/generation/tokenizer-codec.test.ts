@@ -43,9 +43,9 @@ describe('tokenizerCodec', { skip: (spm === null || bpe === null) && 'no ../shar
     const { bos, eos } = tokenizer;
     const template: ChatRenderer & { close(): void } = new ChatTemplate(null, bos!.text, eos!.text);
     try {
-      const text = await template.render([{ role: 'user', content: 'Hi' }], { addGenerationPrompt: true });
+      const { text, typed } = await template.render([{ role: 'user', content: 'Hi' }], { addGenerationPrompt: true });
       assert.ok(text.startsWith(bos!.text));
-      const tokens = encodePrompt(codec, text);
+      const tokens = encodePrompt(codec, text, typed);
       assert.equal(tokens.filter((token) => token === bos!.id).length, 1);
       assert.equal(tokens[0], bos!.id);
       assert.equal(codec.isEndOfGeneration(eos!.id), true);

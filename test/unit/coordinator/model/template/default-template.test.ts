@@ -6,7 +6,9 @@ import {
   LLAMA3_TEMPLATE,
   PLAIN_TEMPLATE,
 } from '../../../../../coordinator/model/template/default-template.ts';
-import { parseTemplate, renderTemplate } from '../../../../../coordinator/model/template/render-template.ts';
+import { Template } from '../../../../../coordinator/model/template/jinja/template.ts';
+import { raw } from '../../../../../coordinator/model/template/jinja/text.ts';
+import { templateVariables } from '../../../../../coordinator/model/template/template-variables.ts';
 
 const messages = [
   { role: 'system', content: 'Be kind.' },
@@ -16,12 +18,8 @@ const messages = [
 ];
 
 function render(source: string, prompt: boolean): string {
-  const variables = new Map<string, unknown>([
-    ['messages', messages],
-    ['add_generation_prompt', prompt],
-    ['bos_token', '<s>'],
-  ]);
-  return renderTemplate(parseTemplate(source), variables, new Date(0));
+  const variables = templateVariables({ messages, add_generation_prompt: prompt, bos_token: '<s>' });
+  return raw(new Template(source).render(variables, new Date(0)));
 }
 
 test('the marker tokens of the vocabulary decide', () => {

@@ -29,7 +29,7 @@ for (const file of ['e2e_custom', 'e2e_default']) {
           now: () => new Date('2025-07-10T12:00Z'),
         });
         try {
-          const text = await template.render(messages, {
+          const { text } = await template.render(messages, {
             addGenerationPrompt: Boolean(add_generation_prompt ?? PROMPTS_UNASKED.includes(vector.name)),
             tools: (tools ?? null) as unknown[] | null,
             variables,
