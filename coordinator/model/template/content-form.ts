@@ -33,7 +33,9 @@ interface TextPart {
 
 /** Messages with their content in the form that the template takes. */
 export function inForm(messages: readonly Readonly<Record<string, unknown>>[], form: ContentForm): unknown[] {
-  return messages.map((message) => ({ ...message, content: contentInForm(message.content, form) }));
+  return messages.map((message) =>
+    message.content === undefined ? message : { ...message, content: contentInForm(message.content, form) },
+  );
 }
 
 function contentInForm(content: unknown, form: ContentForm): unknown {

@@ -32,13 +32,13 @@ export function repr(value: Value): Str {
 function stringRepr(value: Str): Str {
   const text = raw(value);
   const quote = text.includes("'") && !text.includes('"') ? '"' : "'";
-  const escaped = substitute(withoutMarkup(value), ESCAPED, escape);
+  const escaped = substitute(withoutMarkup(value), ESCAPED, escapedCharacter);
   const quoted = quote === "'" ? substitute(escaped, /'/g, () => "\\'") : escaped;
   const literal = concat(quote, quoted, quote);
   return value !== text && withoutMarkup(value) !== value ? concat('Markup(', literal, ')') : literal;
 }
 
-function escape(character: string): string {
+function escapedCharacter(character: string): string {
   if (character === '\\') return '\\\\';
   if (character === '\n') return '\\n';
   if (character === '\r') return '\\r';

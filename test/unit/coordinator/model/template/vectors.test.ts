@@ -2,6 +2,10 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { type ChatMessage, ChatTemplate } from '../../../../../coordinator/model/template/chat-template.ts';
+import { fromJson } from '../../../../../coordinator/model/template/jinja/conversion.ts';
+import { jsonText } from '../../../../../coordinator/model/template/jinja/json-text.ts';
+import { repr } from '../../../../../coordinator/model/template/jinja/repr.ts';
+import { raw } from '../../../../../coordinator/model/template/jinja/text.ts';
 import { sharedData } from '../../../../fixtures/shared-data.ts';
 
 interface Vector {
@@ -11,8 +15,13 @@ interface Vector {
   readonly target: string;
 }
 
+const PLAIN_JSON = { ensureAscii: false, indent: null, itemSeparator: ', ', keySeparator: ': ', sortKeys: false };
+
 /** Jamba's template prompts for an answer when nobody says whether to; its vector was made that way. */
 const PROMPTS_UNASKED = ['ai21labs/AI21-Jamba-Large-1.6'];
+
+/** Their template prints a list, which in Python, the reference, is no JSON as the vector has it. */
+const PRINTS_A_LIST = ['MadeAgents/Hammer2.1'];
 
 /** format_custom.json is not here: it holds pretty-printed template sources, which nothing in Starling makes. */
 for (const file of ['e2e_custom', 'e2e_default']) {
@@ -34,7 +43,9 @@ for (const file of ['e2e_custom', 'e2e_default']) {
             tools: (tools ?? null) as unknown[] | null,
             variables,
           });
-          assert.equal(text, vector.target);
+          const printed = PRINTS_A_LIST.includes(vector.name) ? raw(repr(fromJson(tools))) : null;
+          const asJson = raw(jsonText(fromJson(tools), PLAIN_JSON));
+          assert.equal(text, printed === null ? vector.target : vector.target.replace(asJson, () => printed));
         } finally {
           template.close();
         }
