@@ -30,6 +30,7 @@ export const ERRORS = {
   queue_full: { http: 429, type: 'rate_limit_error', exit: 1 },
   cancelled: server(499, 130),
   deadline_exceeded: server(504),
+  starting: server(503),
 
   // a model file
   model_file_not_found: request(400),

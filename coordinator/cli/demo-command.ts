@@ -19,7 +19,7 @@ import {
   resolveMemory,
   resolveModel,
 } from './options.ts';
-import { serveModel } from './serve-command.ts';
+import { listen, serveModelAt } from './serve-command.ts';
 
 interface DemoOptions extends ComputeOptions, KvOptions {
   readonly devices: number;
@@ -49,9 +49,13 @@ export function demoCommand(deps: DemoCommandDeps): Command {
     const storeDir = deps.paths.storeDir;
     const memory = resolveMemory(options, options.devices + 1);
     const share = { backend, memory, threads: options.threads ?? Math.max(1, Math.floor(threads / options.devices)) };
-    const devices = await LocalDevices.start({ count: options.devices, key, storeDir, ...share });
+    const at = { host: DEFAULT_HTTP_HOST, port: options.port, allowHost: [], allowOrigin: [], log };
+    const endpoint = await listen(at);
+    let devices: LocalDevices | undefined;
     try {
-      await serveModel({
+      devices = await LocalDevices.start({ count: options.devices, key, storeDir, ...share });
+      await serveModelAt(endpoint, {
+        ...at,
         path: await resolveModel(EMBEDDED_MODEL),
         contentsFile: deps.paths.contentsFile,
         name: EMBEDDED_MODEL,
@@ -67,11 +71,6 @@ export function demoCommand(deps: DemoCommandDeps): Command {
           release: () => {},
         }),
         kv: options.kv,
-        host: DEFAULT_HTTP_HOST,
-        port: options.port,
-        allowHost: [],
-        allowOrigin: [],
-        log,
         signal: deps.signal,
         onReady: async ({ url, name, devices: count }) => {
           deps.stdout(`${name} is served at ${url}/v1 by ${count} devices on this machine\n\n> ${QUESTION}\n`);
@@ -83,7 +82,8 @@ export function demoCommand(deps: DemoCommandDeps): Command {
         },
       });
     } finally {
-      await devices.stop();
+      await endpoint.server.stop();
+      await devices?.stop();
     }
   });
 }

@@ -21,6 +21,7 @@ import {
   integer,
   type KvOptions,
   kvOption,
+  resolveCompute,
   resolveModel,
   storeLimitOption,
 } from './options.ts';
@@ -98,6 +99,8 @@ Examples:
   return command.action(async (modelArgument: string, options: ServeOptions) => {
     const log = createLogger(options.logLevel, 'serve');
     const path = await resolveModel(modelArgument);
+    // Settled only when the own device is taken; but what cannot be computed with is found now.
+    await resolveCompute(options);
     const identity = await loadIdentity(deps.paths.identityFile);
     if (identity.warning !== undefined) log.warn(identity.warning);
     const { key, created } = await loadOrCreateKey(deps.paths.keyFile);
@@ -147,9 +150,36 @@ export interface ServeModelOptions
   readonly onReady: (served: { url: string; name: string; devices: number }) => Promise<void>;
 }
 
+/** An endpoint that tells clients to wait. */
+export interface Listening {
+  readonly server: HttpServer;
+  readonly url: string;
+}
+
+/** Opens the endpoint of a command: a port that is taken is found before anything that takes long. */
+export async function listen(
+  options: Pick<ServeModelOptions, 'host' | 'port' | 'allowHost' | 'allowOrigin' | 'log'>,
+): Promise<Listening> {
+  const { host, port, allowHost, allowOrigin, log } = options;
+  const server = new HttpServer({ host, port, allowedHosts: allowHost, allowedOrigins: allowOrigin, log });
+  return { server, ...(await server.start()) };
+}
+
 /** Serves one model until the signal aborts; then stops in order. */
 export async function serveModel(options: ServeModelOptions): Promise<void> {
+  const endpoint = await listen(options);
+  try {
+    await serveModelAt(endpoint, options);
+  } finally {
+    await endpoint.server.stop();
+  }
+}
+
+/** As serveModel, at an endpoint that listens already, and that the caller stops. */
+export async function serveModelAt({ server, url }: Listening, options: ServeModelOptions): Promise<void> {
   const { log, signal } = options;
+  // What is wrong with a name is found before the model is read through, which may take minutes.
+  if (options.draft !== undefined) await resolveModel(options.draft);
   const bar = progressBar();
   const model = await openKnownModel(options.path, { ...options, onProgress: bar.onProgress }).finally(bar.stop);
   const tools = openTextTools(model);
@@ -180,17 +210,11 @@ export async function serveModel(options: ServeModelOptions): Promise<void> {
         log,
         ...(draft === undefined ? {} : { draft: draft.model }),
       });
-      const server = new HttpServer({
+      server.open({
         service,
-        log,
-        host: options.host,
-        port: options.port,
-        allowedHosts: options.allowHost,
-        allowedOrigins: options.allowOrigin,
         devices: () => cluster.health(),
         usage: () => ({ account: cluster.account(), overlap: cluster.overlap() }),
       });
-      const { url } = await server.start();
       try {
         await options.onReady({ url, name: options.name, devices: cluster.devices });
         if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));

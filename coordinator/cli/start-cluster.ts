@@ -44,6 +44,9 @@ export interface StartClusterOptions {
 /** Finds the devices and spreads the model over them. */
 export async function startCluster(options: StartClusterOptions): Promise<Cluster> {
   const { identity, key, waitMs, log, signal } = options;
+  // First, as a store that cannot be used is found at once.
+  const store = new TileStore(options.storeDir, storeOptions(options));
+  await store.cleanTemporary();
   const discovery = waitMs > 0 ? new Discovery({ id: identity.id, browse: true, log }) : null;
   discovery?.start();
   try {
@@ -63,8 +66,6 @@ export async function startCluster(options: StartClusterOptions): Promise<Cluste
     for (const { name, address, welcome } of ranks) {
       log.info({ device: name, address, cores: welcome.cores, backend: welcome.backend }, `using ${name}`);
     }
-    const store = new TileStore(options.storeDir, storeOptions(options));
-    await store.cleanTemporary();
     return await Cluster.start({ ...options, ranks, ownShare, store });
   } finally {
     await discovery?.stop();

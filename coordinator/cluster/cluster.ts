@@ -95,9 +95,17 @@ export class Cluster {
    * @throws StarlingError of any part; the ranks are then closed
    */
   static async start(options: ClusterOptions): Promise<Cluster> {
-    const { model, store, ownShare, log } = options;
-    const endUse = await store.use(model.id, model.spec.name);
+    const { model, store, ownShare, log, signal } = options;
+    // What is under way with a device may take a minute to give up by itself.
+    const end = (): void => {
+      for (const rank of options.ranks)
+        rank.giveUp(new StarlingError('cancelled', 'ended while the model was brought up'));
+    };
+    if (signal?.aborted) end();
+    signal?.addEventListener('abort', end, { once: true });
+    let endUse = async (): Promise<void> => {};
     try {
+      endUse = await store.use(model.id, model.spec.name);
       for (let ranks = options.ranks; ; ) {
         try {
           return new Cluster(await bringUp({ ...options, ranks }), ranks, endUse);
@@ -116,6 +124,8 @@ export class Cluster {
       for (const rank of options.ranks) rank.close();
       await endUse();
       throw error;
+    } finally {
+      signal?.removeEventListener('abort', end);
     }
   }
 
@@ -155,16 +165,29 @@ interface Parts {
 const hasLayers = ({ shares }: Plan, id: string): boolean =>
   shares.get(id)?.some(({ kind }) => kind !== 'head') ?? false;
 
+const progressOf =
+  ({ onProgress }: ClusterOptions, stage: ClusterProgress['stage']) =>
+  (done: number, total: number): void =>
+    onProgress?.({ stage, done, total });
+
 async function bringUp(options: ClusterOptions): Promise<Parts> {
   const { model, store, log } = options;
-  const progress = (stage: ClusterProgress['stage']) => (done: number, total: number) =>
-    options.onProgress?.({ stage, done, total });
   const repairs = new TileRepairs(new RepairCutter(model, options.backend), store, model.id, log);
   const local = new LocalRank({
     ...options,
     repair: (tile, error) => repairs.mendOwn(tile, error),
-    onLoaded: progress('loading'),
+    onLoaded: progressOf(options, 'loading'),
   });
+  try {
+    return await bringUpWith(local, repairs, options);
+  } catch (error) {
+    await local.stop();
+    throw error;
+  }
+}
+
+async function bringUpWith(local: LocalRank, repairs: TileRepairs, options: ClusterOptions): Promise<Parts> {
+  const { model, log } = options;
   const ranks: readonly Rank[] = [local, ...options.ranks];
   const plan = equalPlan(model.table.tiles, model.table.engine, {
     centre: local.id,
@@ -179,7 +202,7 @@ async function bringUp(options: ClusterOptions): Promise<Parts> {
   const spec = { ...engineSpec(model.table, options.contextLength, options.kv), kvPages };
   const name = { id: model.id, name: model.spec.name };
   const missing = await allOf(ranks.map((rank) => rank.load(name, spec, shareOf(rank))));
-  await deliver(options, targets(ranks, missing), progress('distributing'));
+  await deliver(options, targets(ranks, missing), progressOf(options, 'distributing'));
   for (const rank of options.ranks) rank.onMissing((tiles) => repairs.mendRank(rank, tiles));
   await startRanks(options, options.ranks);
   await startRanks(options, [local]);

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { acquireAll } from '../../daemon/acquire-all.ts';
 import type { ClusterKey } from '../../daemon/cluster-key.ts';
 import type { Discovery } from '../../daemon/discovery.ts';
-import { toStarlingError } from '../../daemon/errors.ts';
+import { StarlingError, toStarlingError } from '../../daemon/errors.ts';
 import type { Identity } from '../../daemon/identity.ts';
 import type { Logger } from '../../daemon/log.ts';
 import type { OpenChannel } from '../../daemon/protocol/channel.ts';
@@ -47,7 +48,8 @@ export async function findDevices(options: FindDevicesOptions): Promise<RemoteRa
     else found.set(rank.id, rank);
   };
   try {
-    for (const rank of await Promise.all(peers.map((endpoint) => dialNamed(endpoint, rankOptions)))) keep(rank);
+    const dials = peers.map((endpoint) => (stop: AbortSignal) => dialNamed(endpoint, { ...rankOptions, signal: stop }));
+    for (const rank of await acquireAll(dials, (dialled) => dialled.close(), signal)) keep(rank);
     if (discovery !== null) {
       await sleep(waitMs, undefined, signal === undefined ? {} : { signal });
       const heard = discovery.peers().filter(({ id }) => !found.has(id));
@@ -65,11 +67,13 @@ export async function findDevices(options: FindDevicesOptions): Promise<RemoteRa
             try {
               keep(await dialHeard(peer, rankOptions));
             } catch (error) {
+              if (signal?.aborted) return;
               const address = hostPort(peer.host, peer.port);
               log.warn({ device: peer.name, address }, toStarlingError(error).message);
             }
           }),
       );
+      if (signal?.aborted) throw new StarlingError('cancelled', 'ended while devices were looked for');
     }
   } catch (error) {
     for (const rank of found.values()) rank.close();

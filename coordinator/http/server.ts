@@ -1,13 +1,19 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
+import type { Hono } from 'hono';
 import { StarlingError } from '../../daemon/errors.ts';
 import { hostPort } from '../../daemon/protocol/link.ts';
 import { reachableAt } from '../../daemon/reachable-at.ts';
+import type { AccessPolicy } from './access.ts';
 import { type ApiOptions, createApi } from './api.ts';
 import { errorBody } from './error-response.ts';
+import { createStartingApi } from './starting-api.ts';
 
-export interface HttpServerOptions extends Omit<ApiOptions, 'access' | 'shutdown'> {
+/** What is served once a model is up. */
+export type Served = Pick<ApiOptions, 'service' | 'devices' | 'usage'>;
+
+export interface HttpServerOptions extends Omit<ApiOptions, 'access' | 'shutdown' | keyof Served>, Partial<Served> {
   /** Address to listen on; 127.0.0.1 by default, so that only this computer gets in. */
   readonly host?: string;
   /** 7827 by default; 0 for any free port. */
@@ -49,7 +55,7 @@ export class HttpServer {
   readonly #host: string;
   readonly #port: number;
   readonly #options: HttpServerOptions;
-  #running: { readonly server: Server; readonly shutdown: AbortController } | null = null;
+  #running: { readonly server: Server; readonly shutdown: AbortController; app: Hono } | null = null;
 
   constructor(options: HttpServerOptions) {
     this.#options = options;
@@ -58,20 +64,19 @@ export class HttpServer {
   }
 
   /**
-   * Starts listening.
+   * Starts listening. Without a service, every request is told that the model is not up yet, until `open`.
    * @returns where this computer reaches the server, without a slash at the end
    * @throws StarlingError address_in_use, invalid_argument
    */
   async start(): Promise<{ url: string }> {
     if (this.#running !== null) throw new StarlingError('internal', 'the HTTP server was started twice');
     const shutdown = new AbortController();
-    const access = {
-      boundHost: this.#host,
-      allowedHosts: this.#options.allowedHosts ?? [],
-      allowedOrigins: this.#options.allowedOrigins ?? [],
-    };
-    const app = createApi({ ...this.#options, access, shutdown: shutdown.signal });
-    const listener = getRequestListener((request) => app.fetch(request), {
+    const { service, log } = this.#options;
+    const app =
+      service === undefined
+        ? createStartingApi(this.#access, log)
+        : createApi({ ...this.#options, service, access: this.#access, shutdown: shutdown.signal });
+    const listener = getRequestListener((request) => (this.#running?.app ?? app).fetch(request), {
       overrideGlobalObjects: false,
       errorHandler: (thrown) => this.#malformed(thrown),
     });
@@ -88,11 +93,26 @@ export class HttpServer {
       });
     });
     server.on('error', (error) => this.#options.log.error({ err: error }, 'HTTP server'));
-    this.#running = { server, shutdown };
+    this.#running = { server, shutdown, app };
     const { port } = server.address() as AddressInfo;
     // a zone is written so in URLs: RFC 6874
     const host = reachableAt(this.#host).replace('%', '%25');
     return { url: `http://${hostPort(host, port)}` };
+  }
+
+  /** Serves from now on. @throws StarlingError internal unless it listens */
+  open(served: Served): void {
+    const running = this.#running;
+    if (running === null) throw new StarlingError('internal', 'the HTTP server does not listen');
+    running.app = createApi({ ...this.#options, ...served, access: this.#access, shutdown: running.shutdown.signal });
+  }
+
+  get #access(): AccessPolicy {
+    return {
+      boundHost: this.#host,
+      allowedHosts: this.#options.allowedHosts ?? [],
+      allowedOrigins: this.#options.allowedOrigins ?? [],
+    };
   }
 
   /** Aborts all requests, tells their clients, and closes. Does nothing when it is not running. */
