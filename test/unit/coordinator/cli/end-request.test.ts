@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { createInterface } from 'node:readline';
 import { test } from 'node:test';
 
 test('C14: the first request ends a command in order, Ctrl-C after it at once', {
@@ -17,16 +18,16 @@ test('C14: the first request ends a command in order, Ctrl-C after it at once', 
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   t.after(() => child.kill('SIGKILL'));
-  let heard = '';
-  const said = async (text: string): Promise<void> => {
-    while (heard !== text) [heard] = [heard + (await once(child.stdout.setEncoding('utf8'), 'data'))[0]];
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const said = async (...expected: string[]): Promise<void> => {
+    for (const line of expected) assert.equal((await lines.next()).value, line);
   };
-  await said('ready\n');
+  await said('ready');
   child.kill('SIGHUP');
-  await said('ready\nheard\nasked\n');
+  await said('heard', 'asked');
   // A closed terminal may send it twice.
   child.kill('SIGHUP');
-  await said('ready\nheard\nasked\nheard\n');
+  await said('heard');
   const exit = once(child, 'exit');
   child.kill('SIGINT');
   assert.deepEqual(await exit, [130, null]);
