@@ -14,6 +14,7 @@ import copy
 import json
 import random
 import re
+import signal
 import sys
 
 import jinja2
@@ -249,15 +250,24 @@ REFUSED = re.compile(
 ADDRESS = re.compile(r" at 0x[0-9a-f]+|<(built-in|bound) method|<class |<Macro |<function ", re.I)
 
 
+def too_slow(*_):
+    raise TimeoutError
+
+
 def record(environment, template):
+    signal.alarm(2)
     try:
         text = environment.from_string(template).render(**copy.deepcopy(DATA))
     except jinja2.TemplateSyntaxError:
         return {"template": template, "error": "syntax"}
     except Raised as error:
         return {"template": template, "error": "raised", "message": str(error)}
+    except TimeoutError:
+        return None
     except Exception:
         return {"template": template, "error": "runtime"}
+    finally:
+        signal.alarm(0)
     if ADDRESS.search(text) or REFUSED.search(template):
         return None
     return {"template": template, "text": text}
@@ -268,6 +278,7 @@ def main():
     parser.add_argument("--generated", type=int, default=500)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
+    signal.signal(signal.SIGALRM, too_slow)
     environment = make_environment()
     pairs, seen = [], set()
     for template in [*hand_written(), *generated(options.generated, options.seed)]:

@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { StarlingError } from '../../../daemon/errors.ts';
+import type { TextRange } from '../tokenizer/special-tokens.ts';
 import { type RenderReply, type RenderRequest, type RenderSetup, renderReply } from './render-protocol.ts';
 
 /** Heap of the render process, MiB: a conversation of 4 million characters needs about 60. */
@@ -10,10 +11,10 @@ export const RENDER_PROCESS_BYTES = 64e6;
 /** A first start on a busy Raspberry Pi takes about two seconds. */
 const START_LIMIT_MS = 20_000;
 
-/** A text, and where the characters are that came with the request: disjoint [start, end) in UTF-16 units, in order. */
+/** A text, and where the characters are that came with the request. */
 export interface RenderedText {
   readonly text: string;
-  readonly typed: readonly (readonly [start: number, end: number])[];
+  readonly typed: readonly TextRange[];
 }
 
 interface Waiting {

@@ -84,12 +84,11 @@ function enclosed<T>(
 }
 
 function quoted(value: Str, { ensureAscii }: JsonStyle): Str {
-  const pattern = ensureAscii ? /["\\\0-\x1f]|[^\0-\x7e]/g : /["\\\0-\x1f]/g;
+  const pattern = ensureAscii ? /["\\]|[^ -~]/g : /["\\]|[^ -\uffff]/g;
   const escaped = substitute(withoutMarkup(value), pattern, escapedCharacter);
   return concat('"', escaped, '"');
 }
 
 function escapedCharacter(unit: string): string {
-  if (unit === '\x7f') return unit;
   return SHORT[unit] ?? `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`;
 }

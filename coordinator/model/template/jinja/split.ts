@@ -2,7 +2,9 @@ import { TemplateError } from './errors.ts';
 import { part, raw, SPACE, type Str } from './text.ts';
 
 const WORD = new RegExp(`[^${SPACE}]+`, 'g');
-const LINE_END = /\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]/g;
+/** Beside those of files, Python takes the separators of ASCII and Unicode for ends of lines. */
+const SEPARATORS = '\\x1c-\\x1e\\x85\\u2028\\u2029';
+const LINE_END = new RegExp(`\\r\\n|[\\n\\r\\v\\f${SEPARATORS}]`, 'g');
 
 /** str.split(separator, most), from the left; a negative limit is none. */
 export function split(value: Str, separator: Str | null, most: number): Str[] {
