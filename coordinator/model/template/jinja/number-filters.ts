@@ -102,7 +102,7 @@ function fileSize(subject: Value, isBinary: boolean): string {
   if (bytes === 1) return '1 Byte';
   if (bytes < base) return `${truncated(bytes)} Bytes`;
   let power = 0;
-  while (power < SIZES.length - 1 && bytes >= base ** (power + 2)) power++;
+  while (power < SIZES.length - 1 && !(bytes < base ** (power + 2))) power++;
   const size = floatDigits((base * bytes) / base ** (power + 2), { type: 'f', precision: 1, alternate: false });
   const letter = SIZES[power] as string;
   return `${size} ${isBinary ? `${letter.toUpperCase()}iB` : `${letter}B`}`;

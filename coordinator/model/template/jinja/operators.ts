@@ -63,6 +63,7 @@ function concatenated(left: Value, right: Value): Value | null {
 function repeated(sequence: Value, count: Value): Value | null {
   if (typeof count !== 'bigint' && typeof count !== 'boolean') return null;
   const times = integer(count, '*');
+  if (BigInt.asIntN(64, times) !== times) throw new TemplateError("cannot fit 'int' into an index-sized integer");
   if (isStr(sequence)) {
     const text = repeat(sequence, times);
     return isMarkup(sequence) ? asMarkup(text) : text;

@@ -141,7 +141,8 @@ function xmlAttributes(subject: Value, autospace: boolean): Str {
   const parts: Str[] = [];
   for (const [key, value] of subject.entries()) {
     if (value === null || value instanceof Undefined) continue;
-    const name = str(key);
+    if (!isStr(key)) throw new TemplateError('xmlattr wants a dict whose keys are strings');
+    const name = key;
     if (new RegExp(`[${SPACE}/>=]`).test(raw(name))) {
       throw new TemplateError(`Invalid character in attribute name: ${raw(repr(name))}`);
     }
