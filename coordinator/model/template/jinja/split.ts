@@ -81,16 +81,19 @@ export function splitLines(value: Str, keepEnds = false): Str[] {
 /** str.strip(characters), and lstrip and rstrip; null stands for white space. */
 export function strip(value: Str, characters: Str | null, side: 'both' | 'left' | 'right'): Str {
   const text = raw(value);
-  const points = Array.from(text);
   const set = characters === null ? null : new Set(raw(characters));
   const isStripped = (character: string): boolean => (set === null ? isSpace(character) : set.has(character));
-  let [first, last] = [0, points.length];
   let [start, end] = [0, text.length];
-  while (side !== 'right' && first < last && isStripped(points[first] as string)) {
-    start += (points[first++] as string).length;
+  while (side !== 'right' && start < end) {
+    const first = String.fromCodePoint(text.codePointAt(start) as number);
+    if (!isStripped(first)) break;
+    start += first.length;
   }
-  while (side !== 'left' && last > first && isStripped(points[last - 1] as string)) {
-    end -= (points[--last] as string).length;
+  while (side !== 'left' && end > start) {
+    const pair = text.slice(Math.max(start, end - 2), end);
+    const last = /^[\ud800-\udbff][\udc00-\udfff]$/.test(pair) ? pair : pair.slice(-1);
+    if (!isStripped(last)) break;
+    end -= last.length;
   }
   return part(value, start, end);
 }
