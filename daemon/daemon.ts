@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { arch, availableParallelism, platform } from 'node:os';
 import type { BackendName } from '../kernels/kernels.ts';
 import type { ClusterKey } from './cluster-key.ts';
@@ -39,6 +40,8 @@ const HELLO_MS = 10_000;
 
 /** What runs on every device: it listens, is found, stores tiles, and computes them for one coordinator at a time. */
 export class Daemon {
+  /** Tells this process from another one of the same identity. */
+  readonly run = randomBytes(8).toString('hex');
   readonly #options: DaemonOptions;
   readonly #server: LinkServer;
   #discovery: Discovery | undefined;
@@ -194,6 +197,7 @@ export class Daemon {
       version,
       id: identity.id,
       name: identity.name,
+      run: this.run,
       platform: platform(),
       arch: arch(),
       cores: availableParallelism(),

@@ -1,3 +1,5 @@
+import { systemCode } from './system-error.ts';
+
 /**
  * Every error a user can meet, in one table. The code is stable: clients, scripts and tests may rely on it.
  * `http` is the status an endpoint answers with, `type` the class in OpenAI's error shape, `exit` the exit code of a command.
@@ -103,9 +105,39 @@ export class StarlingError extends Error {
   }
 }
 
-/** Turns anything thrown into a StarlingError; what is not one already becomes `internal`. */
+/** What a file system refuses, and what the owner of the computer can do about it. */
+const REFUSALS: Readonly<Record<string, readonly [code: ErrorCode, advice: string]>> = {
+  ENOSPC: ['disk_full', 'its disk is full: free some space'],
+  EDQUOT: ['disk_full', 'the quota of its disk is used up: free some space'],
+  EROFS: ['store_failed', 'its file system is read-only: name another folder, with STARLING_HOME or --store'],
+  EACCES: [
+    'store_failed',
+    'this user may not: change its rights, or name another folder, with STARLING_HOME or --store',
+  ],
+  EPERM: [
+    'store_failed',
+    'this user may not: change its rights, or name another folder, with STARLING_HOME or --store',
+  ],
+  ENOTDIR: ['store_failed', 'a part of its path is no folder: name another one, with STARLING_HOME or --store'],
+  EEXIST: ['store_failed', 'something else is there: move it away, or name another folder, with STARLING_HOME or --store'],
+  ENAMETOOLONG: ['store_failed', 'its path is too long: name another folder, with STARLING_HOME or --store'],
+  ELOOP: ['store_failed', 'its links lead in a circle: name another folder, with STARLING_HOME or --store'],
+  EISDIR: ['store_failed', 'there is a folder of that name: move it away'],
+  EIO: ['store_failed', 'its disk fails: look after it'],
+  EMFILE: ['store_failed', 'this process has too many files open: raise the limit (ulimit -n)'],
+  ENFILE: ['store_failed', 'this computer has too many files open'],
+};
+
+/** Turns anything thrown into a StarlingError; what is neither that nor a file that the system refuses becomes `internal`. */
 export function toStarlingError(thrown: unknown): StarlingError {
   if (thrown instanceof StarlingError) return thrown;
+  const refusal = REFUSALS[systemCode(thrown) ?? ''];
+  if (refusal !== undefined && thrown instanceof Error && 'path' in thrown) {
+    const [code, advice] = refusal;
+    return new StarlingError(code, `${thrown.path} cannot be used (${systemCode(thrown)}); ${advice}`, {
+      cause: thrown,
+    });
+  }
   const message = thrown instanceof Error ? thrown.message : String(thrown);
   return new StarlingError('internal', message, { cause: thrown });
 }

@@ -7,10 +7,13 @@ import type { BackendName } from '../kernels/kernels.ts';
 import { writeFileAtomic } from './atomic-file.ts';
 import { DEVICE_ID } from './identity.ts';
 import { LIFE_ID, lives } from './life-sign.ts';
+import { RUN_ID } from './protocol/control.ts';
 import { reachableAt } from './reachable-at.ts';
 
 /** What a running daemon leaves in its home, so that other commands of this device find it. */
 export interface RunFile {
+  /** The daemon's process, as it tells it to others; absent in the files of older versions. */
+  readonly run?: string | undefined;
   readonly pid: number;
   /** An address of this machine at which it listens. */
   readonly host: string;
@@ -35,6 +38,7 @@ export interface ToldDaemon {
 }
 
 const schema = z.object({
+  run: z.string().regex(RUN_ID).optional(),
   pid: z.int().min(1),
   host: z.string().min(1).max(255),
   port: z.int().min(1).max(65_535),

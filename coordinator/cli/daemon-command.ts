@@ -99,7 +99,15 @@ Examples:
     try {
       const { host = '0.0.0.0', backend, threads, memory, storeLimit } = options;
       const told = { backend, threads, memory, storeDir, storeLimit };
-      await writeRunFile(paths.runFile, { pid: process.pid, host, port, id: identity.id, life: life?.id, told });
+      await writeRunFile(paths.runFile, {
+        pid: process.pid,
+        host,
+        port,
+        id: identity.id,
+        life: life?.id,
+        run: daemon.run,
+        told,
+      });
       stdout(
         `${identity.name} (${identity.id}) listens on ${options.host === undefined ? `*:${port}` : hostPort(options.host, port)}, cluster ${key.keyId}, ${compute.backend} kernels, ${compute.threads} threads\n`,
       );

@@ -6,8 +6,9 @@ import { StarlingError, toStarlingError } from '../../daemon/errors.ts';
 import { type Identity, loadIdentity } from '../../daemon/identity.ts';
 import { createLogger, type LogLevel } from '../../daemon/log.ts';
 import type { HomePaths } from '../../daemon/paths.ts';
-import { type Control, PROTOCOL_VERSION } from '../../daemon/protocol/control.ts';
+import type { Control } from '../../daemon/protocol/control.ts';
 import type { ControlLink } from '../../daemon/protocol/control-link.ts';
+import { greet } from '../../daemon/protocol/greet.ts';
 import { hostPort } from '../../daemon/protocol/link.ts';
 import { type DialOptions, dialControl } from '../../daemon/protocol/link-client.ts';
 import { resolveHost } from '../../daemon/protocol/resolve-host.ts';
@@ -15,6 +16,7 @@ import { readRunFile } from '../../daemon/run-file.ts';
 import type { Endpoint } from '../cluster/find-devices.ts';
 import { raceDials } from '../cluster/race-dials.ts';
 import { endpoints, integer, logLevelOption } from './options.ts';
+import { OLD_KEY } from './own-daemon.ts';
 
 interface DevicesOptions {
   readonly peer: Endpoint[];
@@ -63,9 +65,12 @@ export function devicesCommand({ paths, stdout }: DevicesCommandDeps): Command {
       const daemon = await readRunFile(paths.runFile);
       const named = [...(daemon === null ? [] : [{ host: daemon.host, port: daemon.port }]), ...options.peer];
       const rows = await Promise.all(
-        named.map((endpoint) => {
+        named.map(async (endpoint, i) => {
           const address = hostPort(endpoint.host, endpoint.port);
-          return ask({ name: address, address, port: endpoint.port, find: () => find(endpoint) }, identity, key);
+          const asked = { name: address, address, port: endpoint.port, find: () => find(endpoint) };
+          const row = await ask(asked, identity, key);
+          const isOwn = daemon !== null && i === 0;
+          return isOwn && row.state === 'other cluster' ? { ...row, name: identity.name, why: OLD_KEY } : row;
         }),
       );
       if (options.discovery) {
@@ -116,7 +121,7 @@ async function ask(asked: Asked, identity: Identity, key: ClusterKey): Promise<R
   try {
     const link = await raceDials({
       addresses: await asked.find(),
-      dial: (host, timeoutMs, signal) => greet({ host, port, key, timeoutMs, signal }, identity, id),
+      dial: (host, timeoutMs, signal) => meet({ host, port, key, timeoutMs, signal }, identity, id),
       close: (late) => late.close(),
       timeoutMs: ASK_MS,
     });
@@ -139,11 +144,10 @@ async function ask(asked: Asked, identity: Identity, key: ClusterKey): Promise<R
 }
 
 /** @param id that of who shall answer @throws StarlingError of dialControl, device_unreachable when another device answers */
-async function greet(dial: DialOptions, { id: ownId, name }: Identity, id: string | undefined): Promise<ControlLink> {
+async function meet(dial: DialOptions, identity: Identity, id: string | undefined): Promise<ControlLink> {
   const link = await dialControl(dial);
   try {
-    link.send({ t: 'hello', protocol: PROTOCOL_VERSION, id: ownId, name, purpose: 'status' });
-    const welcome = await link.next(['welcome'], dial.timeoutMs, dial.signal);
+    const welcome = await greet(link, identity, 'status', dial.timeoutMs, dial.signal);
     if (id === undefined || welcome.id === id) return link;
     throw new StarlingError('device_unreachable', `another device, ${welcome.name}, answers at ${link.remote}`);
   } catch (error) {

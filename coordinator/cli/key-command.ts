@@ -40,6 +40,7 @@ Examples:
     .action(async (options: { force?: boolean }) => {
       const key = await createKey(deps.keyFile, options.force ?? false);
       stderr(`made cluster key ${key.keyId} (${deps.keyFile}); "starling key show" prints it for your other devices\n`);
+      if (options.force) stderr(RESTART);
     });
 
   command
@@ -65,10 +66,13 @@ Examples:
       const key = ClusterKey.parse(text === '-' ? await readAll(stdin) : text);
       await importKey(deps.keyFile, key, options.force ?? false);
       stderr(`this device belongs to cluster ${key.keyId} (${deps.keyFile})\n`);
+      if (options.force) stderr(RESTART);
     });
 
   return command;
 }
+
+const RESTART = 'a daemon that runs on this device has the old key still: stop it and start it again\n';
 
 async function readAll(stdin: AsyncIterable<string | Uint8Array>): Promise<string> {
   const pieces: Buffer[] = [];

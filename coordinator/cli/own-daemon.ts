@@ -3,8 +3,8 @@ import type { ClusterKey } from '../../daemon/cluster-key.ts';
 import { type ErrorCode, StarlingError, toStarlingError } from '../../daemon/errors.ts';
 import type { Identity } from '../../daemon/identity.ts';
 import type { Logger } from '../../daemon/log.ts';
-import { PROTOCOL_VERSION } from '../../daemon/protocol/control.ts';
 import type { ControlLink } from '../../daemon/protocol/control-link.ts';
+import { greet } from '../../daemon/protocol/greet.ts';
 import type { CloseReason } from '../../daemon/protocol/link.ts';
 import { dialControl } from '../../daemon/protocol/link-client.ts';
 import { type RunFile, readRunFile, type ToldDaemon } from '../../daemon/run-file.ts';
@@ -15,6 +15,10 @@ const ANSWER_MS = 5000;
 const AGAIN_MS = 5000;
 /** A daemon that does not answer may do so later; any other answer stays what it is. */
 const MAY_COME: readonly ErrorCode[] = ['device_unreachable', 'device_lost'];
+
+/** What it means when the daemon of this device has another key than this device. */
+export const OLD_KEY =
+  'it has another cluster key than this device, as one was imported or made while it ran; stop it and start it again';
 
 export interface OwnDaemonOptions {
   /** That of this device's home. */
@@ -80,7 +84,8 @@ export class OwnDaemon {
         log.warn({ code }, `the daemon of this device is in use (${message}): this computer adds no share of its own`);
         return { state: 'busy' };
       }
-      log.warn({ code }, `cannot borrow this device from its daemon, and computes beside it (${message})`);
+      const why = code === 'key_mismatch' ? OLD_KEY : message;
+      log.warn({ code }, `cannot borrow this device from its daemon, and computes beside it: ${why}`);
       return { state: 'none' };
     }
   }
@@ -120,7 +125,8 @@ export class OwnDaemon {
         if (signal.aborted) return;
         const { code, message } = toStarlingError(thrown);
         if (MAY_COME.includes(code)) continue;
-        log.warn({ code }, `cannot borrow this device from its daemon, and computes beside it (${message})`);
+        const why = code === 'key_mismatch' ? OLD_KEY : message;
+        log.warn({ code }, `cannot borrow this device from its daemon, and computes beside it: ${why}`);
         return;
       }
     }
@@ -134,8 +140,7 @@ async function borrow(
 ): Promise<{ link: ControlLink; name: string; residentBytes: number }> {
   const link = await dialControl({ host, port, key, timeoutMs: ANSWER_MS, signal });
   try {
-    link.send({ t: 'hello', protocol: PROTOCOL_VERSION, id: identity.id, name: identity.name, purpose: 'serve' });
-    const welcome = await link.next(['welcome'], ANSWER_MS, signal);
+    const welcome = await greet(link, identity, 'serve', ANSWER_MS, signal);
     if (welcome.id !== id) {
       throw new StarlingError(
         'device_unreachable',

@@ -3,6 +3,7 @@ import type { Identity } from '../../daemon/identity.ts';
 import type { Logger } from '../../daemon/log.ts';
 import type { HomePaths } from '../../daemon/paths.ts';
 import { type ProcessMemory, processMemory } from '../../daemon/process-memory.ts';
+import { readRunFile } from '../../daemon/run-file.ts';
 import type { BackendName } from '../../kernels/kernels.ts';
 import { RENDER_PROCESS_BYTES } from '../model/template/render-process.ts';
 import { type ComputeOptions, resolveCompute } from './options.ts';
@@ -18,6 +19,8 @@ export interface OwnDevice {
   readonly storeLimit?: number;
   /** Whether it computes a share of the layers, besides the head. */
   readonly ownShare: boolean;
+  /** The process of its daemon, if one runs. */
+  readonly daemonRun?: string | undefined;
   /** Gives it back to its daemon. */
   readonly release: () => void;
 }
@@ -52,6 +55,7 @@ export async function takeOwnDevice({ paths, asked, ...rest }: TakeOwnDeviceOpti
       storeDir: storeDir ?? paths.storeDir,
       ...(storeLimit === undefined ? {} : { storeLimit }),
       ownShare,
+      daemonRun: (await readRunFile(paths.runFile))?.run,
       release: () => daemon.close(),
     };
   } catch (error) {

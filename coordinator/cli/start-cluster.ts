@@ -23,6 +23,8 @@ export interface StartClusterOptions {
   readonly waitMs: number;
   /** Whether this process computes a share; it does in any case when there is no other device. */
   readonly ownShare: boolean;
+  /** The process of this device's own daemon, if one runs. */
+  readonly daemonRun?: string | undefined;
   readonly storeDir: string;
   /** Most bytes of all models in it. */
   readonly storeLimit?: number;
@@ -53,6 +55,7 @@ export async function startCluster(options: StartClusterOptions): Promise<Cluste
     const ranks = await findDevices({
       key,
       identity,
+      ownRun: options.daemonRun,
       openChannel: channelFor(options.backend),
       peers: options.peers,
       discovery,

@@ -2,6 +2,7 @@ import { type Account, bindingConstraint, type Constraint, constraintTimes } fro
 
 /** What one device took for a token, on average. */
 export interface DeviceTokenReport {
+  readonly id: string;
   readonly name: string;
   readonly bytes_read_per_token: number;
   readonly compute_ms_per_token: number;
@@ -24,6 +25,7 @@ export function tokenReport(account: Account): TokenReport {
   return {
     binding: bindingConstraint(account.critical),
     devices: account.devices.map((device) => ({
+      id: device.id,
       name: device.name,
       bytes_read_per_token: Math.round(device.bytesRead / steps),
       compute_ms_per_token: perToken(device.computeMs),

@@ -129,11 +129,13 @@ export class Cluster {
     }
   }
 
-  /** Each device by name, and whether it is there. */
-  health(): { readonly name: string; readonly state: 'ready' | 'lost' }[] {
+  /** Each device, and whether it is there. */
+  health(): { readonly id: string; readonly name: string; readonly state: 'ready' | 'lost' }[] {
     return [
-      ...(this.devices > this.ranks.length ? [{ name: this.local.name, state: 'ready' as const }] : []),
-      ...this.ranks.map((rank) => ({ name: rank.name, state: rank.lost ? ('lost' as const) : ('ready' as const) })),
+      ...(this.devices > this.ranks.length
+        ? [{ id: this.local.id, name: this.local.name, state: 'ready' as const }]
+        : []),
+      ...this.ranks.map(({ id, name, lost }) => ({ id, name, state: lost ? ('lost' as const) : ('ready' as const) })),
     ];
   }
 

@@ -5,7 +5,9 @@ import type { Discovery } from '../../daemon/discovery.ts';
 import { StarlingError, toStarlingError } from '../../daemon/errors.ts';
 import type { Identity } from '../../daemon/identity.ts';
 import type { Logger } from '../../daemon/log.ts';
+import type { Peer } from '../../daemon/peers.ts';
 import type { OpenChannel } from '../../daemon/protocol/channel.ts';
+import { PROTOCOL_VERSION } from '../../daemon/protocol/control.ts';
 import { hostPort } from '../../daemon/protocol/link.ts';
 import { dialHeard, dialNamed, type Endpoint } from './dial-device.ts';
 import type { RemoteRank } from './remote-rank.ts';
@@ -15,6 +17,8 @@ export type { Endpoint };
 export interface FindDevicesOptions {
   readonly key: ClusterKey;
   readonly identity: Identity;
+  /** The process of this device's own daemon, if one runs. */
+  readonly ownRun?: string | undefined;
   /** How data links are read and written. */
   readonly openChannel: OpenChannel;
   /** Devices to use whether discovery hears of them or not; one that cannot be used is an error. */
@@ -27,6 +31,12 @@ export interface FindDevicesOptions {
   readonly signal?: AbortSignal;
 }
 
+/** What makes two devices of one identity, and what ends it. */
+const COPIED =
+  'its Starling home was copied, as with the image of a disk; on one of them stop the daemon, delete identity.json in that home, and start it again';
+
+const speaksOurs = ({ protocol }: Peer): boolean => protocol === PROTOCOL_VERSION;
+
 /**
  * Connects to every device that can be used: those named, and those heard on the LAN with this cluster's key. Whatever keeps
  * a heard device from being used is named in the log.
@@ -34,18 +44,32 @@ export interface FindDevicesOptions {
  * @throws StarlingError when a named device cannot be used
  */
 export async function findDevices(options: FindDevicesOptions): Promise<RemoteRank[]> {
-  const { key, identity, openChannel, peers, discovery, waitMs, log, signal } = options;
+  const { key, identity, ownRun, openChannel, peers, discovery, waitMs, log, signal } = options;
   const found = new Map<string, RemoteRank>();
   const rankOptions = { key, identity, openChannel, ...(signal === undefined ? {} : { signal }) };
   const keep = (rank: RemoteRank): void => {
-    if (rank.id === identity.id) {
+    const same = found.get(rank.id);
+    if (rank.id === identity.id && !(ownRun === undefined ? rank.isLocal : rank.welcome.run === ownRun)) {
+      log.warn(
+        { device: rank.name, address: rank.address, id: rank.id },
+        `${rank.name} at ${rank.address} has the identity of this device, and is not used: ${COPIED}`,
+      );
+      rank.close();
+    } else if (rank.id === identity.id) {
       log.info(
         { device: rank.name, address: rank.address },
         `${rank.name} is this device, and not used over the network`,
       );
       rank.close();
-    } else if (found.has(rank.id)) rank.close();
-    else found.set(rank.id, rank);
+    } else if (same !== undefined) {
+      if (same.welcome.run !== rank.welcome.run) {
+        log.warn(
+          { device: rank.name, address: rank.address, id: rank.id },
+          `${same.name} at ${same.address} and ${rank.name} at ${rank.address} have one identity, and only the first is used: ${COPIED}`,
+        );
+      }
+      rank.close();
+    } else found.set(rank.id, rank);
   };
   try {
     const dials = peers.map((endpoint) => (stop: AbortSignal) => dialNamed(endpoint, { ...rankOptions, signal: stop }));
@@ -59,10 +83,21 @@ export async function findDevices(options: FindDevicesOptions): Promise<RemoteRa
           `${name} belongs to another cluster (key ${keyId}, ours is ${key.keyId}) and is not used`,
         );
       }
+      for (const { name, host, port, protocol } of heard.filter((peer) => !speaksOurs(peer))) {
+        log.warn(
+          { device: name, address: hostPort(host, port), code: 'protocol_version' },
+          `${name} speaks protocol ${protocol}, this computer ${PROTOCOL_VERSION}, and is not used; run the same version of Starling on both`,
+        );
+      }
+      if (heard.length === 0 && found.size === 0) {
+        log.info(
+          `no other device was heard within ${waitMs / 1000} s; if "starling daemon" runs on some, name them with --peer host:port: firewalls, guest networks and some Wi-Fi keep multicast (UDP port 5353) from computers`,
+        );
+      }
       // At once: an announced device that is gone takes seconds to give up on.
       await Promise.all(
         heard
-          .filter(({ keyId }) => keyId === key.keyId)
+          .filter((peer) => peer.keyId === key.keyId && speaksOurs(peer))
           .map(async (peer) => {
             try {
               keep(await dialHeard(peer, rankOptions));

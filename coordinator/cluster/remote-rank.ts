@@ -6,10 +6,11 @@ import type { EngineUsage } from '../../daemon/engine/usage.ts';
 import { StarlingError, toStarlingError } from '../../daemon/errors.ts';
 import type { Identity } from '../../daemon/identity.ts';
 import { type OpenChannel, SECRET_BYTES } from '../../daemon/protocol/channel.ts';
-import { type Control, errorFrom, PROTOCOL_VERSION } from '../../daemon/protocol/control.ts';
+import { type Control, errorFrom } from '../../daemon/protocol/control.ts';
 import type { ControlLink } from '../../daemon/protocol/control-link.ts';
 import type { DataLink } from '../../daemon/protocol/data-link.ts';
 import { FRAME_TYPES } from '../../daemon/protocol/frames.ts';
+import { greet } from '../../daemon/protocol/greet.ts';
 import { dialControl, dialData } from '../../daemon/protocol/link-client.ts';
 import type { PhaseOfStep } from '../../daemon/protocol/star-codec.ts';
 import { LeafLink } from './leaf-link.ts';
@@ -73,9 +74,7 @@ export class RemoteRank implements Rank, Leaf {
     const timeoutMs = options.timeoutMs ?? DIAL_MS;
     const control = await dialControl({ ...options, timeoutMs });
     try {
-      const { id, name } = options.identity;
-      control.send({ t: 'hello', protocol: PROTOCOL_VERSION, id, name, purpose: 'serve' });
-      const welcome = await control.next(['welcome'], timeoutMs, options.signal);
+      const welcome = await greet(control, options.identity, 'serve', timeoutMs, options.signal);
       return new RemoteRank(control, welcome, options);
     } catch (error) {
       control.close();
@@ -93,6 +92,11 @@ export class RemoteRank implements Rank, Leaf {
 
   get address(): string {
     return this.#control.remote;
+  }
+
+  /** Whether it runs on this computer. */
+  get isLocal(): boolean {
+    return this.#control.isLocal;
   }
 
   get profile(): Rank['profile'] {
@@ -230,9 +234,11 @@ export class RemoteRank implements Rank, Leaf {
     clearTimeout(this.#closing);
     this.#lost =
       error.code === 'device_lost'
-        ? new StarlingError('device_lost', `device ${this.name} is lost (${error.message}); start it and serve again`, {
-            cause: error,
-          })
+        ? new StarlingError(
+            'device_lost',
+            `device ${this.name} is lost: ${error.message}; when it is there, start this command again`,
+            { cause: error },
+          )
         : error;
     this.#session?.leaf.fail(this.#lost);
     this.#session?.tiles.fail(this.#lost);

@@ -6,6 +6,8 @@ import type { RequestScopes } from './request-scope.ts';
 
 /** One device of the cluster as GET /health shows it. */
 export interface DeviceHealth {
+  /** Names need not differ. */
+  readonly id: string;
   readonly name: string;
   readonly state: string;
   readonly [detail: string]: unknown;

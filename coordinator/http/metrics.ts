@@ -5,8 +5,8 @@ import type { ApiContext } from './api-context.ts';
 import { registerGeneration } from './generation-metrics.ts';
 
 /**
- * GET /metrics: what the cluster has done so far, for Prometheus. Labels are names of devices and of constraints, so there are
- * a few series a device.
+ * GET /metrics: what the cluster has done so far, for Prometheus. Labels are devices, by id as names need not differ,
+ * and constraints, so there are a few series a device.
  */
 export function metrics({ service, devices, usage }: ApiContext): Handler {
   const registry = new Registry();
@@ -25,10 +25,10 @@ export function metrics({ service, devices, usage }: ApiContext): Handler {
   new Gauge({
     name: 'starling_device_ready',
     help: '1 for a device that computes, 0 for one that is lost.',
-    labelNames: ['device'],
+    labelNames: ['device', 'id'],
     registers,
     collect() {
-      for (const { name, state } of devices()) this.set({ device: name }, state === 'ready' ? 1 : 0);
+      for (const { id, name, state } of devices()) this.set({ device: name, id }, state === 'ready' ? 1 : 0);
     },
   });
   new Gauge({
@@ -90,25 +90,25 @@ export function metrics({ service, devices, usage }: ApiContext): Handler {
   new Counter({
     name: 'starling_device_seconds_total',
     help: 'Time that a device computed, waited for its disk, or was waited for beyond that (network).',
-    labelNames: ['device', 'constraint'],
+    labelNames: ['device', 'id', 'constraint'],
     registers,
     collect() {
       this.reset();
       for (const account of usage()?.account.devices ?? []) {
-        const device = account.name;
+        const { name: device, id } = account;
         for (const [constraint, ms] of Object.entries(constraintTimes(account)))
-          this.inc({ device, constraint }, ms / 1000);
+          this.inc({ device, id, constraint }, ms / 1000);
       }
     },
   });
   new Counter({
     name: 'starling_device_read_bytes_total',
     help: 'Bytes of tiles that a device read from its disk while computing.',
-    labelNames: ['device'],
+    labelNames: ['device', 'id'],
     registers,
     collect() {
       this.reset();
-      for (const { name, bytesRead } of usage()?.account.devices ?? []) this.inc({ device: name }, bytesRead);
+      for (const { id, name, bytesRead } of usage()?.account.devices ?? []) this.inc({ device: name, id }, bytesRead);
     },
   });
 

@@ -41,6 +41,8 @@ export class ControlLink extends Link {
   readonly #stopHeartbeat: () => void;
   #listener: ((message: ControlMessage) => void) | undefined;
   #pings = 0;
+  /** For how long this process last slept, if it did. */
+  #sleptMs = 0;
 
   /** @param socket the connection under `webSocket`, which must be open */
   constructor(webSocket: WebSocket, socket: Socket, options: ControlLinkOptions = {}) {
@@ -54,9 +56,12 @@ export class ControlLink extends Link {
       lostAfterMs: options.lostAfterMs ?? LOST_AFTER_MS,
       clock: options.clock ?? systemClock,
       received: () => socket.bytesRead,
+      late: (ms) => {
+        this.#sleptMs = ms;
+      },
       ping: () => this.send({ t: 'ping', n: this.#pings++ >>> 0 }),
       lost: (silentMs) =>
-        this.fail(new StarlingError('device_lost', `${this.remote} was silent for ${Math.round(silentMs)} ms`)),
+        this.fail(new StarlingError('device_lost', `nothing came from ${this.remote} for ${Math.round(silentMs)} ms`)),
     });
   }
 
@@ -138,6 +143,11 @@ export class ControlLink extends Link {
         throw new StarlingError('protocol_invalid_message', `${this.remote} sent ${MAX_WAITING} messages unasked`);
       }
     }
+  }
+
+  protected override unheard(): string {
+    if (this.#sleptMs === 0) return super.unheard();
+    return `this computer was asleep or stopped for ${(this.#sleptMs / 1000).toFixed(1)} s, and ${this.remote} took it for gone`;
   }
 
   protected override shut(code: number, text: string): void {

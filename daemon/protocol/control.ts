@@ -6,13 +6,16 @@ import { DEVICE_ID } from '../identity.ts';
 import { isPlainMessagePack } from './plain-msgpack.ts';
 
 /** Version of everything between two devices: control messages, frames and tiles. */
-export const PROTOCOL_VERSION = 4;
+export const PROTOCOL_VERSION = 5;
 /** Longest control message; `load` and `missing` for a model of 100 000 tiles fit several times. */
 export const MAX_CONTROL = 16 * 2 ** 20;
 /** Sessions appear in the path of a data link. */
 export const SESSION = /^[A-Za-z0-9_-]{1,64}$/;
 /** Tiles of one device; a 70B model has about 11 000 in all. */
 export const MAX_TILES = 131_072;
+
+/** A process of a daemon. */
+export const RUN_ID = /^[0-9a-f]{16}$/;
 
 const MAX_DEPTH = 12;
 
@@ -28,6 +31,8 @@ const deviceFacts = {
   version: word,
   id,
   name,
+  /** Of the daemon's process, at random: two devices of one id, as of a copied home, are told apart by it. */
+  run: z.string().regex(RUN_ID),
   platform: word,
   arch: word,
   cores: z.int().min(1).max(65_536),

@@ -31,6 +31,8 @@ export interface HeartbeatOptions {
   readonly received: () => number;
   readonly ping: () => void;
   readonly lost: (silentMs: number) => void;
+  /** Told when a tick came so late that the other side may have given this one up, and by how much. */
+  readonly late?: (ms: number) => void;
 }
 
 /**
@@ -41,13 +43,14 @@ export interface HeartbeatOptions {
  * @returns a function that stops it
  */
 export function startHeartbeat(options: HeartbeatOptions): () => void {
-  const { intervalMs, lostAfterMs, clock, received, ping, lost } = options;
+  const { intervalMs, lostAfterMs, clock, received, ping, lost, late } = options;
   let heard = received();
   let last = clock.now();
   let silentMs = 0;
   let stopped = false;
   const cancel = clock.every(intervalMs, () => {
     const now = clock.now();
+    if (now - last - intervalMs >= lostAfterMs / 2) late?.(now - last - intervalMs);
     silentMs += Math.min(now - last, intervalMs);
     last = now;
     listen();

@@ -68,8 +68,14 @@ export abstract class Link {
         `${this.remote} speaks another version of the protocol; run the same version of Starling on both`,
       );
     }
-    const why = /^[a-z_]{1,64}$/.test(theirReason) ? ` (${theirReason})` : '';
+    if (theirReason === 'device_lost') return new StarlingError('device_lost', this.unheard());
+    const why = /^[a-z_]{1,64}$/.test(theirReason) ? ` because of an error there (${theirReason}): see its log` : '';
     return new StarlingError('device_lost', `${this.remote} closed the link${why}`);
+  }
+
+  /** What is known when the other side heard nothing of this one for too long. */
+  protected unheard(): string {
+    return `${this.remote} heard nothing of this computer for too long: the network was gone, or this computer asleep or too busy`;
   }
 
   /** Why a wait cannot succeed any more. */

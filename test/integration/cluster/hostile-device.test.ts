@@ -49,7 +49,15 @@ async function readyDevice(t: TestContext): Promise<{ rank: RemoteRank; control:
     onControl: (link) => {
       control = link;
       link.onMessage((message) => {
-        const facts = { version: '0', id: 'd'.repeat(16), name: 'device', platform: 'p', arch: 'a', cores: 1 };
+        const facts = {
+          version: '0',
+          id: 'd'.repeat(16),
+          name: 'device',
+          run: '0123456789abcdef',
+          platform: 'p',
+          arch: 'a',
+          cores: 1,
+        };
         const more = { memoryBytes: 9, backend: 'native', threads: 1, busy: false, serving: null };
         if (message.t === 'hello') link.send({ t: 'welcome', protocol: PROTOCOL_VERSION, ...facts, ...more });
         if (message.t === 'load') {

@@ -40,7 +40,7 @@ test('two daemons and this device serve OpenAI’s client', async (t) => {
   await t.test('metrics name the devices', async () => {
     const { status, text } = await rawRequest(`${served.url}/metrics`);
     assert.equal(status, 200);
-    assert.match(text, /^starling_device_seconds_total\{device="this device",constraint="compute"\} /m);
+    assert.match(text, /^starling_device_seconds_total\{device="this device",id="own",constraint="compute"\} /m);
   });
 
   await t.test('health names the devices', async () => {

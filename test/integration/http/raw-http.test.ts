@@ -202,12 +202,12 @@ describe('raw HTTP', () => {
   });
 
   it('tells its health', async () => {
-    const devices = () => [{ name: 'desk', state: 'ready', tiles: 12 }];
+    const devices = () => [{ id: 'a', name: 'desk', state: 'ready', tiles: 12 }];
     await withEndpoint({ http: { devices } }, async ({ url }) => {
       assert.deepEqual(JSON.parse((await rawRequest(`${url}/health`)).text), {
         status: 'ok',
         model: 'fake-model',
-        devices: [{ name: 'desk', state: 'ready', tiles: 12 }],
+        devices: [{ id: 'a', name: 'desk', state: 'ready', tiles: 12 }],
         queue: { waiting: 0, running: 0 },
         kv: { pages: 512, free: 512, cached: 0, sequences: 0 },
       });

@@ -83,6 +83,7 @@ test('a report is of a token, by device', () => {
     binding: 'disk',
     devices: [
       {
+        id: 'here',
         name: 'the one here',
         bytes_read_per_token: 0,
         compute_ms_per_token: 1,
@@ -91,6 +92,7 @@ test('a report is of a token, by device', () => {
         binding: 'compute',
       },
       {
+        id: 'there',
         name: 'the one there',
         bytes_read_per_token: 1000,
         compute_ms_per_token: 2,

@@ -37,8 +37,8 @@ test('metrics tell what each device did, and grow with it', async () => {
     service: service as never,
     log,
     devices: () => [
-      { name: 'this device', state: 'ready' },
-      { name: 'kitchen "pi"', state: 'lost' },
+      { id: 'own', name: 'this device', state: 'ready' },
+      { id: '0', name: 'kitchen "pi"', state: 'lost' },
     ],
     usage: () => ({
       account: accounting.snapshot(),
@@ -62,8 +62,8 @@ test('metrics tell what each device did, and grow with it', async () => {
   for (const expected of [
     'starling_requests{state="running"} 1',
     'starling_requests{state="waiting"} 3',
-    'starling_device_ready{device="this device"} 1',
-    'starling_device_ready{device="kitchen \\"pi\\""} 0',
+    'starling_device_ready{device="this device",id="own"} 1',
+    'starling_device_ready{device="kitchen \\"pi\\"",id="0"} 0',
     'starling_steps_total 1',
     'starling_step_seconds_total 2',
     'starling_halved_steps_total 9',
@@ -71,9 +71,9 @@ test('metrics tell what each device did, and grow with it', async () => {
     'starling_step_halved{rows="16"} 1',
     'starling_bound_seconds_total{constraint="disk"} 1',
     'starling_bound_seconds_total{constraint="network"} 0.25',
-    'starling_device_seconds_total{device="this device",constraint="compute"} 0.5',
-    'starling_device_seconds_total{device="kitchen \\"pi\\"",constraint="disk"} 1',
-    'starling_device_read_bytes_total{device="kitchen \\"pi\\""} 4096',
+    'starling_device_seconds_total{device="this device",id="own",constraint="compute"} 0.5',
+    'starling_device_seconds_total{device="kitchen \\"pi\\"",id="0",constraint="disk"} 1',
+    'starling_device_read_bytes_total{device="kitchen \\"pi\\"",id="0"} 4096',
     'starling_texts_finished_total 2',
     'starling_cached_tokens_total 40',
     'starling_decode_seconds_total 1.5',
@@ -94,4 +94,24 @@ test('without a cluster there is little to tell', async () => {
   const lines = await scrape(createApi({ service: service as never, log }));
   assert.ok(lines.includes('starling_steps_total 0'));
   assert.ok(!lines.some((line) => line.startsWith('starling_device_')));
+});
+
+test('C11: two devices of one name are two series', async () => {
+  const devices = [
+    { id: 'a', name: 'pi', state: 'ready' },
+    { id: 'b', name: 'pi', state: 'lost' },
+  ];
+  const accounting = new Accounting({ devices, now: () => 0 });
+  accounting.addPhase(devices.map(({ id }) => ({ device: id, computeMs: 500, diskMs: 0, wallMs: 500, bytesRead: 1 })));
+  const usage = () => ({ account: accounting.snapshot(), overlap: null });
+  const lines = await scrape(createApi({ service: service as never, log, devices: () => devices, usage }));
+  for (const expected of [
+    'starling_device_ready{device="pi",id="a"} 1',
+    'starling_device_ready{device="pi",id="b"} 0',
+    'starling_device_seconds_total{device="pi",id="a",constraint="compute"} 0.5',
+    'starling_device_seconds_total{device="pi",id="b",constraint="compute"} 0.5',
+    'starling_device_read_bytes_total{device="pi",id="b"} 1',
+  ]) {
+    assert.ok(lines.includes(expected), `${expected} is not among\n${lines.join('\n')}`);
+  }
 });

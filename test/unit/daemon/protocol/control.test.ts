@@ -18,6 +18,7 @@ const facts = {
   version: '0.1.0',
   id: '0123456789abcdef',
   name: 'pi',
+  run: '0123456789abcdef',
   platform: 'linux',
   arch: 'arm64',
   cores: 4,
@@ -135,7 +136,7 @@ test('unknown types and things that are no messages are refused', () => {
 
 test('another version of the protocol is told as such', () => {
   const future = { t: 'hello', protocol: PROTOCOL_VERSION + 1, id: facts.id, name: 'x', purpose: 'serve', more: true };
-  assert.throws(() => decodeValue(future), { code: 'protocol_version', message: /protocol 5, this one 4/ });
+  assert.throws(() => decodeValue(future), { code: 'protocol_version', message: /protocol 6, this one 5/ });
 });
 
 test('length is bounded in both directions', () => {

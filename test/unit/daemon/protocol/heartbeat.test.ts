@@ -4,7 +4,7 @@ import { startHeartbeat } from '../../../../daemon/protocol/heartbeat.ts';
 
 /** A heartbeat of 500 and 2000 ms on a clock that the test moves. */
 function rig() {
-  const state = { now: 0, bytes: 0, pings: 0, lost: [] as number[], cancelled: false };
+  const state = { now: 0, bytes: 0, pings: 0, lost: [] as number[], late: [] as number[], cancelled: false };
   const deferred: (() => void)[] = [];
   let tick = (): void => {};
   const stop = startHeartbeat({
@@ -23,6 +23,7 @@ function rig() {
     received: () => state.bytes,
     ping: () => void state.pings++,
     lost: (silentMs) => void state.lost.push(silentMs),
+    late: (ms) => void state.late.push(ms),
   });
   const pass = (ms: number, inputMeanwhile = 0): void => {
     state.now += ms;
@@ -54,12 +55,14 @@ test('anything received starts the count anew', () => {
   assert.deepEqual(state.lost, []);
 });
 
-test('time in which this process was not awake does not count', () => {
+test('C13: time in which this process was not awake does not count, and is told', () => {
   const { state, pass } = rig();
   pass(500);
+  pass(1400);
+  assert.deepEqual(state.late, []);
   pass(600_000);
+  assert.deepEqual(state.late, [599_500]);
   assert.deepEqual(state.lost, []);
-  pass(500);
   pass(500);
   assert.deepEqual(state.lost, [2000]);
 });
