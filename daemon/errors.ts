@@ -119,7 +119,10 @@ const REFUSALS: Readonly<Record<string, readonly [code: ErrorCode, advice: strin
     'this user may not: change its rights, or name another folder, with STARLING_HOME or --store',
   ],
   ENOTDIR: ['store_failed', 'a part of its path is no folder: name another one, with STARLING_HOME or --store'],
-  EEXIST: ['store_failed', 'something else is there: move it away, or name another folder, with STARLING_HOME or --store'],
+  EEXIST: [
+    'store_failed',
+    'something else is there: move it away, or name another folder, with STARLING_HOME or --store',
+  ],
   ENAMETOOLONG: ['store_failed', 'its path is too long: name another folder, with STARLING_HOME or --store'],
   ELOOP: ['store_failed', 'its links lead in a circle: name another folder, with STARLING_HOME or --store'],
   EISDIR: ['store_failed', 'there is a folder of that name: move it away'],

@@ -5,16 +5,8 @@ import { join } from 'node:path';
 import { Command, CommanderError } from 'commander';
 import { cleanHome } from '../../daemon/device-home.ts';
 import { toStarlingError } from '../../daemon/errors.ts';
-import { homePaths, packageRoot } from '../../daemon/paths.ts';
-import { chatCommand } from './chat-command.ts';
-import { daemonCommand } from './daemon-command.ts';
-import { demoCommand } from './demo-command.ts';
-import { devicesCommand } from './devices-command.ts';
+import { type HomePaths, homePaths, packageRoot } from '../../daemon/paths.ts';
 import { INTERRUPTED, onEndRequest, onParentGone, watchTerminals } from './end-request.ts';
-import { keyCommand } from './key-command.ts';
-import { runCommand } from './run-command.ts';
-import { serveCommand } from './serve-command.ts';
-import { storeCommand } from './store-command.ts';
 import { cleanThrowAwayHomes } from './throw-away-home.ts';
 
 /** Commands that stop what they started when they are told to end. */
@@ -33,7 +25,7 @@ async function main(argv: readonly string[]): Promise<number> {
   process.stderr.on('error', () => {});
   if (ending.signal.aborted) return INTERRUPTED;
   try {
-    await starling(ending).parseAsync(argv);
+    await (await starling(ending, argv[2])).parseAsync(argv);
     return 0;
   } catch (thrown) {
     if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : USAGE;
@@ -45,11 +37,14 @@ async function main(argv: readonly string[]): Promise<number> {
   }
 }
 
-/** The command line. Commands that start something end in order when `ending` is aborted. */
-function starling(ending: AbortController): Command {
+/**
+ * The command line. Commands that start something end in order when `ending` is aborted.
+ * @param first what comes after the name of the program: a command is then loaded alone, as loading all takes longer than most
+ * of them do
+ */
+async function starling(ending: AbortController, first: string | undefined): Promise<Command> {
   const { version } = JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as { version: string };
   const paths = homePaths(process.env);
-  const { signal } = ending;
   const program = new Command('starling')
     .description('Makes the small computers of a home into one machine that serves a large language model.')
     .version(version)
@@ -57,31 +52,10 @@ function starling(ending: AbortController): Command {
       'after',
       '\nExamples:\n  $ starling demo\n  $ starling daemon                 on each device\n  $ starling serve model.gguf       on any of them',
     );
-  program.addCommand(demoCommand({ paths, stdout, signal }));
-  program.addCommand(runCommand({ paths, stdin: process.stdin, stdout, signal }));
-  program.addCommand(daemonCommand({ paths, version, stdout, signal, tellParent }));
-  program.addCommand(serveCommand({ paths, stdout, signal }));
-  program.addCommand(chatCommand({ stdin: process.stdin, stdout: process.stdout, stderr }));
-  program.addCommand(devicesCommand({ paths, stdout }));
-  program.addCommand(
-    storeCommand({
-      get storeDir() {
-        return paths.storeDir;
-      },
-      stdout,
-      stderr,
-    }),
-  );
-  program.addCommand(
-    keyCommand({
-      get keyFile() {
-        return paths.keyFile;
-      },
-      stdin: process.stdin,
-      stdout,
-      stderr,
-    }),
-  );
+  const commands = commandsOf(paths, version, ending.signal);
+  const wanted = commands.find(([name]) => name === first);
+  const loaded = wanted !== undefined ? [wanted] : first === '--version' || first === '-V' ? [] : commands;
+  for (const [, load] of loaded) program.addCommand(await load());
   for (const command of [program, ...program.commands, ...program.commands.flatMap(({ commands }) => commands)]) {
     command.exitOverride().showHelpAfterError('(add --help for help)');
   }
@@ -92,6 +66,49 @@ function starling(ending: AbortController): Command {
     await Promise.allSettled([cleanThrowAwayHomes(tmpdir(), process.env.STARLING_HOME), cleanHome(paths)]);
   });
   return program;
+}
+
+/** How each command is loaded, in the order of the help. */
+function commandsOf(
+  paths: HomePaths,
+  version: string,
+  signal: AbortSignal,
+): readonly (readonly [name: string, load: () => Promise<Command>])[] {
+  const { stdin } = process;
+  return [
+    ['demo', async () => (await import('./demo-command.ts')).demoCommand({ paths, stdout, signal })],
+    ['run', async () => (await import('./run-command.ts')).runCommand({ paths, stdin, stdout, signal })],
+    [
+      'daemon',
+      async () => (await import('./daemon-command.ts')).daemonCommand({ paths, version, stdout, signal, tellParent }),
+    ],
+    ['serve', async () => (await import('./serve-command.ts')).serveCommand({ paths, stdout, signal })],
+    ['chat', async () => (await import('./chat-command.ts')).chatCommand({ stdin, stdout: process.stdout, stderr })],
+    ['devices', async () => (await import('./devices-command.ts')).devicesCommand({ paths, stdout })],
+    [
+      'store',
+      async () =>
+        (await import('./store-command.ts')).storeCommand({
+          get storeDir() {
+            return paths.storeDir;
+          },
+          stdout,
+          stderr,
+        }),
+    ],
+    [
+      'key',
+      async () =>
+        (await import('./key-command.ts')).keyCommand({
+          get keyFile() {
+            return paths.keyFile;
+          },
+          stdin,
+          stdout,
+          stderr,
+        }),
+    ],
+  ];
 }
 
 /** A parent that is gone ends this process by closing the channel. */
