@@ -61,7 +61,12 @@ export class ControlLink extends Link {
       },
       ping: () => this.send({ t: 'ping', n: this.#pings++ >>> 0 }),
       lost: (silentMs) =>
-        this.fail(new StarlingError('device_lost', `nothing came from ${this.remote} for ${Math.round(silentMs)} ms`)),
+        this.fail(
+          new StarlingError(
+            'device_lost',
+            `nothing came from ${this.remote} for ${Math.round(silentMs)} ms: it is off, asleep or too busy, or the network between is gone, or keeps large packets back (a VPN or a firewall: try a smaller MTU)`,
+          ),
+        ),
     });
   }
 

@@ -75,7 +75,7 @@ export abstract class Link {
 
   /** What is known when the other side heard nothing of this one for too long. */
   protected unheard(): string {
-    return `${this.remote} heard nothing of this computer for too long: the network was gone, or this computer asleep or too busy`;
+    return `${this.remote} heard nothing of this computer for too long: the network was gone, this computer asleep or too busy, or large packets do not come through (a VPN or a firewall: try a smaller MTU)`;
   }
 
   /** Why a wait cannot succeed any more. */
