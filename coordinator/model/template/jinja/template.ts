@@ -2,15 +2,17 @@ import { RaisedException, TemplateError } from './errors.ts';
 import { hasFilter, hasTest } from './evaluator.ts';
 import { globals } from './globals.ts';
 import { Interpreter } from './interpreter.ts';
+import { lateNames } from './late-names.ts';
 import { parseTemplate } from './parser.ts';
 import { Scope } from './scope.ts';
 import type { Statement } from './syntax-tree.ts';
 import type { Str } from './text.ts';
-import type { Value } from './values.ts';
+import { Undefined, type Value } from './values.ts';
 
 /** A template that was read and can be rendered. */
 export class Template {
   readonly #statements: readonly Statement[];
+  readonly #late: ReadonlySet<string>;
 
   /**
    * @param source Jinja, in the form that transformers takes: trim_blocks, lstrip_blocks, loop controls, do, generation
@@ -18,6 +20,7 @@ export class Template {
    */
   constructor(source: string) {
     this.#statements = parseTemplate(source, { hasFilter, hasTest });
+    this.#late = lateNames(this.#statements);
   }
 
   /**
@@ -28,8 +31,10 @@ export class Template {
    */
   render(variables: ReadonlyMap<string, Value>, now: Date): Str {
     const interpreter = new Interpreter();
+    const root = new Map(variables);
+    for (const name of this.#late) root.set(name, Undefined.variable(name));
     try {
-      return interpreter.render(this.#statements, new Scope(new Scope(null, globals(now)), new Map(variables)));
+      return interpreter.render(this.#statements, new Scope(new Scope(null, globals(now)), root));
     } catch (error) {
       if (error instanceof RaisedException) throw error;
       if (error instanceof TemplateError) throw new TemplateError(`line ${interpreter.line}: ${error.message}`);
