@@ -1,7 +1,19 @@
 import { type LogProbabilities, logprobs } from './log-probabilities.ts';
-import { type SamplingOptions, sample } from './sampler.ts';
+import { type HeldBack, NONE_HELD_BACK, type SamplingOptions, sample } from './sampler.ts';
 import { StopSequences } from './stop-sequences.ts';
 import type { StreamingDetokenizer, TextCodec } from './text-codec.ts';
+
+/** Which tokens end a text, and when. */
+export interface EndRules {
+  /** The model's own ends are never drawn. */
+  readonly ignored: boolean;
+  /** No token ends the text, and no stop text is looked for, before there are so many tokens. */
+  readonly notBefore: number;
+  /** Tokens that end it beside the model's own. */
+  readonly tokens: ReadonlySet<number>;
+}
+
+const USUAL_ENDS: EndRules = { ignored: false, notBefore: 0, tokens: new Set() };
 
 export interface GenerationRequest {
   readonly promptTokens: readonly number[];
@@ -10,6 +22,8 @@ export interface GenerationRequest {
   readonly sampling: SamplingOptions;
   /** The text ends before the first of these. */
   readonly stop: readonly string[];
+  /** The model's own ends at any time by default. */
+  readonly ends?: EndRules;
   /** How many of the likeliest tokens to list with each token; null for no log probabilities at all. */
   readonly logprobs: number | null;
   /** Sees the logits (valid during the call only) that the `step`-th token is drawn from; 0 follows the prompt. */
@@ -45,6 +59,13 @@ export class Answer {
   readonly #detokenizer: StreamingDetokenizer;
   readonly #stops: StopSequences;
   readonly #generated = new Map<number, number>();
+  readonly #ends: EndRules;
+  /** The tokens of prompt and text, kept where a repetition penalty looks at them. */
+  readonly #history: number[] = [];
+  /** Those of them that it meets, where all of them count. */
+  readonly #seen = new Set<number>();
+  /** The ends that the model knows, once somebody does not want them. */
+  #ownEnds: readonly number[] | null = null;
 
   constructor(request: GenerationRequest, codec: TextCodec, contextLength: number) {
     this.request = request;
@@ -54,6 +75,8 @@ export class Answer {
     this.#codec = codec;
     this.#detokenizer = codec.createDetokenizer({ startOfText: false });
     this.#stops = new StopSequences(request.stop);
+    this.#ends = request.ends ?? USUAL_ENDS;
+    for (const token of request.promptTokens) this.#remember(token);
   }
 
   /** Tokens so far, without the one that ends the text. */
@@ -64,7 +87,8 @@ export class Answer {
   /** The token that would be drawn from these logits `ahead` places from the next one; nothing changes. */
   guess(logits: Float32Array, ahead: number): number {
     const { sampling, promptTokens } = this.request;
-    return sample(logits, sampling, promptTokens.length + this.#completionTokens + ahead, this.#generated);
+    const at = this.#completionTokens + ahead;
+    return sample(logits, sampling, promptTokens.length + at, this.#generated, this.#heldBack(at, logits.length));
   }
 
   /**
@@ -76,12 +100,15 @@ export class Answer {
     const { request } = this;
     request.onLogits?.(logits, this.#completionTokens);
     const token = this.guess(logits, 0);
-    if (this.#codec.isEndOfGeneration(token)) {
-      return { token, event: null, end: { finishReason: 'stop', text: this.#heldBack() } };
+    if (this.#codec.isEndOfGeneration(token) || this.#ends.tokens.has(token)) {
+      return { token, event: null, end: { finishReason: 'stop', text: this.#heldText() } };
     }
     this.#completionTokens++;
     this.#generated.set(token, (this.#generated.get(token) ?? 0) + 1);
-    const { text, stopped } = this.#stops.push(this.#detokenizer.push(token));
+    this.#remember(token);
+    const piece = this.#detokenizer.push(token);
+    const mayStop = this.#completionTokens > this.#ends.notBefore;
+    const { text, stopped } = mayStop ? this.#stops.push(piece) : { text: piece, stopped: false };
     const event: TokenEvent = {
       type: 'token',
       token,
@@ -90,10 +117,35 @@ export class Answer {
     };
     if (stopped) return { token, event, end: { finishReason: 'stop', text: '' } };
     if (this.#completionTokens < this.maxTokens) return { token, event, end: null };
-    return { token, event, end: { finishReason: 'length', text: this.#heldBack() } };
+    return { token, event, end: { finishReason: 'length', text: this.#heldText() } };
   }
 
-  #heldBack(): string {
+  #remember(token: number): void {
+    const reach = this.request.sampling.repetition?.reach ?? 0;
+    if (reach === Number.POSITIVE_INFINITY) this.#seen.add(token);
+    else if (reach > 0) this.#history.push(token);
+  }
+
+  /** @param at tokens of the text before the one that is drawn */
+  #heldBack(at: number, vocabSize: number): HeldBack {
+    const { ignored, notBefore, tokens } = this.#ends;
+    const reach = this.request.sampling.repetition?.reach ?? 0;
+    const isEarly = at < notBefore;
+    if (reach === 0 && !ignored && !isEarly) return NONE_HELD_BACK;
+    const own = ignored || isEarly ? this.#endsOfModel(vocabSize) : [];
+    return {
+      repeated:
+        reach === Number.POSITIVE_INFINITY ? this.#seen : new Set(reach === 0 ? [] : this.#history.slice(-reach)),
+      forbidden: isEarly ? [...own, ...tokens] : own,
+    };
+  }
+
+  #endsOfModel(vocabSize: number): readonly number[] {
+    this.#ownEnds ??= [...Array(vocabSize).keys()].filter((token) => this.#codec.isEndOfGeneration(token));
+    return this.#ownEnds;
+  }
+
+  #heldText(): string {
     const last = this.#stops.push(this.#detokenizer.flush());
     return last.stopped ? last.text : last.text + this.#stops.flush();
   }

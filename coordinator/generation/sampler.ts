@@ -4,6 +4,14 @@ import { exponential } from './exponential.ts';
 import { countToReach, nucleus, weight } from './nucleus.ts';
 import { argmax, selectTop } from './top-selection.ts';
 
+/** Makes tokens that are there already less likely: a logit above zero is divided by the factor, another multiplied with it. */
+export interface RepetitionPenalty {
+  /** Above 0; 1 changes nothing. */
+  readonly factor: number;
+  /** How many of the last tokens of prompt and text count. */
+  readonly reach: number;
+}
+
 /** How a token is drawn from logits. */
 export interface SamplingOptions {
   /** 0 takes the likeliest token; 1 leaves the distribution as the model gives it. */
@@ -20,6 +28,8 @@ export interface SamplingOptions {
   readonly frequencyPenalty: number;
   /** Taken from a token's logit once it has been generated. */
   readonly presencePenalty: number;
+  /** None by default. */
+  readonly repetition?: RepetitionPenalty | null;
   /** Added to the logits of these token ids; ids outside the vocabulary do nothing. */
   readonly logitBias: ReadonlyMap<number, number>;
 }
@@ -36,6 +46,14 @@ export const GREEDY: SamplingOptions = {
   logitBias: new Map(),
 };
 
+/** Tokens that are drawn less likely, or never. */
+export interface HeldBack {
+  /** Those that a repetition penalty meets, once each. */
+  readonly repeated: ReadonlySet<number>;
+  readonly forbidden: readonly number[];
+}
+
+export const NONE_HELD_BACK: HeldBack = { repeated: new Set(), forbidden: [] };
 const NO_TOKENS: ReadonlyMap<number, number> = new Map();
 
 /** The logits with bias and penalties applied; the same array when there is nothing to apply. */
@@ -43,12 +61,21 @@ function adjusted(
   logits: Float32Array,
   options: SamplingOptions,
   generated: ReadonlyMap<number, number>,
+  { repeated, forbidden }: HeldBack,
 ): Float32Array {
   const penalised = generated.size > 0 && (options.frequencyPenalty !== 0 || options.presencePenalty !== 0);
-  if (!penalised && options.logitBias.size === 0) return logits;
+  const factor = options.repetition?.factor ?? 1;
+  const isRepeated = factor !== 1 && repeated.size > 0;
+  if (!penalised && !isRepeated && options.logitBias.size === 0 && forbidden.length === 0) return logits;
   const result = logits.slice();
   for (const [token, bias] of options.logitBias) {
     if (token >= 0 && token < result.length) result[token]! += bias;
+  }
+  if (isRepeated) {
+    for (const token of repeated) {
+      const value = result[token];
+      if (value !== undefined) result[token] = value > 0 ? value / factor : value * factor;
+    }
   }
   if (penalised) {
     for (const [token, count] of generated) {
@@ -56,6 +83,7 @@ function adjusted(
       result[token]! -= count * options.frequencyPenalty + options.presencePenalty;
     }
   }
+  for (const token of forbidden) if (token < result.length) result[token] = Number.NEGATIVE_INFINITY;
   return result;
 }
 
@@ -84,7 +112,7 @@ function keptIds(
  *
  * The steps and their order are llama.cpp's: bias and penalties, top-k, top-p, min-p, then temperature; so top-p and
  * min-p look at the distribution before the temperature. Penalties are OpenAI's:
- * `logit -= count·frequency + (count > 0)·presence`. NaN counts as impossible.
+ * `logit -= count·frequency + (count > 0)·presence`, after the one for repetition. NaN counts as impossible.
  * The draw walks the kept tokens in the order of their ids, so no sorting can change which token a random number means.
  *
  * @param logits f32, one per token of the vocabulary; not changed
@@ -98,8 +126,9 @@ export function sample(
   options: SamplingOptions,
   position: number,
   generated: ReadonlyMap<number, number> = NO_TOKENS,
+  heldBack: HeldBack = NONE_HELD_BACK,
 ): number {
-  const values = adjusted(logits, options, generated);
+  const values = adjusted(logits, options, generated, heldBack);
   const byCount = options.temperature > 0 && options.topK > 0 && options.topK < values.length;
   const top = byCount ? selectTop(values, options.topK) : null;
   const best = top === null ? argmax(values) : (top[0] ?? -1);

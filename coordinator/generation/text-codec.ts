@@ -55,7 +55,7 @@ export interface RenderedPrompt {
 export interface ChatRenderer {
   render(
     messages: readonly ChatMessage[],
-    options: { addGenerationPrompt: boolean; signal?: AbortSignal },
+    options: { addGenerationPrompt: boolean; variables?: Readonly<Record<string, unknown>>; signal?: AbortSignal },
   ): Promise<RenderedPrompt>;
 }
 

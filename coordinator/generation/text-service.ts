@@ -1,4 +1,5 @@
 import { StarlingError } from '../../daemon/errors.ts';
+import type { EndRules } from './answer.ts';
 import { choiceSeed } from './counter-random.ts';
 import type { GenerationEvent, Standing } from './events.ts';
 import { Generator, type GeneratorOptions } from './generator.ts';
@@ -20,6 +21,8 @@ export interface TextSettings {
   readonly maxTokens: number | null;
   readonly sampling: SamplingOptions;
   readonly stop: readonly string[];
+  /** Which tokens may end an answer, and when; the model's own at any time by default. */
+  readonly ends?: EndRules;
   /** How many of the likeliest tokens to list with each token; null for no log probabilities. */
   readonly logprobs: number | null;
   /** Answers to each prompt, with seeds derived from the one given. */
@@ -79,15 +82,18 @@ export class TextService {
   /**
    * Answers a conversation. Nothing happens before the first `next()`; from then on the caller must take the events to
    * the end, call `return()`, or abort: an answer that nobody takes keeps its place.
+   * @param variables further variables for the chat template
    * @throws StarlingError template_invalid, template_failed; what Generator.submit throws, and its events
    */
   async *chat(
     messages: readonly ChatMessage[],
     settings: TextSettings,
     signal?: AbortSignal,
+    variables: Readonly<Record<string, unknown>> = {},
   ): AsyncGenerator<TextEvent, void, undefined> {
     const { text, typed } = await this.#template.render(messages, {
       addGenerationPrompt: true,
+      variables,
       ...(signal === undefined ? {} : { signal }),
     });
     yield* this.#answer([encodePrompt(this.#codec, text, typed)], 'messages', settings, signal);
@@ -136,6 +142,7 @@ export class TextService {
         maxTokens: settings.maxTokens,
         sampling: { ...settings.sampling, seed: choiceSeed(settings.sampling.seed, i) },
         stop: settings.stop,
+        ...(settings.ends === undefined ? {} : { ends: settings.ends }),
         logprobs: settings.logprobs,
       })),
     );

@@ -42,6 +42,42 @@ const hasCode =
     error instanceof StarlingError && error.code === code && pattern.test(error.message);
 
 describe('Generator', () => {
+  it('M8: ends only where the request lets it', async () => {
+    const usual = { ignored: false, notBefore: 0, tokens: new Set<number>() };
+    const model = new FakeModel({ reply: 'Hi!' });
+    const ignoring = await collect(model, { ends: { ...usual, ignored: true }, maxTokens: 9 });
+    assert.deepEqual([ignoring.end.finishReason, ignoring.end.usage.completionTokens], ['length', 9]);
+    assert.ok(ignoring.text.startsWith('Hi!'));
+    const later = await collect(model, { ends: { ...usual, notBefore: 5 }, maxTokens: 20 });
+    assert.ok(later.end.usage.completionTokens >= 5);
+    const neither = await collect(model, { ends: usual });
+    assert.equal(neither.text, 'Hi!');
+    const tokens = new Set([byteToken(0x21)]);
+    const stopped = await collect(model, { ends: { ...usual, tokens } });
+    assert.deepEqual([stopped.text, stopped.end.finishReason], ['Hi', 'stop']);
+    const late = await collect(model, { ends: { ...usual, tokens, notBefore: 3 }, maxTokens: 3 });
+    assert.notEqual(late.text, 'Hi!', 'a token that may not end the text yet is not drawn');
+    const text = await collect(new FakeModel({ reply: 'abcabc' }), { stop: ['b'], ends: { ...usual, notBefore: 3 } });
+    assert.equal(text.text, 'abca');
+  });
+
+  it('M8: makes repeated tokens less likely, as far back as is asked', async () => {
+    const model = new FakeModel({ reply: 'aaab', certainty: 1 });
+    // Next in line are z, which is in the prompt, and y.
+    const logitBias = new Map([
+      [byteToken(0x7a), 0.5],
+      [byteToken(0x79), 0.1],
+    ]);
+    const drawn = async (reach: number): Promise<string> => {
+      const sampling = { ...GREEDY, repetition: { factor: 1000, reach }, logitBias };
+      return (await collect(model, { sampling, maxTokens: 2, promptTokens: [0, byteToken(0x7a)] })).text;
+    };
+    assert.deepEqual(
+      [await drawn(0), await drawn(1), await drawn(2), await drawn(Number.POSITIVE_INFINITY)],
+      ['aa', 'az', 'ay', 'ay'],
+    );
+  });
+
   it('generates until the end-of-generation token', async () => {
     const model = new FakeModel({ reply: 'Hi!' });
     const { text, events, end } = await collect(model);

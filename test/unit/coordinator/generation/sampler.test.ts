@@ -49,6 +49,20 @@ function slowSample(logits: Float32Array, options: SamplingOptions, position: nu
   return ids.find((_, i) => sums[i]! > target) ?? ids.at(-1)!;
 }
 
+describe('tokens held back', () => {
+  it('M8: a repetition penalty divides logits above zero and multiplies others; what is forbidden is never drawn', () => {
+    const options = { ...GREEDY, repetition: { factor: 2, reach: 64 } };
+    const draw = (logits: readonly number[], repeated: readonly number[], forbidden: readonly number[] = []): number =>
+      sample(Float32Array.from(logits), options, 0, new Map(), { repeated: new Set(repeated), forbidden });
+    assert.equal(draw([4, 3], []), 0);
+    assert.equal(draw([4, 3], [0]), 1);
+    assert.equal(draw([4, 3], [0, 1]), 0);
+    assert.equal(draw([-1, -1.5], [0]), 1);
+    assert.equal(draw([4, 3], [], [0, 99]), 1);
+    assert.equal(draw([4, 3], [99], []), 0);
+  });
+});
+
 describe('selectTop', () => {
   it('agrees with a full sort, also with ties, NaN and infinities', () => {
     for (let seed = 0; seed < 60; seed++) {

@@ -2,8 +2,14 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { NOBODY_IN_PARTICULAR } from '../../../../coordinator/generation/events.ts';
 import { GREEDY } from '../../../../coordinator/generation/sampler.ts';
-import { decodeTokens, encodePrompt, tokenText } from '../../../../coordinator/generation/text-codec.ts';
+import {
+  type ChatRenderer,
+  decodeTokens,
+  encodePrompt,
+  tokenText,
+} from '../../../../coordinator/generation/text-codec.ts';
 import { type TextEvent, TextService, type TextSettings } from '../../../../coordinator/generation/text-service.ts';
+import { ChatTemplate } from '../../../../coordinator/model/template/chat-template.ts';
 import { StarlingError } from '../../../../daemon/errors.ts';
 import { createLogger } from '../../../../daemon/log.ts';
 import { byteCodec, byteToken, FakeModel, plainTemplate } from '../../../fixtures/fake-text-model.ts';
@@ -18,13 +24,13 @@ const SETTINGS: TextSettings = {
   standing: NOBODY_IN_PARTICULAR,
 };
 
-function serviceFor(model: FakeModel, queueLimit = 64): TextService {
+function serviceFor(model: FakeModel, queueLimit = 64, template: ChatRenderer = plainTemplate): TextService {
   return new TextService({
     modelId: 'fake',
     created: 1,
     model,
     codec: byteCodec,
-    template: plainTemplate,
+    template,
     log: createLogger('silent', 'test'),
     queueLimit,
   });
@@ -59,6 +65,20 @@ describe('prompt encoding', () => {
 });
 
 describe('TextService', () => {
+  it('A3: hands variables of the request to the chat template', async () => {
+    const template = new ChatTemplate('{{ messages[0].content }}{% if not enable_thinking %}!{% endif %}', '', '');
+    try {
+      const service = serviceFor(new FakeModel({ reply: 'Hi!' }), 64, template);
+      const tokens = async (variables: Readonly<Record<string, unknown>>): Promise<number> => {
+        const [first] = await collect(service.chat([{ role: 'user', content: 'A' }], SETTINGS, undefined, variables));
+        return first?.type === 'accepted' ? first.promptTokens : 0;
+      };
+      assert.deepEqual([await tokens({}), await tokens({ enable_thinking: true })], [3, 2]);
+    } finally {
+      template.close();
+    }
+  });
+
   it('answers a conversation', async () => {
     const service = serviceFor(new FakeModel({ reply: 'Hi!' }));
     const events = await collect(service.chat([{ role: 'user', content: 'Hello' }], SETTINGS));
