@@ -13,6 +13,7 @@ import { health } from './health.ts';
 import { metrics } from './metrics.ts';
 import { getModel, listModels } from './models.ts';
 import { RequestScopes } from './request-scope.ts';
+import { UnknownFields } from './unknown-fields.ts';
 
 export interface ApiOptions {
   readonly service: TextService;
@@ -51,6 +52,7 @@ export function createApi(options: ApiOptions): Hono {
     unixTime: () => Math.floor(Date.now() / 1000),
     randomSeed: () => randomInt(SEED_LIMIT),
     uniqueId: () => randomUUID().replaceAll('-', ''),
+    unknownFields: new UnknownFields(log),
     scopes: new RequestScopes(options.shutdown),
   };
 

@@ -27,7 +27,9 @@ function choiceLogprobs(service: TextService, tokens: readonly TokenEvent[], isA
 export function chatCompletions(api: ApiContext): Handler {
   const { service } = api;
   return async (c) => {
-    const request = parseChatRequest(await readJsonObject(c), requestOrigin(c, api));
+    const body = await readJsonObject(c);
+    const request = parseChatRequest(body, requestOrigin(c, api));
+    api.unknownFields.tell('chat', body);
     checkModel(request.model, service);
     const { settings } = request;
     const hasLogprobs = settings.logprobs !== null;
@@ -47,7 +49,7 @@ export function chatCompletions(api: ApiContext): Handler {
     });
 
     return exchangeText(c, api, {
-      begin: (signal) => service.chat(request.messages, settings, signal),
+      begin: (signal) => service.chat(request.messages, settings, signal, request.variables),
       prompts: 1,
       answersToPrompt: settings.choices,
       stream: request.stream,

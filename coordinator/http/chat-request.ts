@@ -2,13 +2,16 @@ import { z } from 'zod';
 import { StarlingError } from '../../daemon/errors.ts';
 import type { ChatMessage, ChatTextPart, ChatToolCall } from '../generation/text-codec.ts';
 import type { TextSettings } from '../generation/text-service.ts';
+import { checkFields } from './check-fields.ts';
+import { EMPTY } from './field.ts';
 import type { RequestOrigin } from './request-origin.ts';
-import { CONTEXT_RULES, MAX_TOP_LOGPROBS, optionalCount, TEXT_FIELDS, textSettings } from './text-fields.ts';
-import { isFilled, rejectUnsupported, type UnsupportedRule, validate } from './validation.ts';
+import { MAX_TOP_LOGPROBS, optionalCount, TEXT_FIELDS, textSettings } from './text-fields.ts';
+import { isFilled, validate } from './validation.ts';
 
 const MAX_MESSAGES = 10_000;
 const MAX_PARTS = 1000;
 const MAX_TOOL_CALLS = 128;
+const MAX_EFFORT = 32;
 const MAX_TOKENS = 2 ** 31 - 1;
 
 const contentPart = z.looseObject({ type: z.string(), text: z.string().optional() });
@@ -19,7 +22,10 @@ const toolCall = z.object({
   function: z.object({ name: z.string(), arguments: z.string() }),
 });
 
-const message = z.object({
+/** What other servers take of a message, and would change the answer: each may be there with nothing in it. */
+const MESSAGE_DEMANDS = ['prefix', 'partial', 'images', 'audio', 'function_call'];
+
+const message = z.looseObject({
   role: z.enum(['system', 'developer', 'user', 'assistant', 'tool']),
   content: z
     .union([z.string(), z.array(contentPart).max(MAX_PARTS)], { error: 'expected a string or a list of content parts' })
@@ -36,42 +42,21 @@ const chatBody = z.object({
   max_completion_tokens: optionalCount(1, MAX_TOKENS),
   logprobs: z.boolean().nullish(),
   top_logprobs: optionalCount(0, MAX_TOP_LOGPROBS),
+  chat_template_kwargs: z
+    .preprocess((value) => (Array.isArray(value) && value.length === 0 ? {} : value), z.record(z.string(), z.unknown()))
+    .nullish(),
+  reasoning_effort: z.string().max(MAX_EFFORT).nullish(),
+  enable_thinking: z.boolean().nullish(),
 });
 
-const isFormatted = (value: unknown): boolean => (value as { type?: unknown }).type !== 'text';
-const withoutTools = 'leave it out, or set "tool_choice" to "none"';
-
-const UNSUPPORTED: readonly UnsupportedRule[] = [
-  ...CONTEXT_RULES,
-  {
-    param: 'tools',
-    matters: (tools, body) => isFilled(tools) && body.tool_choice !== 'none',
-    advice: `this server calls no tools; ${withoutTools}`,
-  },
-  {
-    param: 'tool_choice',
-    matters: (choice) => choice !== 'none' && choice !== 'auto',
-    advice: `this server calls no tools; ${withoutTools}`,
-  },
-  { param: 'functions', matters: isFilled, advice: 'this server calls no functions; leave it out' },
-  {
-    param: 'function_call',
-    matters: (choice) => choice !== 'none' && choice !== 'auto',
-    advice: 'this server calls no functions; leave it out',
-  },
-  { param: 'response_format', matters: isFormatted, advice: 'only {"type": "text"} is; ask for the format in words' },
-  { param: 'audio', matters: () => true, advice: 'answers are text; leave it out' },
-  {
-    param: 'modalities',
-    matters: (value) => Array.isArray(value) && value.some((modality) => modality !== 'text'),
-    advice: 'only ["text"] is',
-  },
-  { param: 'web_search_options', matters: () => true, advice: 'this server searches nothing; leave it out' },
-];
+/** What the server itself tells a template. */
+const OWN_VARIABLES = ['messages', 'tools', 'add_generation_prompt', 'bos_token', 'eos_token'];
 
 export interface ChatRequest {
   readonly model: string | null;
   readonly messages: readonly ChatMessage[];
+  /** Further variables for the chat template. */
+  readonly variables: Readonly<Record<string, unknown>>;
   readonly settings: TextSettings;
   readonly stream: boolean;
   readonly includeUsage: boolean;
@@ -118,6 +103,13 @@ function templateMessage(body: MessageBody, index: number): ChatMessage {
   if (body.role !== 'assistant' && (body.content === null || body.content === undefined)) {
     throw new StarlingError('invalid_request', `'${param}' is missing; a ${body.role} message needs text`, { param });
   }
+  for (const name of MESSAGE_DEMANDS) {
+    const value = body[name];
+    if (value === null || value === undefined || EMPTY.holds(value, {})) continue;
+    const field = `messages[${index}].${name}`;
+    const advice = 'a message is a whole turn of text; leave it out';
+    throw new StarlingError('unsupported_parameter', `'${field}' is not supported here: ${advice}`, { param: field });
+  }
   return {
     // Templates know only the older name.
     role: body.role === 'developer' ? 'system' : body.role,
@@ -128,12 +120,27 @@ function templateMessage(body: MessageBody, index: number): ChatMessage {
   };
 }
 
+function templateVariables(fields: z.output<typeof chatBody>): Readonly<Record<string, unknown>> {
+  const variables = fields.chat_template_kwargs ?? {};
+  for (const name of OWN_VARIABLES) {
+    if (!Object.hasOwn(variables, name)) continue;
+    const param = `chat_template_kwargs.${name}`;
+    throw new StarlingError('unsupported_parameter', `'${param}' is set by the server; leave it out`, { param });
+  }
+  const { reasoning_effort, enable_thinking } = fields;
+  return {
+    ...(typeof reasoning_effort === 'string' ? { reasoning_effort } : {}),
+    ...(typeof enable_thinking === 'boolean' ? { enable_thinking } : {}),
+    ...variables,
+  };
+}
+
 /**
  * Reads the body of POST /v1/chat/completions.
  * @throws StarlingError unsupported_parameter, invalid_request
  */
 export function parseChatRequest(body: Readonly<Record<string, unknown>>, origin: RequestOrigin): ChatRequest {
-  rejectUnsupported(body, UNSUPPORTED);
+  checkFields('chat', body);
   const fields = validate(chatBody, body);
   if ((fields.top_logprobs ?? 0) > 0 && fields.logprobs !== true) {
     throw new StarlingError('invalid_request', `'top_logprobs' needs "logprobs": true`, { param: 'top_logprobs' });
@@ -145,6 +152,7 @@ export function parseChatRequest(body: Readonly<Record<string, unknown>>, origin
   return {
     model: fields.model ?? null,
     messages: fields.messages.map(templateMessage),
+    variables: templateVariables(fields),
     settings: textSettings(fields, own, origin),
     stream: fields.stream === true,
     includeUsage: fields.stream_options?.include_usage === true,

@@ -1,9 +1,10 @@
 import { z } from 'zod';
 import { StarlingError } from '../../daemon/errors.ts';
 import type { TextSettings } from '../generation/text-service.ts';
+import { checkFields } from './check-fields.ts';
 import type { RequestOrigin } from './request-origin.ts';
-import { CONTEXT_RULES, MAX_TOP_LOGPROBS, optionalCount, TEXT_FIELDS, textSettings } from './text-fields.ts';
-import { rejectUnsupported, type UnsupportedRule, validate } from './validation.ts';
+import { MAX_TOP_LOGPROBS, optionalCount, TEXT_FIELDS, textSettings } from './text-fields.ts';
+import { validate } from './validation.ts';
 
 const MAX_PROMPTS = 64;
 const MAX_TOKENS = 2 ** 31 - 1;
@@ -24,21 +25,6 @@ const completionBody = z.object({
   logprobs: optionalCount(0, MAX_TOP_LOGPROBS),
   echo: z.boolean().nullish(),
 });
-
-const UNSUPPORTED: readonly UnsupportedRule[] = [
-  ...CONTEXT_RULES,
-  {
-    param: 'suffix',
-    matters: (suffix) => suffix !== '',
-    advice: 'text is continued at its end only; leave it out',
-  },
-  { param: 'best_of', matters: (value) => value !== 1, advice: 'use "n" and choose among the answers' },
-  {
-    param: 'echo',
-    matters: (echo, body) => echo === true && typeof body.logprobs === 'number',
-    advice: 'log probabilities of the prompt are not computed; leave out "echo" or "logprobs"',
-  },
-];
 
 export interface CompletionRequest {
   readonly model: string | null;
@@ -63,7 +49,11 @@ export function parseCompletionRequest(
   body: Readonly<Record<string, unknown>>,
   origin: RequestOrigin,
 ): CompletionRequest {
-  rejectUnsupported(body, UNSUPPORTED);
+  checkFields('completions', body);
+  if (body.echo === true && typeof body.logprobs === 'number') {
+    const message = `'echo' is not supported here with 'logprobs': log probabilities of the prompt are not computed; leave out one of them`;
+    throw new StarlingError('unsupported_parameter', message, { param: 'echo' });
+  }
   if (body.prompt === undefined || body.prompt === null) {
     throw new StarlingError('invalid_request', `'prompt' is missing; give the text to continue`, { param: 'prompt' });
   }

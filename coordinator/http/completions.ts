@@ -35,7 +35,9 @@ function listLogprobs(service: TextService, tokens: readonly TokenEvent[], offse
 export function completions(api: ApiContext): Handler {
   const { service } = api;
   return async (c) => {
-    const request = parseCompletionRequest(await readJsonObject(c), requestOrigin(c, api));
+    const body = await readJsonObject(c);
+    const request = parseCompletionRequest(body, requestOrigin(c, api));
+    api.unknownFields.tell('completions', body);
     checkModel(request.model, service);
     const { settings } = request;
     const hasLogprobs = settings.logprobs !== null;

@@ -1,7 +1,7 @@
 import { z } from 'zod';
+import type { RepetitionPenalty } from '../generation/sampler.ts';
 import type { TextSettings } from '../generation/text-service.ts';
 import type { RequestOrigin } from './request-origin.ts';
-import type { UnsupportedRule } from './validation.ts';
 
 const MAX_STOPS = 16;
 const MAX_STOP_LENGTH = 1024;
@@ -10,6 +10,12 @@ const MAX_BIASES = 4096;
 const MAX_USER = 512;
 /** A day. */
 const MAX_TIMEOUT_SECONDS = 86_400;
+const MAX_COUNT = 2 ** 31 - 1;
+/** Penalties that any program offers end at 2. */
+const MAX_REPETITION = 10;
+const MAX_STOP_TOKENS = 1024;
+/** llama.cpp's: how many of the last tokens a `repeat_penalty` looks at. */
+const REPEAT_LAST_N = 64;
 /** Most of the likeliest tokens that are listed with a token. */
 export const MAX_TOP_LOGPROBS = 20;
 
@@ -38,6 +44,12 @@ export const TEXT_FIELDS = {
   n: optionalCount(1, MAX_CHOICES),
   frequency_penalty: z.number().min(-2).max(2).nullish(),
   presence_penalty: z.number().min(-2).max(2).nullish(),
+  repetition_penalty: z.number().positive().max(MAX_REPETITION).nullish(),
+  repeat_penalty: z.number().positive().max(MAX_REPETITION).nullish(),
+  repeat_last_n: optionalCount(-1, MAX_COUNT),
+  ignore_eos: z.boolean().nullish(),
+  min_tokens: optionalCount(0, MAX_COUNT),
+  stop_token_ids: z.array(integer.min(0).max(MAX_COUNT)).max(MAX_STOP_TOKENS).nullish(),
   logit_bias: z
     .record(z.string().regex(/^\d{1,10}$/, 'expected token ids as keys'), z.number().min(-100).max(100))
     .refine((biases) => Object.keys(biases).length <= MAX_BIASES, `expected at most ${MAX_BIASES} token ids`)
@@ -51,19 +63,16 @@ export const TEXT_FIELDS = {
 
 type TextFields = z.output<z.ZodObject<typeof TEXT_FIELDS>>;
 
-/** What to do about a text that outgrows the context is the client's decision: it alone knows what can be left out. */
-export const CONTEXT_RULES: readonly UnsupportedRule[] = [
-  ...['context_shift', 'truncate_prompt_tokens'].map((param) => ({
-    param,
-    matters: (value: unknown) => value !== false,
-    advice: 'the beginning of a text is never dropped; shorten it, or serve with a larger --context',
-  })),
-  {
-    param: 'truncation',
-    matters: (value) => value !== 'disabled',
-    advice: 'the beginning of a text is never dropped; shorten it, or serve with a larger --context',
-  },
-];
+/** `repetition_penalty` is that of vLLM and Transformers, over everything; `repeat_penalty` that of llama.cpp, over what came last. */
+function repetition(fields: TextFields): RepetitionPenalty | null {
+  const { repetition_penalty, repeat_penalty, repeat_last_n } = fields;
+  if (repetition_penalty !== 1 && typeof repetition_penalty === 'number') {
+    return { factor: repetition_penalty, reach: Number.POSITIVE_INFINITY };
+  }
+  if (repeat_penalty === 1 || typeof repeat_penalty !== 'number') return null;
+  const reach = repeat_last_n ?? REPEAT_LAST_N;
+  return { factor: repeat_penalty, reach: reach < 0 ? Number.POSITIVE_INFINITY : reach };
+}
 
 /** The settings that the shared fields stand for, with OpenAI's defaults: temperature 1 and no filter. */
 export function textSettings(
@@ -82,9 +91,15 @@ export function textSettings(
       seed: fields.seed ?? origin.randomSeed(),
       frequencyPenalty: fields.frequency_penalty ?? 0,
       presencePenalty: fields.presence_penalty ?? 0,
+      repetition: repetition(fields),
       logitBias: new Map(Object.entries(fields.logit_bias ?? {}).map(([token, bias]) => [Number(token), bias])),
     },
     stop: (typeof stop === 'string' ? [stop] : (stop ?? [])).filter((text) => text !== ''),
+    ends: {
+      ignored: fields.ignore_eos === true,
+      notBefore: fields.min_tokens ?? 0,
+      tokens: new Set(fields.stop_token_ids ?? []),
+    },
     choices: fields.n ?? 1,
     standing: {
       user: origin.userOf(fields.user ?? null),

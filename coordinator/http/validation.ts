@@ -3,29 +3,9 @@ import { StarlingError } from '../../daemon/errors.ts';
 
 type Body = Readonly<Record<string, unknown>>;
 
-/** A parameter of OpenAI's API that would change the answer's meaning and that is not supported when `matters` holds. */
-export interface UnsupportedRule {
-  readonly param: string;
-  readonly matters: (value: unknown, body: Body) => boolean;
-  /** What to do instead. */
-  readonly advice: string;
-}
-
 /** A list with something in it. */
 export function isFilled(value: unknown): boolean {
   return Array.isArray(value) && value.length > 0;
-}
-
-/**
- * Refuses requests whose answer would not be what the client asked for.
- * @throws StarlingError unsupported_parameter for the first rule that applies
- */
-export function rejectUnsupported(body: Body, rules: readonly UnsupportedRule[]): void {
-  for (const { param, matters, advice } of rules) {
-    const value = body[param];
-    if (value === undefined || value === null || !matters(value, body)) continue;
-    throw new StarlingError('unsupported_parameter', `'${param}' is not supported here: ${advice}`, { param });
-  }
 }
 
 /** A path in the notation of OpenAI's errors: `messages[0].content`. */

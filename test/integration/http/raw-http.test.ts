@@ -141,6 +141,28 @@ describe('raw HTTP', () => {
     });
   });
 
+  it('A3, M8: refuses the demands of other servers, and meets some', async () => {
+    await withEndpoint({ reply: 'ok' }, async ({ url }) => {
+      const post = (path: string, body: object) => rawRequest(url + path, { body: JSON.stringify(body) });
+      const bodies = { [CHAT]: JSON.parse(chatBody()) as object, '/v1/completions': { prompt: 'a', max_tokens: 9 } };
+      for (const [path, body] of Object.entries(bodies)) {
+        for (const [param, value] of Object.entries({ grammar: 'root ::= "a"', guided_json: { type: 'object' } })) {
+          assertError(await post(path, { ...body, [param]: value }), 400, 'unsupported_parameter', param);
+        }
+        const met = { ...body, ignore_eos: true, max_tokens: 5, repeat_penalty: 1, grammar: null, unheard_of: 1 };
+        const answer = await post(path, met);
+        assert.equal(answer.status, 200, answer.text);
+        const { usage, choices } = JSON.parse(answer.text) as {
+          usage: { completion_tokens: number };
+          choices: { finish_reason: string }[];
+        };
+        assert.deepEqual([usage.completion_tokens, choices[0]!.finish_reason], [5, 'length']);
+      }
+      const stop = await post('/v1/completions', { prompt: 'a', stop_token_ids: [2 + 'k'.charCodeAt(0)] });
+      assert.equal((JSON.parse(stop.text) as { choices: { text: string }[] }).choices[0]!.text, 'o');
+    });
+  });
+
   it('hands every kind of message to the template', async () => {
     await withEndpoint({ reply: 'ok' }, async ({ url }) => {
       const call = { id: 'c1', type: 'function', function: { name: 'f', arguments: '{"a":1}' } };

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
+import { getEventListeners } from 'node:events';
 import { test } from 'node:test';
 import { eventStream } from '../../../../coordinator/http/event-stream.ts';
-import { RequestScope } from '../../../../coordinator/http/request-scope.ts';
+import { RequestScope, RequestScopes } from '../../../../coordinator/http/request-scope.ts';
 import { Silence, type SilenceClock } from '../../../../coordinator/http/silence.ts';
 import { createLogger } from '../../../../daemon/log.ts';
 
@@ -135,4 +136,23 @@ test('A1: what a silent stream carries survives naive readers', async () => {
 
 test('A1: a stream with nothing left to say an event about stays silent', async () => {
   assert.doesNotMatch(await silentStream(() => null), /^:/m);
+});
+
+test('A6: requests under way hang on the server’s signal by one listener, and let go of what they hung on', () => {
+  const shutdown = new AbortController();
+  const client = new AbortController();
+  const scopes = new RequestScopes(shutdown.signal);
+  const open = Array.from({ length: 64 }, () => scopes.open(new AbortController().signal));
+  const left = scopes.open(client.signal);
+  const over = scopes.open(client.signal);
+  assert.equal(getEventListeners(shutdown.signal, 'abort').length, 1);
+  over.dispose();
+  client.abort(new Error('left'));
+  assert.deepEqual([left.signal.aborted, over.signal.aborted, open[0]!.signal.aborted], [true, false, false]);
+  left.dispose();
+  assert.equal(getEventListeners(client.signal, 'abort').length, 0);
+  shutdown.abort(new Error('stops'));
+  assert.ok(open.every(({ signal }) => signal.aborted && signal.reason.message === 'stops'));
+  assert.equal(over.signal.aborted, false);
+  assert.equal(scopes.open(new AbortController().signal).signal.aborted, true);
 });

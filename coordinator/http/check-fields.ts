@@ -1,0 +1,32 @@
+import { StarlingError } from '../../daemon/errors.ts';
+import type { Field, TextRoute } from './field.ts';
+import { FIELDS } from './field-table.ts';
+
+function fieldsOf(route: TextRoute): ReadonlyMap<string, Field> {
+  return new Map(FIELDS.filter(({ routes }) => routes.includes(route)).map((field) => [field.name, field]));
+}
+
+const TABLES: Readonly<Record<TextRoute, ReadonlyMap<string, Field>>> = {
+  chat: fieldsOf('chat'),
+  completions: fieldsOf('completions'),
+};
+
+/**
+ * Refuses a request whose answer would not be what the client asked for.
+ * @throws StarlingError unsupported_parameter for the first field of the body that asks for something that is not done
+ */
+export function checkFields(route: TextRoute, body: Readonly<Record<string, unknown>>): void {
+  for (const [name, value] of Object.entries(body)) {
+    if (value === null || value === undefined) continue;
+    const field = TABLES[route].get(name);
+    if (field?.treatment.kind !== 'refused' || field.treatment.neutral.holds(value, body)) continue;
+    throw new StarlingError('unsupported_parameter', `'${name}' is not supported here: ${field.about}`, {
+      param: name,
+    });
+  }
+}
+
+/** The names of a body that the table of fields does not have. */
+export function unknownFields(route: TextRoute, body: Readonly<Record<string, unknown>>): string[] {
+  return Object.keys(body).filter((name) => !TABLES[route].has(name));
+}

@@ -1,0 +1,244 @@
+import { atLeast, atMost, EMPTY, either, type Field, type Neutral, NOTHING, only, TEXT_ROUTES } from './field.ts';
+
+const BOTH = { routes: TEXT_ROUTES };
+const CHAT = { routes: ['chat'] } as const;
+const COMPLETIONS = { routes: ['completions'] } as const;
+type Routes = Pick<Field, 'routes'>;
+
+const each = (names: string, field: Omit<Field, 'name'>): Field[] =>
+  names.split(' ').map((name) => ({ name, ...field }));
+const done = (names: string, about: string, routes: Routes = BOTH): Field[] =>
+  each(names, { ...routes, treatment: { kind: 'done' }, about });
+const ignored = (names: string, about: string, routes: Routes = BOTH): Field[] =>
+  each(names, { ...routes, treatment: { kind: 'ignored' }, about });
+const refused = (names: string, neutral: Neutral, about: string, routes: Routes = BOTH): Field[] =>
+  each(names, { ...routes, treatment: { kind: 'refused', neutral }, about });
+
+const IN_WORDS = 'answers are free text; ask for the form in words';
+const NO_TOOLS = 'this server calls no tools; leave it out, or set "tool_choice" to "none"';
+const NO_SHIFT = 'the beginning of a text is never dropped; shorten it, or serve with a larger --context';
+const OTHER_SAMPLER = 'sample with "temperature", "top_k", "top_p" and "min_p"';
+const OTHER_PENALTY = 'use "repetition_penalty", "frequency_penalty" or "presence_penalty"';
+const PART_OF = (name: string): string => `says how \`${name}\` works, which is refused`;
+
+const withoutTools: Neutral = {
+  words: 'an empty list, or any with `"tool_choice": "none"`',
+  holds: (value, body) => EMPTY.holds(value, body) || body.tool_choice === 'none',
+  examples: [[]],
+};
+const textOnly: Neutral = {
+  words: '`["text"]`',
+  holds: (value) => Array.isArray(value) && value.every((modality) => modality === 'text'),
+  examples: [['text'], []],
+};
+const plainText: Neutral = {
+  words: '`{"type": "text"}`, empty',
+  holds: (value) => isTyped(value, 'text') || only([], {}).holds(value, {}),
+  examples: [{ type: 'text' }, {}, []],
+};
+const thinkingOff: Neutral = {
+  words: '`{"type": "disabled"}`, empty',
+  holds: (value) => isTyped(value, 'disabled') || EMPTY.holds(value, {}),
+  examples: [{ type: 'disabled' }, {}],
+};
+
+function isTyped(value: unknown, type: string): boolean {
+  return typeof value === 'object' && value !== null && (value as { type?: unknown }).type === type;
+}
+
+/**
+ * What becomes of every field that clients of OpenAI, llama.cpp, vLLM, Ollama, LM Studio, text-generation-inference,
+ * text-generation-webui, KoboldCpp and OpenRouter are known to send. A field that changes the answer is done or refused; the names
+ * of fields that are not here are logged.
+ */
+export const FIELDS: readonly Field[] = [
+  ...done(
+    'messages',
+    'the conversation; a last message of the assistant is a turn like others, and not continued',
+    CHAT,
+  ),
+  ...done('prompt', 'texts or token ids to continue', COMPLETIONS),
+  ...refused('messages', EMPTY, 'use POST /v1/chat/completions', COMPLETIONS),
+  ...refused('prompt', EMPTY, 'use "messages", or POST /v1/completions', CHAT),
+  ...done('model', 'the served name, or `starling`'),
+  ...done('max_tokens', 'most tokens of the answer'),
+  ...done('max_completion_tokens', 'the same, and comes first', CHAT),
+  ...refused('max_completion_tokens', atMost(-1), 'use "max_tokens"', COMPLETIONS),
+  ...refused('n_predict max_new_tokens max_output_tokens max_length', atMost(-1), 'use "max_tokens"'),
+  ...done('temperature', 'from 0, always the likeliest token, to 2'),
+  ...done('top_k', 'keep so many of the likeliest tokens; 0 and less keep all'),
+  ...done('top_p', 'keep the likeliest tokens that together reach this probability'),
+  ...done('min_p', 'drop tokens below this share of the likeliest'),
+  ...done('seed', 'the same seed draws the same text'),
+  ...done('stop', 'texts before which the answer ends'),
+  ...done('stop_token_ids', 'tokens before which it ends'),
+  ...done('ignore_eos', 'the model may not end its text itself'),
+  ...done('min_tokens', 'before so many tokens the answer does not end'),
+  ...done('n', 'answers to each prompt'),
+  ...done('frequency_penalty presence_penalty', 'for tokens that the answer has already'),
+  ...done('repetition_penalty', 'for tokens that prompt or answer have already'),
+  ...done('repeat_penalty', 'the same, for the last `repeat_last_n` tokens'),
+  ...done('repeat_last_n', 'reach of `repeat_penalty`: 64 by default, -1 for all, 0 for none'),
+  ...done('logit_bias', 'added to the logits of token ids'),
+  ...done('logprobs', 'log probabilities of the answer'),
+  ...done('top_logprobs', 'how many of the likeliest tokens to list', CHAT),
+  ...refused('top_logprobs', atMost(0), 'give the number as "logprobs"', COMPLETIONS),
+  ...done('echo', 'the prompt before the answer; not with `logprobs`', COMPLETIONS),
+  ...refused('echo', EMPTY, 'use POST /v1/completions', CHAT),
+  ...done('stream stream_options', 'events; `include_usage` for a last one with the usage'),
+  ...done('user priority timeout', 'how the request stands beside others'),
+  ...done('chat_template_kwargs', 'further variables for the chat template', CHAT),
+  ...refused(
+    'chat_template_kwargs',
+    EMPTY,
+    'a prompt goes through no template; use POST /v1/chat/completions',
+    COMPLETIONS,
+  ),
+
+  ...ignored('metadata store safety_identifier', 'nothing is kept of a request'),
+  ...ignored(
+    'prompt_cache_key prompt_cache_retention prompt_cache_options cache_prompt cache_salt',
+    'beginnings are always kept',
+  ),
+  ...ignored(
+    'service_tier id_slot request_id kv_transfer_params',
+    'where and when it is computed; the text stays the same',
+  ),
+  ...ignored('prediction draft_model', 'guesses change the speed, not the text'),
+  ...ignored(
+    'speculative.n_max speculative.n_min speculative.p_min prompt_lookup_num_tokens',
+    'guesses change the speed, not the text',
+  ),
+  ...ignored('keep_alive ttl', 'the model stays loaded'),
+  ...ignored('n_keep n_discard truncation_length max_context_length', 'nothing is ever dropped from a text'),
+  ...ignored('provider models route', 'there is one model and nobody else to ask'),
+  ...ignored(
+    'usage include_reasoning return_tokens return_token_ids return_progress timings_per_token response_fields details',
+    'the answer has the shape of OpenAI’s API',
+  ),
+  ...ignored('parallel_tool_calls parse_tool_calls', 'tools are refused'),
+  ...ignored(
+    'spaces_between_special_tokens mm_processor_kwargs backend_sampling static_cache extra_headers extra_query',
+    'nothing here depends on it',
+  ),
+  ...ignored('dynatemp_exponent', PART_OF('dynatemp_range')),
+  ...ignored('dynatemp_low dynatemp_high', PART_OF('dynamic_temperature')),
+  ...ignored('dry_base dry_allowed_length dry_penalty_last_n dry_sequence_breakers', PART_OF('dry_multiplier')),
+  ...ignored('xtc_threshold', PART_OF('xtc_probability')),
+  ...ignored('mirostat_tau mirostat_eta', PART_OF('mirostat')),
+  ...ignored('adaptive_decay', PART_OF('adaptive_target')),
+  ...ignored('smoothing_curve', PART_OF('smoothing_factor')),
+  ...ignored('grammar_lazy grammar_triggers preserved_tokens', PART_OF('grammar')),
+  ...ignored('guided_decoding_backend guided_whitespace_pattern', PART_OF('guided_json')),
+
+  ...refused('tools', withoutTools, NO_TOOLS),
+  ...refused('tool_choice', either(only('none', 'auto'), EMPTY), NO_TOOLS),
+  ...refused('functions', EMPTY, 'this server calls no functions; leave it out'),
+  ...refused('function_call', either(only('none', 'auto'), EMPTY), 'this server calls no functions; leave it out'),
+  ...refused('tool_prompt', EMPTY, NO_TOOLS),
+  ...refused('response_format', plainText, 'only {"type": "text"} is; ask for the format in words'),
+  ...refused('grammar grammar_string guided_regex guided_grammar', EMPTY, IN_WORDS),
+  ...refused('json_schema guided_json', only(false, ''), IN_WORDS),
+  ...refused('guided_choice structured_outputs structural_tag', EMPTY, IN_WORDS),
+  ...refused('format', EMPTY, IN_WORDS),
+  ...refused('verbosity', only('medium'), 'ask for a short or long answer in words'),
+  ...refused('audio', NOTHING, 'answers are text; leave it out'),
+  ...refused('modalities', textOnly, 'only ["text"] is'),
+  ...refused('images image_data multimodal_data', EMPTY, 'only text is read; leave it out'),
+  ...refused('web_search_options', NOTHING, 'this server searches nothing; leave it out'),
+  ...refused('search_parameters plugins', EMPTY, 'this server searches nothing; leave it out'),
+  ...refused('moderation', EMPTY, 'nothing is moderated; leave it out'),
+  ...refused('safe_prompt', EMPTY, 'put the instruction into a system message'),
+  ...done('reasoning_effort enable_thinking', 'variables for the chat template, which may know them', CHAT),
+  ...refused(
+    'reasoning_effort',
+    only('medium', 'none'),
+    'a prompt goes through no template; leave it out',
+    COMPLETIONS,
+  ),
+  ...refused('enable_thinking', EMPTY, 'a prompt goes through no template; leave it out', COMPLETIONS),
+  ...refused('think', EMPTY, 'where the template knows it, give "enable_thinking"'),
+  ...refused('thinking', thinkingOff, 'where the template knows it, give "enable_thinking"'),
+  ...refused('reasoning', EMPTY, 'where the template knows it, give "enable_thinking"'),
+  ...refused('thinking_budget thinking_token_budget', atMost(-1), 'limit the answer with "max_tokens"'),
+  ...refused('reasoning_format', either(only('none', 'auto'), EMPTY), 'the answer is one text; take it apart yourself'),
+
+  ...refused('continue_final_message continue_', EMPTY, 'the answer is a turn of its own; use POST /v1/completions'),
+  ...refused('add_generation_prompt', only(true), 'the answer is a turn of its own; use POST /v1/completions'),
+  ...refused('chat_template', EMPTY, 'messages go through the template of the model file; or use POST /v1/completions'),
+  ...refused(
+    'instruction_template instruction_template_str template',
+    EMPTY,
+    'messages go through the template of the model file; or use POST /v1/completions',
+  ),
+  ...refused('documents', EMPTY, 'put them into a message, or into "chat_template_kwargs"'),
+  ...refused('system instructions', EMPTY, 'use a system message'),
+  ...refused('input', EMPTY, 'use "messages" or "prompt"'),
+  ...refused('previous_response_id context', EMPTY, 'send the whole conversation; its beginning is not computed again'),
+  ...refused('raw', EMPTY, 'use POST /v1/completions'),
+  ...refused('options', EMPTY, 'give the fields beside "model"'),
+  ...refused('extra_body', EMPTY, 'its fields belong beside "model"; clients put them there'),
+  ...refused('add_special_tokens', only(false), 'the template says which there are; use POST /v1/completions', CHAT),
+  ...refused('add_special_tokens', only(true), 'give token ids as "prompt"', COMPLETIONS),
+  ...refused('add_bos_token', only(true), 'give token ids as "prompt"'),
+
+  ...refused('suffix input_suffix', EMPTY, 'text is continued at its end only; leave it out'),
+  ...refused('input_prefix input_extra', EMPTY, 'text is continued at its end only; use "prompt"'),
+  ...refused('best_of', only(1), 'use "n" and choose among the answers'),
+  ...refused('use_beam_search', EMPTY, OTHER_SAMPLER),
+  ...refused('length_penalty', only(1, 0), OTHER_SAMPLER),
+  ...refused('context_shift', only(false), NO_SHIFT),
+  ...refused('truncate_prompt_tokens', only(false), NO_SHIFT),
+  ...refused('truncate', EMPTY, NO_SHIFT),
+  ...refused('truncation', only('disabled', false), NO_SHIFT),
+  ...refused('transforms', EMPTY, NO_SHIFT),
+  ...refused('n_indent', atMost(0), 'leave it out'),
+  ...refused('t_max_predict_ms', atMost(0), 'use "timeout", in seconds'),
+  ...refused('return_full_text', EMPTY, 'use "echo" of POST /v1/completions'),
+  ...refused('include_stop_str_in_output', EMPTY, 'the answer ends before the text of "stop"; append it yourself'),
+  ...refused('skip_special_tokens', only(true), 'control tokens are never shown; leave it out'),
+  ...refused('stop_sequences stop_sequence stopping_strings custom_stopping_strings', EMPTY, 'use "stop"'),
+  ...refused('random_seed', atMost(-1), 'use "seed"'),
+  ...refused('prompt_logprobs', only(false), 'log probabilities of the prompt are not computed'),
+  ...refused('decoder_input_details', EMPTY, 'log probabilities of the prompt are not computed'),
+  ...refused('n_probs top_n_tokens', atMost(0), 'use "logprobs"'),
+  ...refused(
+    'post_sampling_probs return_tokens_as_token_ids',
+    EMPTY,
+    '"logprobs" are those of the model, with texts of tokens',
+  ),
+
+  ...refused('bad_words banned_tokens custom_token_bans', EMPTY, 'use "logit_bias" with -100'),
+  ...refused('allowed_token_ids', EMPTY, 'use "logit_bias"'),
+  ...refused('logits_processors', EMPTY, 'use "logit_bias"'),
+  ...refused('vllm_xargs', EMPTY, 'give the fields that are meant'),
+  ...refused('ban_eos_token', EMPTY, 'use "ignore_eos"'),
+  ...refused('do_sample', only(true), 'use "temperature": 0'),
+  ...refused(
+    'samplers sampler_priority sampler_order sampler_seq',
+    EMPTY,
+    'the order is bias and penalties, "top_k", "top_p", "min_p", "temperature"',
+  ),
+  ...refused('temperature_last', only(true), '"temperature" always comes last; leave it out'),
+  ...refused('min_keep', atMost(1), OTHER_SAMPLER),
+  ...refused('typical_p typical', either(atLeast(1), atMost(0)), OTHER_SAMPLER),
+  ...refused('tfs tfs_z', atLeast(1), OTHER_SAMPLER),
+  ...refused('top_a epsilon_cutoff eta_cutoff smoothing_factor', atMost(0), OTHER_SAMPLER),
+  ...refused('top_n_sigma nsigma', atMost(0), OTHER_SAMPLER),
+  ...refused('dynatemp_range', atMost(0), OTHER_SAMPLER),
+  ...refused('dynamic_temperature', EMPTY, OTHER_SAMPLER),
+  ...refused('mirostat mirostat_mode', atMost(0), OTHER_SAMPLER),
+  ...refused('xtc_probability', atMost(0), OTHER_SAMPLER),
+  ...refused('adaptive_target', atMost(-1e-9), OTHER_SAMPLER),
+  ...refused('penalty_alpha', atMost(0), OTHER_SAMPLER),
+  ...refused('guidance_scale', only(1), 'computed once for each token; leave it out'),
+  ...refused('negative_prompt', EMPTY, 'say in words what you do not want'),
+  ...refused('dry_multiplier', atMost(0), OTHER_PENALTY),
+  ...refused('no_repeat_ngram_size', atMost(0), OTHER_PENALTY),
+  ...refused('encoder_repetition_penalty', only(1), OTHER_PENALTY),
+  ...refused('rep_pen', only(1), 'use "repetition_penalty"'),
+  ...refused('repetition_penalty_range rep_pen_range', atMost(0), 'use "repeat_penalty" with "repeat_last_n"'),
+  ...refused('rep_pen_slope', only(1, 0), 'use "repeat_penalty" with "repeat_last_n"'),
+  ...refused('watermark', EMPTY, 'leave it out'),
+  ...refused('lora lora_request', EMPTY, 'adapters are not applied; serve a model file that has it'),
+];
