@@ -5,21 +5,31 @@ import type { TextSettings } from '../generation/text-service.ts';
 import { checkFields } from './check-fields.ts';
 import { EMPTY } from './field.ts';
 import type { RequestOrigin } from './request-origin.ts';
-import { MAX_TOP_LOGPROBS, optionalCount, TEXT_FIELDS, textSettings } from './text-fields.ts';
+import {
+  limitOf,
+  MAX_TOP_LOGPROBS,
+  objectOrEmptyList,
+  optionalCount,
+  TEXT_FIELDS,
+  textSettings,
+  tokenLimit,
+} from './text-fields.ts';
 import { isFilled, validate } from './validation.ts';
 
 const MAX_MESSAGES = 10_000;
 const MAX_PARTS = 1000;
 const MAX_TOOL_CALLS = 128;
 const MAX_EFFORT = 32;
-const MAX_TOKENS = 2 ** 31 - 1;
-
-const contentPart = z.looseObject({ type: z.string(), text: z.string().optional() });
 
 const toolCall = z.object({
   id: z.string(),
   type: z.literal('function'),
-  function: z.object({ name: z.string(), arguments: z.string() }),
+  function: z.object({
+    name: z.string(),
+    arguments: z.union([z.string(), objectOrEmptyList(z.record(z.string(), z.unknown()))], {
+      error: 'expected a JSON text or an object',
+    }),
+  }),
 });
 
 /** What other servers take of a message, and would change the answer: each may be there with nothing in it. */
@@ -27,9 +37,7 @@ const MESSAGE_DEMANDS = ['prefix', 'partial', 'images', 'audio', 'function_call'
 
 const message = z.looseObject({
   role: z.enum(['system', 'developer', 'user', 'assistant', 'tool']),
-  content: z
-    .union([z.string(), z.array(contentPart).max(MAX_PARTS)], { error: 'expected a string or a list of content parts' })
-    .nullish(),
+  content: z.unknown().optional(),
   name: z.string().nullish(),
   tool_call_id: z.string().nullish(),
   tool_calls: z.array(toolCall).max(MAX_TOOL_CALLS).nullish(),
@@ -38,13 +46,10 @@ const message = z.looseObject({
 const chatBody = z.object({
   ...TEXT_FIELDS,
   messages: z.array(message).min(1).max(MAX_MESSAGES),
-  max_tokens: optionalCount(1, MAX_TOKENS),
-  max_completion_tokens: optionalCount(1, MAX_TOKENS),
+  max_completion_tokens: tokenLimit,
   logprobs: z.boolean().nullish(),
   top_logprobs: optionalCount(0, MAX_TOP_LOGPROBS),
-  chat_template_kwargs: z
-    .preprocess((value) => (Array.isArray(value) && value.length === 0 ? {} : value), z.record(z.string(), z.unknown()))
-    .nullish(),
+  chat_template_kwargs: objectOrEmptyList(z.record(z.string(), z.unknown()).nullish()),
   reasoning_effort: z.string().max(MAX_EFFORT).nullish(),
   enable_thinking: z.boolean().nullish(),
 });
@@ -64,32 +69,50 @@ export interface ChatRequest {
 
 type MessageBody = z.output<typeof message>;
 
-function messageContent(content: MessageBody['content'], path: string): string | ChatTextPart[] {
+const TEXT_PART = 'write {"type": "text", "text": "…"}';
+
+/** @throws StarlingError invalid_request, unsupported_parameter naming the part at fault */
+function messageContent(content: unknown, path: string): string | ChatTextPart[] {
   if (typeof content === 'string') return content;
   if (content === null || content === undefined) return '';
-  return content.map((part, index) => {
+  if (!Array.isArray(content)) throw malformed(path, `is ${kindOf(content)}; give a text, or a list of parts`);
+  if (content.length > MAX_PARTS) throw malformed(path, `has ${content.length} parts; at most ${MAX_PARTS} are taken`);
+  return content.map((part: unknown, index) => {
     const param = `${path}[${index}]`;
-    if (part.type !== 'text') {
+    if (typeof part !== 'object' || part === null || Array.isArray(part)) {
+      throw malformed(param, `is ${kindOf(part)} where a part is expected; ${TEXT_PART}`);
+    }
+    const { type, text } = part as { type?: unknown; text?: unknown };
+    if (type === undefined || type === null) throw malformed(param, `has no 'type'; ${TEXT_PART}`);
+    if (type !== 'text') {
       throw new StarlingError(
         'unsupported_parameter',
-        `'${param}' is a '${part.type}' part; only text parts are supported`,
-        {
-          param,
-        },
+        `'${param}' is a '${String(type).slice(0, 40)}' part; only text parts are supported: ${TEXT_PART}`,
+        { param },
       );
     }
-    if (part.text === undefined) {
-      throw new StarlingError('invalid_request', `'${param}.text' is missing; give the text of the part`, { param });
-    }
-    return { type: 'text', text: part.text };
+    if (text === undefined) throw malformed(param, `has no 'text'; give the text of the part`);
+    if (typeof text !== 'string')
+      throw malformed(param, `has ${kindOf(text)} for its 'text'; give the text of the part`);
+    return { type, text };
   });
+}
+
+const malformed = (param: string, problem: string): StarlingError =>
+  new StarlingError('invalid_request', `'${param}' ${problem}`, { param });
+
+function kindOf(value: unknown): string {
+  if (value === null) return 'null';
+  if (Array.isArray(value)) return 'a list';
+  if (typeof value === 'string') return 'a plain text';
+  return typeof value === 'object' ? 'an object' : `a ${typeof value}`;
 }
 
 /** Templates walk through the arguments of a call, so they get the object that the JSON text stands for. */
 function templateToolCall(call: z.output<typeof toolCall>): ChatToolCall {
-  let parsed: unknown;
+  let parsed: unknown = call.function.arguments;
   try {
-    parsed = JSON.parse(call.function.arguments);
+    if (typeof parsed === 'string') parsed = JSON.parse(parsed);
   } catch {
     parsed = null;
   }
@@ -146,7 +169,7 @@ export function parseChatRequest(body: Readonly<Record<string, unknown>>, origin
     throw new StarlingError('invalid_request', `'top_logprobs' needs "logprobs": true`, { param: 'top_logprobs' });
   }
   const own = {
-    maxTokens: fields.max_completion_tokens ?? fields.max_tokens ?? null,
+    maxTokens: limitOf([fields.max_completion_tokens, fields.max_tokens, fields.n_predict], null),
     logprobs: fields.logprobs === true ? (fields.top_logprobs ?? 0) : null,
   };
   return {

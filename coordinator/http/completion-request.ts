@@ -3,11 +3,10 @@ import { StarlingError } from '../../daemon/errors.ts';
 import type { TextSettings } from '../generation/text-service.ts';
 import { checkFields } from './check-fields.ts';
 import type { RequestOrigin } from './request-origin.ts';
-import { MAX_TOP_LOGPROBS, optionalCount, TEXT_FIELDS, textSettings } from './text-fields.ts';
+import { limitOf, MAX_TOP_LOGPROBS, optionalCount, TEXT_FIELDS, textSettings } from './text-fields.ts';
 import { validate } from './validation.ts';
 
 const MAX_PROMPTS = 64;
-const MAX_TOKENS = 2 ** 31 - 1;
 /** OpenAI's default for this endpoint. */
 const DEFAULT_MAX_TOKENS = 16;
 
@@ -21,7 +20,6 @@ const completionBody = z.object({
       error: `expected a text, token ids, or a list of up to ${MAX_PROMPTS} of either`,
     },
   ),
-  max_tokens: optionalCount(0, MAX_TOKENS),
   logprobs: optionalCount(0, MAX_TOP_LOGPROBS),
   echo: z.boolean().nullish(),
 });
@@ -58,7 +56,10 @@ export function parseCompletionRequest(
     throw new StarlingError('invalid_request', `'prompt' is missing; give the text to continue`, { param: 'prompt' });
   }
   const fields = validate(completionBody, body);
-  const own = { maxTokens: fields.max_tokens ?? DEFAULT_MAX_TOKENS, logprobs: fields.logprobs ?? null };
+  const own = {
+    maxTokens: limitOf([fields.max_tokens, fields.n_predict], DEFAULT_MAX_TOKENS),
+    logprobs: fields.logprobs ?? null,
+  };
   return {
     model: fields.model ?? null,
     prompts: promptList(fields.prompt),

@@ -22,6 +22,17 @@ export const MAX_TOP_LOGPROBS = 20;
 const stopText = z.string().max(MAX_STOP_LENGTH);
 const integer = z.number().refine(Number.isInteger, 'expected an integer');
 
+/** A limit on tokens, above all bounds where local clients mean none, by -1 or -2. */
+export const tokenLimit = integer
+  .min(-2)
+  .max(MAX_COUNT)
+  .transform((limit) => (limit < 0 ? Number.POSITIVE_INFINITY : limit))
+  .nullish();
+
+/** Takes an empty list for an empty object: some languages have one value for both. */
+export const objectOrEmptyList = <S extends z.ZodType>(schema: S) =>
+  z.preprocess((value) => (Array.isArray(value) && value.length === 0 ? {} : value), schema);
+
 /** A count that may be left out. */
 export const optionalCount = (min: number, max: number) => integer.min(min).max(max).nullish();
 
@@ -50,15 +61,19 @@ export const TEXT_FIELDS = {
   ignore_eos: z.boolean().nullish(),
   min_tokens: optionalCount(0, MAX_COUNT),
   stop_token_ids: z.array(integer.min(0).max(MAX_COUNT)).max(MAX_STOP_TOKENS).nullish(),
-  logit_bias: z
-    .record(z.string().regex(/^\d{1,10}$/, 'expected token ids as keys'), z.number().min(-100).max(100))
-    .refine((biases) => Object.keys(biases).length <= MAX_BIASES, `expected at most ${MAX_BIASES} token ids`)
-    .nullish(),
+  logit_bias: objectOrEmptyList(
+    z
+      .record(z.string().regex(/^\d{1,10}$/, 'expected token ids as keys'), z.number().min(-100).max(100))
+      .refine((biases) => Object.keys(biases).length <= MAX_BIASES, `expected at most ${MAX_BIASES} token ids`)
+      .nullish(),
+  ),
+  max_tokens: tokenLimit,
+  n_predict: tokenLimit,
   user: z.string().max(MAX_USER).nullish(),
   priority: z.enum(['interactive', 'batch']).nullish(),
   timeout: z.number().positive().max(MAX_TIMEOUT_SECONDS).nullish(),
   stream: z.boolean().nullish(),
-  stream_options: z.object({ include_usage: z.boolean().nullish() }).nullish(),
+  stream_options: objectOrEmptyList(z.object({ include_usage: z.boolean().nullish() }).nullish()),
 };
 
 type TextFields = z.output<z.ZodObject<typeof TEXT_FIELDS>>;
@@ -72,6 +87,12 @@ function repetition(fields: TextFields): RepetitionPenalty | null {
   if (repeat_penalty === 1 || typeof repeat_penalty !== 'number') return null;
   const reach = repeat_last_n ?? REPEAT_LAST_N;
   return { factor: repeat_penalty, reach: reach < 0 ? Number.POSITIVE_INFINITY : reach };
+}
+
+/** The limit that a request sets, by whichever name; null for none. @param usual where it sets none */
+export function limitOf(limits: readonly (number | null | undefined)[], usual: number | null): number | null {
+  const limit = limits.find((each) => each !== null && each !== undefined) ?? usual;
+  return limit === Number.POSITIVE_INFINITY ? null : limit;
 }
 
 /** The settings that the shared fields stand for, with OpenAI's defaults: temperature 1 and no filter. */
@@ -88,7 +109,8 @@ export function textSettings(
       topK: Math.max(0, fields.top_k ?? 0),
       topP: fields.top_p ?? 1,
       minP: fields.min_p ?? 0,
-      seed: fields.seed ?? origin.randomSeed(),
+      // Local clients mean a random one by -1.
+      seed: (fields.seed ?? -1) < 0 ? origin.randomSeed() : fields.seed!,
       frequencyPenalty: fields.frequency_penalty ?? 0,
       presencePenalty: fields.presence_penalty ?? 0,
       repetition: repetition(fields),

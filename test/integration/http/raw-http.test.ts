@@ -69,7 +69,7 @@ describe('raw HTTP', () => {
         [{ temperature: 'hot' }, 'temperature'],
         [{ top_p: 1.5 }, 'top_p'],
         [{ n: 9 }, 'n'],
-        [{ max_tokens: 0 }, 'max_tokens'],
+        [{ max_tokens: -3 }, 'max_tokens'],
         [{ seed: 1.5 }, 'seed'],
         [{ stop: Array.from({ length: 17 }, () => 'x') }, 'stop'],
         [{ logit_bias: { abc: 1 } }, 'logit_bias.abc'],
@@ -85,8 +85,8 @@ describe('raw HTTP', () => {
       const prompts: [unknown, string][] = [
         [[], 'prompt'],
         [[[]], 'prompt[0]'],
-        [['a', 1], 'prompt'],
-        [[1.5], 'prompt'],
+        [['a', 1], 'prompt[1]'],
+        [[1.5], 'prompt[0]'],
         [[-1], 'prompt[0]'],
         [[100_000], 'prompt'],
       ];
