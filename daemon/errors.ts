@@ -33,6 +33,8 @@ export const ERRORS = {
   cancelled: server(499, 130),
   deadline_exceeded: server(504),
   starting: server(503),
+  too_many_connections: server(503),
+  unsupported_encoding: request(415),
 
   // a model file
   model_file_not_found: request(400),

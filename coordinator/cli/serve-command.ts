@@ -1,11 +1,13 @@
 import { basename } from 'node:path';
-import { Command } from 'commander';
+import { Command, InvalidArgumentError } from 'commander';
 import { loadOrCreateKey } from '../../daemon/cluster-key.ts';
 import { loadIdentity } from '../../daemon/identity.ts';
 import { createLogger } from '../../daemon/log.ts';
 import type { HomePaths } from '../../daemon/paths.ts';
 import type { Endpoint } from '../cluster/find-devices.ts';
 import { TextService } from '../generation/text-service.ts';
+import { isHostName } from '../http/access.ts';
+import { originPattern } from '../http/origin-pattern.ts';
 import { DEFAULT_HTTP_HOST, DEFAULT_HTTP_PORT, HttpServer } from '../http/server.ts';
 import { openTextTools } from '../text-model.ts';
 import { type RunningDraft, startDraft } from './draft.ts';
@@ -52,7 +54,6 @@ export interface ServeCommandDeps {
 const SECOND = 1000;
 
 export function serveCommand(deps: ServeCommandDeps): Command {
-  const collect = (text: string, previous: string[]): string[] => [...previous, text];
   const command = new Command('serve')
     .description('serve a model, computed by all devices of the cluster, at a local HTTP endpoint')
     .argument(
@@ -74,14 +75,19 @@ export function serveCommand(deps: ServeCommandDeps): Command {
     .addOption(headOption())
     .addOption(storeLimitOption())
     .addOption(draftOption())
-    .option('--alias <name>', "the model's name for clients (default: its file name)")
+    .option('--alias <name>', "the model's name for clients (default: its file name)", alias)
     .option(
       '--allow-host <name>',
       'a host name under which clients may address the endpoint; may be repeated',
-      collect,
+      allowedHosts,
       [],
     )
-    .option('--allow-origin <origin>', 'a web origin whose pages may use the endpoint; may be repeated', collect, []);
+    .option(
+      '--allow-origin <origin>',
+      'a web origin whose pages may use the endpoint, such as https://chat.example or chrome-extension://*; may be repeated',
+      allowedOrigins,
+      [],
+    );
   addComputeOptions(command);
   command.addHelpText(
     'after',
@@ -126,6 +132,26 @@ Examples:
       },
     });
   });
+}
+
+/** @throws InvalidArgumentError */
+function allowedOrigins(text: string, previous: string[]): string[] {
+  if (originPattern(text) !== null) return [...previous, text];
+  throw new InvalidArgumentError(
+    'an origin is expected, as browsers name it: https://chat.example, http://localhost:3000, chrome-extension://* or http://localhost:* for any of them, or * for every page there is.',
+  );
+}
+
+/** @throws InvalidArgumentError */
+function allowedHosts(text: string, previous: string[]): string[] {
+  if (isHostName(text)) return [...previous, text];
+  throw new InvalidArgumentError('a host name or an address is expected, without http:// and without a port.');
+}
+
+/** @throws InvalidArgumentError */
+function alias(text: string): string {
+  if (/^[^\p{Cc}]{1,256}$/u.test(text) && text.trim() === text) return text;
+  throw new InvalidArgumentError('a name of 1 to 256 characters is expected, without spaces around it.');
 }
 
 /** A model's name for clients: that of its file, without what says which part of a split one it is. */

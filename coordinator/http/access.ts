@@ -1,6 +1,7 @@
 import { isIP, isIPv6 } from 'node:net';
 import type { MiddlewareHandler } from 'hono';
 import { StarlingError } from '../../daemon/errors.ts';
+import { originPattern } from './origin-pattern.ts';
 
 /** Who may talk to the endpoint through a browser. */
 export interface AccessPolicy {
@@ -8,7 +9,7 @@ export interface AccessPolicy {
   readonly boundHost: string;
   /** More host names (without port) under which the server may be addressed; `*` allows all. */
   readonly allowedHosts: readonly string[];
-  /** More origins (`https://name:port`, or `null`) whose pages may use the endpoint; `*` allows all. */
+  /** More origins whose pages may use the endpoint, as originPattern reads them. */
   readonly allowedOrigins: readonly string[];
 }
 
@@ -27,6 +28,12 @@ function comparable(host: string): string {
   const bare = withoutBrackets(host.toLowerCase()).split('%')[0] ?? '';
   return isIPv6(bare) ? withoutBrackets(new URL(`http://[${bare}]`).hostname) : bare;
 }
+
+/** Whether `--allow-host` can mean something by a text: a host name or IP address without a port, or `*`. */
+export const isHostName = (text: string): boolean =>
+  text === '*' ||
+  isIP(withoutBrackets(text)) !== 0 ||
+  (/^[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?$/i.test(text) && text.length <= 253);
 
 /** The host name of a Host header, lower case, IPv6 in its short form without brackets; null when it is malformed. */
 function hostName(header: string): string | null {
@@ -51,14 +58,13 @@ export function isHostAllowed(header: string, policy: AccessPolicy): boolean {
 
 /** Whether a page of this Origin may use the endpoint: pages of this computer, of the endpoint itself, and those allowed. */
 export function isOriginAllowed(origin: string, hostHeader: string, policy: AccessPolicy): boolean {
-  if (policy.allowedOrigins.includes('*') || policy.allowedOrigins.includes(origin)) return true;
+  if (policy.allowedOrigins.some((allowed) => originPattern(allowed)?.(origin))) return true;
   if (!URL.canParse(origin)) return false;
   const url = new URL(origin);
   if (url.protocol !== 'http:' && url.protocol !== 'https:') return false;
   if (LOOPBACK_NAMES.has(withoutBrackets(url.hostname))) return true;
   // The Host header has been checked before, so a page that came from there is ours.
-  if (url.host === hostHeader.toLowerCase()) return true;
-  return policy.allowedOrigins.some((allowed) => URL.canParse(allowed) && new URL(allowed).origin === url.origin);
+  return url.host === hostHeader.toLowerCase();
 }
 
 /**

@@ -1,5 +1,9 @@
+import { pipeline, Readable, type Transform } from 'node:stream';
+import type { ReadableStream as WebStream } from 'node:stream/web';
+import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib';
 import type { Context } from 'hono';
 import { StarlingError } from '../../daemon/errors.ts';
+import { systemCode } from '../../daemon/system-error.ts';
 
 /** Most bytes of a request's body: several times what the longest context holds as text. */
 export const BODY_LIMIT = 4 * 1024 * 1024;
@@ -16,14 +20,44 @@ function tooLarge(): StarlingError {
   );
 }
 
+const DECODERS: Readonly<Record<string, () => Transform>> = {
+  gzip: createGunzip,
+  'x-gzip': createGunzip,
+  deflate: createInflate,
+  br: createBrotliDecompress,
+};
+
+/** The body's bytes, unpacked. @throws StarlingError unsupported_encoding */
+function bodyOf(request: Request): AsyncIterable<Uint8Array> {
+  const { body } = request;
+  const encodings = (request.headers.get('content-encoding') ?? '')
+    .toLowerCase()
+    .split(',')
+    .map((encoding) => encoding.trim())
+    .filter((encoding) => encoding !== '' && encoding !== 'identity');
+  const [encoding, ...more] = encodings;
+  if (encoding === undefined || body === null) return body ?? Readable.from([]);
+  const decoder = DECODERS[encoding]?.();
+  if (decoder === undefined || more.length > 0) {
+    throw new StarlingError(
+      'unsupported_encoding',
+      `the body of the request is encoded as '${encodings.join(', ').slice(0, 100)}'; send it plain, or as gzip, deflate or br`,
+    );
+  }
+  // What goes wrong there is met by whoever reads the decoder.
+  return pipeline(Readable.fromWeb(body as WebStream), decoder, () => {});
+}
+
 async function readText(request: Request): Promise<string> {
   if (Number(request.headers.get('content-length') ?? 0) > DISCARD_LIMIT) throw tooLarge();
+  const isPlain = request.headers.get('content-encoding') === null;
   const decoder = new TextDecoder();
   let text = '';
   let size = 0;
-  for await (const chunk of request.body ?? []) {
+  for await (const chunk of bodyOf(request)) {
     size += chunk.byteLength;
-    if (size > DISCARD_LIMIT) throw tooLarge();
+    // A few bytes unpack to any number: nobody waits for those to be thrown away.
+    if (size > (isPlain ? DISCARD_LIMIT : BODY_LIMIT)) throw tooLarge();
     if (size <= BODY_LIMIT) text += decoder.decode(chunk, { stream: true });
   }
   if (size > BODY_LIMIT) throw tooLarge();
@@ -32,10 +66,19 @@ async function readText(request: Request): Promise<string> {
 
 /**
  * The body of a request as a JSON object, whatever its content type says.
- * @throws StarlingError request_too_large, invalid_json, invalid_request when it is JSON but no object
+ * @throws StarlingError request_too_large, unsupported_encoding, invalid_json, invalid_request when it is JSON but no object
  */
 export async function readJsonObject(c: Context): Promise<Readonly<Record<string, unknown>>> {
-  const text = await readText(c.req.raw);
+  const text = await readText(c.req.raw).catch((cause: unknown) => {
+    if (!(systemCode(cause) ?? '').startsWith('Z_') && !(systemCode(cause) ?? '').startsWith('ERR_BROTLI')) throw cause;
+    throw new StarlingError(
+      'invalid_json',
+      'the body of the request cannot be unpacked: it is damaged, or not encoded so',
+      {
+        cause,
+      },
+    );
+  });
   let body: unknown;
   try {
     body = JSON.parse(text);

@@ -7,6 +7,7 @@ import { hostPort } from '../../daemon/protocol/link.ts';
 import { reachableAt } from '../../daemon/reachable-at.ts';
 import type { AccessPolicy } from './access.ts';
 import { type ApiOptions, createApi } from './api.ts';
+import { answerConnections, KEEP_ALIVE_MS } from './connections.ts';
 import { errorBody } from './error-response.ts';
 import { createStartingApi } from './starting-api.ts';
 
@@ -18,6 +19,8 @@ export interface HttpServerOptions extends Omit<ApiOptions, 'access' | 'shutdown
   readonly host?: string;
   /** 7827 by default; 0 for any free port. */
   readonly port?: number;
+  /** Connections at a time; MAX_CONNECTIONS by default. */
+  readonly maxConnections?: number;
   /** More host names under which the server may be addressed. */
   readonly allowedHosts?: readonly string[];
   /** More origins whose pages may use the endpoint. */
@@ -27,8 +30,6 @@ export interface HttpServerOptions extends Omit<ApiOptions, 'access' | 'shutdown
 export const DEFAULT_HTTP_HOST = '127.0.0.1';
 export const DEFAULT_HTTP_PORT = 7827;
 
-/** More connections than this are dropped: enough for a full queue and its pages, far below any limit on open files. */
-const MAX_CONNECTIONS = 512;
 /** A request must have arrived whole by then, so that slow senders cannot pile up. */
 const REQUEST_TIMEOUT_MS = 60_000;
 /** What a stop gives aborted requests to tell their clients. */
@@ -80,10 +81,11 @@ export class HttpServer {
       overrideGlobalObjects: false,
       errorHandler: (thrown) => this.#malformed(thrown),
     });
-    const server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS }, (incoming, outgoing) => {
-      void listener(incoming, outgoing);
+    const server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS, keepAliveTimeout: KEEP_ALIVE_MS });
+    answerConnections(server, this.#options.maxConnections);
+    server.on('request', (incoming, outgoing) => {
+      if (!outgoing.headersSent) void listener(incoming, outgoing);
     });
-    server.maxConnections = MAX_CONNECTIONS;
     await new Promise<void>((resolve, reject) => {
       const refuse = (cause: Error): void => reject(listenError(cause, this.#host, this.#port));
       server.once('error', refuse);

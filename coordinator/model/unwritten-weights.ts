@@ -12,7 +12,7 @@ export interface TensorZeros {
 export interface JudgedZeros {
   /** They begin or end within a row: no training leaves such zeros, but a download does that is not complete. */
   readonly torn: readonly TensorZeros[];
-  /** Whole rows: pruning leaves them, and so does a hole that happens to fit. Rows of a vocabulary's unused tokens are not among them. */
+  /** Whole rows: pruning leaves them, and so does a hole that happens to fit. Rows at the end of a vocabulary are not among them. */
   readonly rows: readonly TensorZeros[];
 }
 
@@ -20,8 +20,10 @@ export interface JudgedZeros {
 const SLACK_BYTES = 64;
 const SLACK = 1 / 16;
 
-/** Matrices with a row a token, of which models have more than they use. */
-const PADDED: ReadonlySet<string> = new Set(['token_embd.weight', 'output.weight']);
+/** Matrices with a row a token. */
+const VOCABULARY: ReadonlySet<string> = new Set(['token_embd.weight', 'output.weight']);
+/** Vocabularies are rounded up, and their last rows are those of no token; as many as any are padded with. */
+const MOST_UNUSED = 1024;
 
 /**
  * Tells zeros that a model may have from those of a file that was not written whole, such as one that a download tool made as
@@ -42,10 +44,17 @@ export function judgeZeros(runs: readonly ZeroRun[], tensors: readonly TensorInf
       // What a run has of a neighbour beyond its boundary may be zeros by chance.
       if (to - from <= slackOf(rowBytes)) continue;
       if (!isRowEdge(from, rowBytes) || !isRowEdge(to, rowBytes)) torn.push(zeros);
-      else if (!isVector && !PADDED.has(tensor.name)) rows.push(zeros);
+      else if (!isVector && !isPadding(zeros, rowBytes)) rows.push(zeros);
     }
   }
   return { torn, rows };
+}
+
+function isPadding({ tensor, from, to }: TensorZeros, rowBytes: number): boolean {
+  const rows = (to - from) / rowBytes;
+  return (
+    VOCABULARY.has(tensor.name) && to === tensor.byteLength && rows <= MOST_UNUSED && rows < (tensor.dims[1] ?? 0) / 2
+  );
 }
 
 function isRowEdge(at: number, rowBytes: number): boolean {

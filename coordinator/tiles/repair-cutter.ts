@@ -24,7 +24,7 @@ export class RepairCutter {
     this.#backend = backend;
   }
 
-  /** @throws StarlingError model_truncated, model_file_unreadable, model_invalid */
+  /** @throws StarlingError model_truncated, model_file_unreadable, model_file_changed, model_invalid */
   cut(tile: TileShape): Promise<CutTile> {
     const cut = this.#last.then(async () => {
       const content = Uint8Array.from(await this.#open().cut(tile));

@@ -71,7 +71,8 @@ export function describeForeign(beginning: Uint8Array): string {
   const bytes = Buffer.from(beginning.buffer, beginning.byteOffset, beginning.length);
   const kind = KINDS.find(({ matches }) => matches(bytes.toString('latin1')));
   if (kind !== undefined) return `the file ${kind.message}`;
-  const text = bytes.toString('utf8');
+  // The last character may be cut, by up to three bytes.
+  const text = bytes.toString('utf8').replace(/\ufffd{1,3}$/, '');
   if (!/[^\P{Cc}\s]/u.test(text) && !text.includes('\ufffd')) {
     return `the file is text, not a model, perhaps the answer of a server that refused it ("${shown(text.trim())}"): ${itself}`;
   }

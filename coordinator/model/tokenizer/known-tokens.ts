@@ -79,26 +79,30 @@ const CHANNELS: readonly string[] = ['<|channel|>', '<|message|>', '<|start|>', 
 export interface KnownTokens {
   /** With these, an answer is over. */
   readonly ends: ReadonlySet<number>;
+  /** These go on, even where the file names them as ends. */
+  readonly notEnds: ReadonlySet<number>;
   /** Control tokens whatever the file says. */
   readonly control: ReadonlySet<number>;
   /** Control tokens that are shown in answers all the same. */
   readonly shown: ReadonlySet<number>;
 }
 
-/** @param idOf a token's id by its text, null where the vocabulary has none */
-export function knownTokens(idOf: (text: string) => number | null): KnownTokens {
+/**
+ * @param idOf a token's id by its text, null where the vocabulary has none
+ * @param namesInfill whether the file names the ends of infill itself: texts are then not looked for
+ */
+export function knownTokens(idOf: (text: string) => number | null, namesInfill: boolean): KnownTokens {
   const idsOf = (texts: readonly string[]): number[] => texts.map(idOf).filter((id) => id !== null);
   const has = (text: string): boolean => idOf(text) !== null;
-  const notEnds = new Set<string>();
+  const hasCall = has('<|call|>') || has('<|calls|>');
   // Models that answer in channels end each of them with <|end|>, and the answer with another token.
-  const inChannels =
-    (has('<|return|>') && has('<|call|>')) || (has('<|flush|>') && (has('<|call|>') || has('<|calls|>')));
-  if (inChannels) notEnds.add('<|end|>');
-  // There, </s> is a tag of HTML.
-  if (has('<|tool_response>')) notEnds.add('</s>');
-  const ends = idsOf([...ENDS, ...ENDS_OF_INFILL].filter((text) => !notEnds.has(text)));
+  const inChannels = hasCall && (has('<|return|>') || has('<|flush|>'));
+  // Beside <|tool_response>, </s> is a tag of HTML.
+  const notEnds = new Set(idsOf([...(inChannels ? ['<|end|>'] : []), ...(has('<|tool_response>') ? ['</s>'] : [])]));
+  const ends = idsOf([...ENDS, ...(namesInfill ? [] : ENDS_OF_INFILL)]).filter((id) => !notEnds.has(id));
   return {
     ends: new Set(ends),
+    notEnds,
     control: new Set([...ends, ...idsOf(INFILL)]),
     shown: new Set(idsOf(inChannels ? [...CHANNELS, '<|end|>'] : CHANNELS)),
   };

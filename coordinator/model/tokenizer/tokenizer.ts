@@ -46,9 +46,9 @@ export function createTokenizer(vocabulary: Vocabulary): Tokenizer {
   const spm = vocabulary.model === 'llama';
   const ids = new Map<string, number>();
   for (let id = 0; id < tokens.length; id++) if (tokens[id] !== '') ids.set(tokens[id] as string, id);
-  const known = knownTokens((text) => ids.get(text) ?? null);
+  const known = knownTokens((text) => ids.get(text) ?? null, vocabulary.namesInfill);
   const types = effectiveTypes(vocabulary, known);
-  const ends = new Set([...known.ends, ...vocabulary.ends]);
+  const ends = new Set([...known.ends, ...vocabulary.ends.filter((id) => !known.notEnds.has(id))]);
   const encoder = spm ? new SentencePieceEncoder(vocabulary, ids) : new BytePairEncoder(vocabulary, ids);
   const special = specialTokens(vocabulary, types);
   const allSpecial = new SpecialTokens(special);

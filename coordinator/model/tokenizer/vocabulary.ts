@@ -30,6 +30,8 @@ export interface Vocabulary {
   readonly unk: number | null;
   /** Tokens with which an answer is over, as far as the file says so: ends of text, of turn, of message, of code filled in. */
   readonly ends: readonly number[];
+  /** Whether the file itself names what ends a text that is filled in. */
+  readonly namesInfill: boolean;
   readonly addBos: boolean;
   /** SentencePiece: text at the start, or after a special token, is given a leading space. */
   readonly addSpacePrefix: boolean;
@@ -106,6 +108,7 @@ export function readVocabulary(metadata: VocabularyMetadata): Vocabulary {
     ends: [eos, ...END_KEYS.map((name) => id(name, null)), ...readEndList(metadata, tokens.length, warnings)].filter(
       (end) => end !== null,
     ),
+    namesInfill: metadata.has('tokenizer.ggml.fim_pad_token_id'),
     addBos: flag('add_bos_token', spm || pre === 'llama-bpe'),
     addSpacePrefix: spm && flag('add_space_prefix', true),
     warning: warnings.length === 0 ? null : warnings.join('; '),
@@ -152,7 +155,8 @@ function readTokens(metadata: VocabularyMetadata): readonly string[] {
 
 function readScores(metadata: VocabularyMetadata, count: number): Float32Array {
   const key = 'tokenizer.ggml.scores';
-  if (!metadata.has(key)) throw invalid(key, 'is missing, and a SentencePiece vocabulary cannot do without');
+  // As in llama.cpp: all alike, so that of possible merges the first is made.
+  if (!metadata.has(key)) return new Float32Array(count);
   const scores = Float32Array.from(metadata.numbers(key)).subarray(0, count);
   if (scores.length < count) throw invalid(key, `has ${scores.length} entries for ${count} tokens`);
   const bad = scores.findIndex((score) => !Number.isFinite(score));
@@ -174,15 +178,13 @@ function readMerges(metadata: VocabularyMetadata): readonly string[] {
   const merges = metadata.strings(key);
   if (merges.length > MAX_MERGES)
     throw invalid(key, `has ${merges.length} entries; at most ${MAX_MERGES} are possible`);
-  for (let i = 0; i < merges.length; i++) {
-    const merge = merges[i] as string;
+  const tooLong = merges.findIndex((merge) => merge.length > 2 * MAX_TOKEN_LENGTH);
+  if (tooLong >= 0) throw invalid(key, `entry ${tooLong} is too long`);
+  // What is not two pieces merges nothing, and is passed over, as in llama.cpp.
+  return merges.filter((merge) => {
     const space = merge.indexOf(' ', 1);
-    if (space < 0 || space === merge.length - 1) {
-      throw invalid(key, `entry ${i} ('${printable(merge)}') is not two pieces with a space between them`);
-    }
-    if (merge.length > 2 * MAX_TOKEN_LENGTH) throw invalid(key, `entry ${i} is too long`);
-  }
-  return merges;
+    return space > 0 && space < merge.length - 1;
+  });
 }
 
 /** An id that is no token is passed over with a warning, as in llama.cpp: files have it in keys that their model does not use. */

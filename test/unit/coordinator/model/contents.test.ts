@@ -58,6 +58,8 @@ test('M6: zeros that tear a row are a hole; whole rows, vectors and unused token
   assert.equal(judged(96 + row, 96 + 9.5 * row, up, down), '1 torn, 0 rows');
   assert.equal(judged(96 + 60.5 * row, 2 ** 20, up, down), '1 torn, 1 rows');
   assert.equal(judged(96 + 40 * row, 96 + 64 * row, embedding), '0 torn, 0 rows');
+  assert.equal(judged(96 + 10 * row, 96 + 20 * row, embedding), '0 torn, 1 rows', 'not at its end');
+  assert.equal(judged(96 + 20 * row, 96 + 64 * row, embedding), '0 torn, 1 rows', 'most of it');
   assert.equal(judged(96 + 40.5 * row, 96 + 64 * row, embedding), '1 torn, 0 rows');
   assert.equal(judged(96, 96 + 32_768, bias), '0 torn, 0 rows');
   assert.equal(judged(8192, 96 + 32_768, bias), '1 torn, 0 rows');

@@ -26,6 +26,7 @@ test('M10: what is no model is said to be what it is, with what to do', async (t
     ['\ufeff  <html lang="en">', /a web page/],
     ['<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>', /a web page/],
     ['{"error":"Repository not found"}', /the answer of a server.*Repository not found/],
+    [Buffer.from(`${'x'.repeat(511)}é`).subarray(0, 512), /the answer of a server/],
     ['Entry not found', /the answer of a server.*Entry not found/],
     [Buffer.concat([length, Buffer.from(header)]), /safetensors.*convert/],
     [Buffer.from('tjgg\x03\0\0\0'), /GGML format from before GGUF/],

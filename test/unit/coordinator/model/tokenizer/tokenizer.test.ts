@@ -64,6 +64,8 @@ test('M14: ends of text are known by name, as far as the model has no other use 
   ]);
   assert.deepEqual(ends(['<|end|>', '<|return|>', '<|call|>', '<|channel|>']), ['<|return|>', '<|call|>']);
   assert.deepEqual(ends(['<|end|>', '<|flush|>', '<|calls|>']), ['<|flush|>', '<|calls|>']);
+  assert.deepEqual(ends(['<|end|>', '<|return|>', '<|calls|>'], { ends: [0] }), ['<|return|>', '<|calls|>']);
+  assert.deepEqual(ends(['[PAD]', 'x'], { namesInfill: true }), []);
   assert.deepEqual(ends(['<|end|>', '<|return|>']), ['<|end|>', '<|return|>']);
   assert.deepEqual(ends(['</s>', '<|tool_response>', '<turn|>']), ['<|tool_response>', '<turn|>']);
   const shown = createTokenizer(
