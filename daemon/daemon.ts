@@ -72,7 +72,13 @@ export class Daemon {
     if (removed > 0) log.info(`removed ${removed} half-written tiles`);
     const bound = await this.#server.start(port, host);
     if (discoverable) {
-      const advertise = { name: identity.name, keyId: key.keyId, protocol: PROTOCOL_VERSION, port: bound };
+      const advertise = {
+        name: identity.name,
+        keyId: key.keyId,
+        protocol: PROTOCOL_VERSION,
+        port: bound,
+        run: this.run,
+      };
       this.#discovery = new Discovery({ id: identity.id, advertise, browse: false, log });
       this.#discovery.start();
     }

@@ -1,6 +1,8 @@
 import { EventEmitter } from 'node:events';
 import { performance } from 'node:perf_hooks';
-import { type Advertised, announce, announcedAddresses, hear, question } from './announcement.ts';
+import { type Advertised, announcedAddresses } from './announcement.ts';
+import { BonjourNetwork } from './bonjour-network.ts';
+import { CopiedIdentities, type CopiedIdentity } from './copied-identities.ts';
 import { dialOrder } from './dial-order.ts';
 import { subnets } from './ip-address.ts';
 import type { Logger } from './log.ts';
@@ -48,6 +50,7 @@ export class Discovery extends EventEmitter<{ peer: [Peer]; gone: [Peer] }> {
   readonly #table: PeerTable;
   readonly #now: () => number;
   readonly #sockets: MdnsSockets;
+  readonly #networks = new WeakMap<MdnsSocket, BonjourNetwork>();
   #interfaces: readonly NetworkInterface[] = [];
   #started = false;
   #timer: NodeJS.Timeout | undefined;
@@ -58,6 +61,8 @@ export class Discovery extends EventEmitter<{ peer: [Peer]; gone: [Peer] }> {
   /** Keys of networks whose last socket failed. */
   readonly #failing = new Set<string>();
   #warned = false;
+  #warnedOfCopy = false;
+  readonly #copied = new CopiedIdentities();
 
   constructor(options: DiscoveryOptions) {
     super();
@@ -66,7 +71,7 @@ export class Discovery extends EventEmitter<{ peer: [Peer]; gone: [Peer] }> {
     this.#sockets = new MdnsSockets({
       ...options,
       onOpen: (socket) => this.#speak(socket),
-      onPacket: (packet, from, socket) => this.#heard(packet, from, socket),
+      onPacket: (packet, from, socket) => this.#networkOf(socket).receive(packet, from),
       onError: (error, network) => this.#failed(error, network),
     });
     this.#table = new PeerTable({ maxPeers: MAX_PEERS, expireMs: options.expireMs ?? EXPIRE_MS });
@@ -87,11 +92,9 @@ export class Discovery extends EventEmitter<{ peer: [Peer]; gone: [Peer] }> {
     clearInterval(this.#refreshTimer);
     if (!this.#started) return;
     this.#started = false;
-    const { advertise, id } = this.#options;
-    if (advertise !== undefined) {
-      const goodbye = announce({ ...advertise, id }, [], true);
-      await Promise.all(this.#sockets.all.map((socket) => withinGoodbye((done) => socket.send(goodbye, done))));
-    }
+    const networks = this.#sockets.all.map((socket) => this.#networkOf(socket));
+    await Promise.all(networks.map((network) => withinGoodbye((done) => network.sayGoodbye(done))));
+    for (const network of networks) network.close();
     this.#sockets.closeWhere(() => true);
   }
 
@@ -143,28 +146,34 @@ export class Discovery extends EventEmitter<{ peer: [Peer]; gone: [Peer] }> {
   }
 
   #speak(socket: MdnsSocket): void {
-    if (this.#options.browse) socket.send(question());
-    this.#announce(socket);
-  }
-
-  #announce(socket: MdnsSocket): void {
-    const { advertise, id } = this.#options;
+    const { advertise, id, browse } = this.#options;
+    const network = this.#networkOf(socket);
+    // Who only tells listens too, for another device of its id.
+    if (browse || advertise?.run !== undefined) network.ask();
     if (advertise === undefined) return;
-    socket.send(announce({ ...advertise, id }, announcedAddresses(this.#interfaces, socket.network.name)));
+    network.tell({ ...advertise, id }, announcedAddresses(this.#interfaces, socket.network.name));
   }
 
-  #heard(packet: Uint8Array, from: string, socket: MdnsSocket): void {
-    const heard = hear(packet);
-    // one that has said goodbye says no more
-    if (heard === null || !this.#started) return;
-    if (heard.asksFor(this.#options.id)) this.#announce(socket);
-    if (!this.#options.browse) return;
-    const zone = heard.announcements.length === 0 ? undefined : this.#zoneOf(from);
-    for (const announcement of heard.announcements) this.#meet({ ...announcement, referer: { address: from }, zone });
-    for (const name of heard.gone) {
-      const gone = this.#table.remove(name);
-      if (gone !== undefined) this.emit('gone', gone);
+  #networkOf(socket: MdnsSocket): BonjourNetwork {
+    let network = this.#networks.get(socket);
+    if (network === undefined) {
+      network = new BonjourNetwork({
+        send: (packet, done) => socket.send(packet, done),
+        onHeard: (announcement) => this.#heard(announcement),
+        onGone: (name) => {
+          const gone = this.#table.remove(name);
+          if (gone !== undefined) this.emit('gone', gone);
+        },
+      });
+      this.#networks.set(socket, network);
     }
+    return network;
+  }
+
+  #heard({ name, port, txt, addresses, referer }: Announcement): void {
+    // one that has said goodbye says no more
+    if (!this.#started) return;
+    this.#meet({ name, port, txt, addresses, referer, zone: this.#zoneOf(referer?.address ?? '') });
   }
 
   #meet(announcement: Announcement): void {
@@ -173,7 +182,25 @@ export class Discovery extends EventEmitter<{ peer: [Peer]; gone: [Peer] }> {
       this.#options.log.debug({ from: announcement.referer?.address }, 'ignored a malformed announcement');
       return;
     }
-    if (peer.id !== this.#options.id && this.#table.seen(peer)) this.emit('peer', this.#nearestFirst(peer));
+    this.#copied.heard(peer);
+    if (peer.id === this.#options.id) this.#meetOwn(peer);
+    else if (this.#options.browse && this.#table.seen(peer)) this.emit('peer', this.#nearestFirst(peer));
+  }
+
+  /** A device that is told of here is told of by another one too, or by this one: what it sends comes back. */
+  #meetOwn({ name, host, run }: Peer): void {
+    const { advertise, log } = this.#options;
+    if (advertise?.run === undefined || run === null || run === advertise.run || this.#warnedOfCopy) return;
+    this.#warnedOfCopy = true;
+    log.warn(
+      { device: name, address: host },
+      `${name} at ${host} has the identity of this device, as its Starling home was copied: of the two only one is used; on one of them stop the daemon, delete identity.json in that home, and start it again`,
+    );
+  }
+
+  /** Ids that two devices were heard to have. */
+  copiedIdentities(): CopiedIdentity[] {
+    return this.#copied.list();
   }
 
   /** The zone of the link-local addresses that a sender tells of: that of the interface which leads to it. */

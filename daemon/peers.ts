@@ -7,6 +7,8 @@ export interface Peer {
   readonly name: string;
   readonly keyId: string;
   readonly protocol: number;
+  /** Its process; null where it does not tell. */
+  readonly run: string | null;
   /** The address to dial first; the same as addresses[0]. */
   readonly host: string;
   readonly port: number;
@@ -32,6 +34,7 @@ const MAX_ADDRESSES = 8;
 const MAX_KNOWN = 16;
 const NAME = /^[\p{L}\p{N} _-]{1,63}$/u;
 const KEY_ID = /^[0-9a-f]{8}$/;
+const RUN = /^[0-9a-f]{16}$/;
 
 /** @returns the peer, or null when any field is missing, malformed or out of bounds */
 export function parseAnnouncement(announcement: Announcement, now: number): Peer | null {
@@ -41,13 +44,24 @@ export function parseAnnouncement(announcement: Announcement, now: number): Peer
   const name = field(txt, 'name');
   const keyId = field(txt, 'keyId');
   const protocol = field(txt, 'protocol');
+  const run = field(txt, 'run');
   if (!DEVICE_ID.test(id) || announcement.name !== id) return null;
   if (!NAME.test(name) || !KEY_ID.test(keyId) || !/^[1-9]\d{0,4}$/.test(protocol)) return null;
   if (typeof port !== 'number' || !Number.isInteger(port) || port < 1 || port > 65535) return null;
   const addresses = dialable(announcement);
   const host = addresses[0];
   if (host === undefined) return null;
-  return { id, name, keyId, protocol: Number(protocol), host, port, addresses, lastSeen: now };
+  return {
+    id,
+    name,
+    keyId,
+    protocol: Number(protocol),
+    run: RUN.test(run) ? run : null,
+    host,
+    port,
+    addresses,
+    lastSeen: now,
+  };
 }
 
 function field(txt: object, key: string): string {

@@ -1,34 +1,84 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { encode } from 'dns-packet';
-import { announce, announcedAddresses, hear, question } from '../../../daemon/announcement.ts';
-import { parseAnnouncement } from '../../../daemon/peers.ts';
+import { setImmediate as turn } from 'node:timers/promises';
+import { type Advertised, announcedAddresses } from '../../../daemon/announcement.ts';
+import { BonjourNetwork } from '../../../daemon/bonjour-network.ts';
+import { CopiedIdentities } from '../../../daemon/copied-identities.ts';
+import { type Announcement, type Peer, parseAnnouncement } from '../../../daemon/peers.ts';
 import { ownInterface } from '../../fixtures/own-interfaces.ts';
 
-const device = { id: '0123456789abcdef', name: 'Küche', keyId: '89abcdef', protocol: 4, port: 7828 };
+const device = {
+  id: '0123456789abcdef',
+  name: 'Küche',
+  keyId: '89abcdef',
+  protocol: 4,
+  port: 7828,
+  run: '00112233445566ff',
+};
 
-test('C16: an announcement brings addresses of both families, and its listener the zone of link-local ones', () => {
-  const heard = hear(announce(device, ['192.168.1.9', 'fd88::9', 'fe80::9']));
-  const peer = parseAnnouncement({ ...heard!.announcements[0], referer: { address: 'fe80::9%eth0' }, zone: 'eth0' }, 0);
+/** Two ends of a network: what one sends the other receives. */
+function wired(from: string) {
+  const heard: Announcement[] = [];
+  const gone: string[] = [];
+  const ends: BonjourNetwork[] = [];
+  const end = (other: number): BonjourNetwork =>
+    new BonjourNetwork({
+      send: (packet, done) => {
+        ends[other]?.receive(Buffer.from(packet), from);
+        done();
+      },
+      onHeard: (announcement) => void heard.push(announcement),
+      onGone: (name) => void gone.push(name),
+    });
+  ends.push(end(1), end(0));
+  const [teller, listener] = ends as [BonjourNetwork, BonjourNetwork];
+  return { teller, listener, heard, gone };
+}
+
+test('C16: an announcement brings addresses of both families, and its listener the zone of link-local ones', async () => {
+  const { teller, listener, heard, gone } = wired('fe80::9%eth0');
+  listener.ask();
+  await turn();
+  teller.tell(device as Advertised, ['192.168.1.9', 'fd88::9', 'fe80::9']);
+  await turn();
+  const peer = parseAnnouncement({ ...heard[0], zone: 'eth0' }, 0);
   assert.deepEqual(peer?.addresses, ['fe80::9%eth0', '192.168.1.9', 'fd88::9']);
-  assert.equal(peer?.name, 'Küche');
-  const [without] = heard!.announcements;
-  assert.deepEqual(parseAnnouncement(without!, 0)?.addresses, ['192.168.1.9', 'fd88::9']);
+  assert.deepEqual([peer?.name, peer?.run], ['Küche', device.run]);
+  const before = heard.length;
+  // A browser of its own tells again what is still there.
+  listener.ask();
+  await turn();
+  assert.ok(heard.length > before);
+  teller.tell(device as Advertised, ['192.168.1.10']);
+  await turn();
+  listener.ask();
+  await turn();
+  assert.deepEqual(heard.at(-1)?.addresses, ['192.168.1.10'], 'former addresses are not told any more');
+  teller.sayGoodbye(() => {});
+  await turn();
+  assert.deepEqual(gone, [device.id]);
 });
 
-test('C16: addresses that name no machine are refused in any spelling', () => {
+test('C16: addresses that name no machine are refused in any spelling', async () => {
+  const { teller, listener, heard } = wired('fd88::1');
+  listener.ask();
+  await turn();
+  teller.tell(device as Advertised, []);
+  await turn();
   const addresses = ['::ffff:127.0.0.1', '0:0:0:0:0:0:0:1', 'FF02::FB', '::', 'fe80::1%lo', 'fd88:0:0::9'];
-  const peer = parseAnnouncement({ ...hear(announce(device, []))!.announcements[0], addresses, zone: 'eth0' }, 0);
+  const peer = parseAnnouncement({ ...heard[0], referer: undefined, addresses, zone: 'eth0' }, 0);
   assert.deepEqual(peer?.addresses, ['fd88::9']);
 });
 
-test('a goodbye names its device, and a question those whom it asks', () => {
-  assert.deepEqual(hear(announce(device, [], true))?.gone, [device.id]);
-  assert.deepEqual(hear(announce(device, [], true))?.announcements, []);
-  assert.equal(hear(question())?.asksFor(device.id), true);
-  const other = hear(encode({ type: 'query', questions: [{ name: '_ipp._tcp.local', type: 'PTR' }] }));
-  assert.equal(other?.asksFor(device.id), false);
-  assert.equal(hear(Buffer.from('000084000000ffff00000000', 'hex')), null);
+test('packets that are malformed, or too long for what they are, are passed over', async () => {
+  const { listener, heard } = wired('10.0.0.1');
+  listener.ask();
+  await turn();
+  for (const packet of [Buffer.from('000084000000ffff00000000', 'hex'), Buffer.alloc(0), Buffer.alloc(20_000, 0x84)]) {
+    listener.receive(packet, '10.0.0.1');
+  }
+  await turn();
+  assert.deepEqual(heard, []);
 });
 
 test('C15: what is only inside of this machine is not announced beside networks, and tunnels come last', () => {
@@ -42,15 +92,26 @@ test('C15: what is only inside of this machine is not announced beside networks,
   assert.deepEqual(announcedAddresses([docker], 'lo'), ['172.17.0.1']);
 });
 
-test('a packet full of addresses and of pointers to one device costs no more than its length', () => {
-  const { id } = device;
-  const pointer = { name: '_starling._tcp.local', type: 'PTR', ttl: 9, data: `${id}._starling._tcp.local` } as const;
-  const answers = [
-    ...Array.from({ length: 1000 }, () => pointer),
-    { name: pointer.data, type: 'SRV', ttl: 9, data: { port: 1, target: 'h.local' } } as const,
-    ...Array.from({ length: 1000 }, () => ({ name: 'h.local', type: 'A', ttl: 9, data: '127.0.0.1' }) as const),
-  ];
-  const announcements = hear(encode({ type: 'response', answers }))?.announcements ?? [];
-  assert.equal(announcements.length, 1);
-  assert.ok(Array.isArray(announcements[0]?.addresses) && announcements[0].addresses.length === 32);
+test('C8: an id that two devices announce in turns is copied; one that was started again is not', () => {
+  const peer = (run: string | null, name = 'pi'): Peer => ({
+    ...{
+      id: device.id,
+      name,
+      keyId: device.keyId,
+      protocol: 5,
+      run,
+      host: '10.0.0.1',
+      port: 1,
+      addresses: [],
+      lastSeen: 0,
+    },
+  });
+  const heard = (...runs: (string | null)[]) => {
+    const copied = new CopiedIdentities();
+    for (const run of runs) copied.heard(peer(run, run === 'b' ? 'copy' : 'pi'));
+    return copied.list();
+  };
+  assert.deepEqual(heard('a', 'a', 'b', 'b'), []);
+  assert.deepEqual(heard(null, 'a', null, 'a'), []);
+  assert.deepEqual(heard('a', 'b', 'a'), [{ id: device.id, devices: ['copy at 10.0.0.1', 'pi at 10.0.0.1'] }]);
 });

@@ -17,6 +17,7 @@ test('a sound announcement becomes a peer; the sender’s own address comes firs
     name: 'Küche 2',
     keyId: '89abcdef',
     protocol: 1,
+    run: null,
     host: '192.168.1.7',
     port: 7411,
     addresses: ['192.168.1.7', '192.168.1.9', 'fd00::9', '172.17.0.1'],

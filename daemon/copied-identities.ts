@@ -1,0 +1,41 @@
+import type { Peer } from './peers.ts';
+
+/** Two devices that announce one id. */
+export interface CopiedIdentity {
+  readonly id: string;
+  /** As `name at host`, of each. */
+  readonly devices: readonly string[];
+}
+
+/** More than any home has; bounds what a flood of announcements costs. */
+const MAX_IDS = 256;
+const MAX_RUNS = 4;
+
+/**
+ * Notices ids that two devices have, as when a home was copied with the image of a disk. A daemon that was started again has
+ * another run too, but its former one is heard no more: only of two devices does each come again after the other.
+ */
+export class CopiedIdentities {
+  /** Of each id, who announced it with which run, the last heard last. */
+  readonly #heard = new Map<string, Map<string, string>>();
+  readonly #copied = new Set<string>();
+
+  heard({ id, run, name, host }: Peer): void {
+    if (run === null) return;
+    const runs = this.#heard.get(id) ?? new Map<string, string>();
+    if (!this.#heard.has(id) && this.#heard.size >= MAX_IDS) return;
+    const isLast = [...runs.keys()].at(-1) === run;
+    if (runs.has(run) && !isLast) this.#copied.add(id);
+    runs.delete(run);
+    runs.set(run, `${name} at ${host}`);
+    if (runs.size > MAX_RUNS) runs.delete([...runs.keys()][0] as string);
+    this.#heard.set(id, runs);
+  }
+
+  list(): CopiedIdentity[] {
+    return [...this.#copied].map((id) => ({
+      id,
+      devices: [...(this.#heard.get(id)?.values() ?? [])].slice(-2).sort(),
+    }));
+  }
+}
