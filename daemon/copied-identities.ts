@@ -3,6 +3,8 @@ import type { Peer } from './peers.ts';
 /** Two devices that announce one id. */
 export interface CopiedIdentity {
   readonly id: string;
+  /** Of their cluster. */
+  readonly keyId: string;
   /** As `name at host`, of each. */
   readonly devices: readonly string[];
 }
@@ -18,14 +20,15 @@ const MAX_RUNS = 4;
 export class CopiedIdentities {
   /** Of each id, who announced it with which run, the last heard last. */
   readonly #heard = new Map<string, Map<string, string>>();
-  readonly #copied = new Set<string>();
+  /** Each with its cluster. */
+  readonly #copied = new Map<string, string>();
 
-  heard({ id, run, name, host }: Peer): void {
+  heard({ id, keyId, run, name, host }: Peer): void {
     if (run === null) return;
     const runs = this.#heard.get(id) ?? new Map<string, string>();
     if (!this.#heard.has(id) && this.#heard.size >= MAX_IDS) return;
     const isLast = [...runs.keys()].at(-1) === run;
-    if (runs.has(run) && !isLast) this.#copied.add(id);
+    if (runs.has(run) && !isLast) this.#copied.set(id, keyId);
     runs.delete(run);
     runs.set(run, `${name} at ${host}`);
     if (runs.size > MAX_RUNS) runs.delete([...runs.keys()][0] as string);
@@ -33,8 +36,9 @@ export class CopiedIdentities {
   }
 
   list(): CopiedIdentity[] {
-    return [...this.#copied].map((id) => ({
+    return [...this.#copied].map(([id, keyId]) => ({
       id,
+      keyId,
       devices: [...(this.#heard.get(id)?.values() ?? [])].slice(-2).sort(),
     }));
   }

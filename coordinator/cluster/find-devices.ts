@@ -94,7 +94,7 @@ export async function findDevices(options: FindDevicesOptions): Promise<RemoteRa
           `no other device was heard within ${waitMs / 1000} s; if "starling daemon" runs on some, name them with --peer host:port: firewalls, guest networks and some Wi-Fi keep multicast (UDP port 5353) from computers`,
         );
       }
-      for (const { id, devices } of discovery.copiedIdentities()) {
+      for (const { id, devices } of discovery.copiedIdentities().filter(({ keyId }) => keyId === key.keyId)) {
         log.warn({ id }, `${devices.join(' and ')} have one identity, and only one of them is used: ${COPIED}`);
       }
       // At once: an announced device that is gone takes seconds to give up on.

@@ -113,5 +113,7 @@ test('C8: an id that two devices announce in turns is copied; one that was start
   };
   assert.deepEqual(heard('a', 'a', 'b', 'b'), []);
   assert.deepEqual(heard(null, 'a', null, 'a'), []);
-  assert.deepEqual(heard('a', 'b', 'a'), [{ id: device.id, devices: ['copy at 10.0.0.1', 'pi at 10.0.0.1'] }]);
+  assert.deepEqual(heard('a', 'b', 'a'), [
+    { id: device.id, keyId: device.keyId, devices: ['copy at 10.0.0.1', 'pi at 10.0.0.1'] },
+  ]);
 });
