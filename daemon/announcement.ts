@@ -16,6 +16,7 @@ export interface Advertised {
 export type ServiceRecord = ReturnType<InstanceType<typeof Bonjour.Service>['records']>[number];
 
 export const SERVICE_TYPE = 'starling';
+export const SERVICE_NAME = '_starling._tcp.local';
 /** Seconds; RFC 6762, section 10, for records that name a host. */
 const HOST_TTL = 120;
 /** Of this device's own: what a listener takes from one announcement. */

@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events';
 import Bonjour from 'bonjour-service';
-import { type Advertised, recordsOf, SERVICE_TYPE, type ServiceRecord } from './announcement.ts';
+import { type Advertised, recordsOf, SERVICE_NAME, SERVICE_TYPE, type ServiceRecord } from './announcement.ts';
 import type { Announcement } from './peers.ts';
 
 export interface BonjourNetworkOptions {
@@ -13,6 +13,10 @@ export interface BonjourNetworkOptions {
 
 /** The longest packet of multicast DNS: RFC 6762, section 17. */
 const LONGEST_PACKET = 9000;
+const HEADER_BYTES = 12;
+/** Of a packet, several times what devices send: the library takes time with the square of records, and answers each question. */
+const MOST_QUESTIONS = 32;
+const MOST_RECORDS = 128;
 /** A flood of announcements ends a round of browsing. */
 const MOST_HEARD = 512;
 
@@ -26,6 +30,8 @@ interface Responder {
 /** The socket that the library is given: packets go through one of ours, which is a member of its network. */
 class Wire extends EventEmitter {
   readonly #send: BonjourNetworkOptions['send'];
+  /** Packets of this turn: a question that is asked many times is answered once. */
+  readonly #sent = new Set<string>();
 
   constructor(send: BonjourNetworkOptions['send']) {
     super();
@@ -40,6 +46,13 @@ class Wire extends EventEmitter {
     _address: string,
     done = (): void => {},
   ): void {
+    const text = Buffer.from(packet).toString('latin1');
+    if (this.#sent.has(text)) {
+      done();
+      return;
+    }
+    if (this.#sent.size === 0) setImmediate(() => this.#sent.clear());
+    this.#sent.add(text);
     this.#send(packet, () => done());
   }
 
@@ -72,11 +85,17 @@ export class BonjourNetwork {
     this.#bonjour = new Bonjour(socket as object, () => {});
     this.#responder = (this.#bonjour as unknown as { server: Responder }).server;
     this.#responder.mdns.on('error', () => {});
+    // A browser tells only of those that it has heard of itself who goes.
+    this.#responder.mdns.on('response', ({ answers }: { answers: readonly ServiceRecord[] }) => {
+      for (const { type, name, ttl, data } of answers) {
+        if (type === 'PTR' && ttl === 0 && name === SERVICE_NAME) options.onGone(String(data).split('.')[0] ?? '');
+      }
+    });
   }
 
   /** Asks all devices, with a browser of its own: the library's tells only of changes, so it cannot refresh what is still there. */
   ask(): void {
-    const { onHeard, onGone } = this.#options;
+    const { onHeard } = this.#options;
     this.#browser?.stop();
     const browser = this.#bonjour.find({ type: SERVICE_TYPE });
     const heard = (announcement: Announcement): void => {
@@ -84,7 +103,6 @@ export class BonjourNetwork {
       onHeard(announcement);
     };
     browser.on('up', heard).on('txt-update', heard).on('srv-update', heard);
-    browser.on('down', ({ name }: { name: string }) => onGone(name));
     this.#browser = browser;
   }
 
@@ -112,7 +130,10 @@ export class BonjourNetwork {
 
   /** A packet came; anyone on the network may have sent it. */
   receive(packet: Uint8Array, from: string): void {
-    if (packet.length <= LONGEST_PACKET) this.#wire.emit('message', packet, { address: from, port: 5353 });
+    if (packet.length < HEADER_BYTES || packet.length > LONGEST_PACKET) return;
+    const [questions = 0, ...records] = [4, 6, 8, 10].map((at) => Buffer.from(packet).readUInt16BE(at));
+    if (questions > MOST_QUESTIONS || records.reduce((sum, count) => sum + count, 0) > MOST_RECORDS) return;
+    this.#wire.emit('message', packet, { address: from, port: 5353 });
   }
 
   close(): void {

@@ -161,7 +161,7 @@ export class Discovery extends EventEmitter<{ peer: [Peer]; gone: [Peer] }> {
         send: (packet, done) => socket.send(packet, done),
         onHeard: (announcement) => this.#heard(announcement),
         onGone: (name) => {
-          const gone = this.#table.remove(name);
+          const gone = this.#started ? this.#table.remove(name) : undefined;
           if (gone !== undefined) this.emit('gone', gone);
         },
       });

@@ -81,6 +81,49 @@ test('packets that are malformed, or too long for what they are, are passed over
   assert.deepEqual(heard, []);
 });
 
+test('one packet costs no more than a little: not too many records are read, nor one question answered twice', async () => {
+  const { teller, listener, heard } = wired('10.0.0.1');
+  await turn();
+  teller.tell(device as Advertised, ['10.0.0.1']);
+  await turn();
+  const label = (text: string): Buffer => Buffer.from([text.length, ...Buffer.from(text)]);
+  const name = Buffer.concat([label('_starling'), label('_tcp'), label('local'), Buffer.of(0)]);
+  const asking = (times: number): Buffer => {
+    const header = Buffer.alloc(12);
+    header.writeUInt16BE(times, 4);
+    return Buffer.concat([
+      header,
+      ...Array.from({ length: times }, () => Buffer.concat([name, Buffer.of(0, 12, 0, 1)])),
+    ]);
+  };
+  listener.ask();
+  await turn();
+  const before = heard.length;
+  let answers = 0;
+  const counted = new BonjourNetwork({
+    send: (_packet, done) => {
+      answers++;
+      done();
+    },
+    onHeard: () => {},
+    onGone: () => {},
+  });
+  counted.tell(device as Advertised, ['10.0.0.1']);
+  await turn();
+  answers = 0;
+  counted.receive(asking(30), '10.0.0.2');
+  await turn();
+  assert.equal(answers, 1);
+  counted.receive(asking(300), '10.0.0.2');
+  await turn();
+  assert.equal(answers, 1);
+  const flood = Buffer.alloc(9000);
+  flood.writeUInt16BE(0x8400, 2);
+  flood.writeUInt16BE(600, 6);
+  listener.receive(flood, '10.0.0.3');
+  assert.equal(heard.length, before);
+});
+
 test('C15: what is only inside of this machine is not announced beside networks, and tunnels come last', () => {
   const lan = ownInterface('eth0', '192.168.1.20/24', 'fe80::20/64');
   const wifi = ownInterface('wlan0', '192.168.1.21/24', 'fe80::21/64');
