@@ -59,7 +59,14 @@ const cases: readonly {
     model: 'tiny-chat',
     prompt: SHORT,
     args: [],
-    shapes: [shape('reference', 1, 1), shape('reference', 3, 1), ...everySplit('native'), ...everySplit('wasm')],
+    shapes: [
+      shape('reference', 1, 1),
+      shape('reference', 3, 1),
+      ...everySplit('native'),
+      shape('wasm', 1, 2),
+      shape('wasm', 2, 2),
+      shape('wasm', 4, 1),
+    ],
   },
   {
     name: 'drawn at temperature 0.8 with a seed, after a prompt of several steps, Q8_0',
