@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { link, mkdir, open, rename, rm } from 'node:fs/promises';
+import { link, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { isOld } from './life-sign.ts';
+import { makeFolder } from './make-folder.ts';
 import { systemCode } from './system-error.ts';
 
 const TEMPORARY = /\.\d+\.[0-9a-f]{8}\.tmp$/;
@@ -24,7 +25,7 @@ export async function writeFileAtomic(
   options: AtomicWriteOptions,
 ): Promise<boolean> {
   const folder = dirname(file);
-  await mkdir(folder, { recursive: true, mode: 0o700 });
+  await makeFolder(folder, 0o700);
   const temporary = `${file}.${process.pid}.${randomBytes(4).toString('hex')}.tmp`;
   try {
     const handle = await open(temporary, 'wx', options.mode);

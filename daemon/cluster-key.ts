@@ -2,7 +2,7 @@ import { hkdfSync, randomBytes } from 'node:crypto';
 import { open } from 'node:fs/promises';
 import { inspect } from 'node:util';
 import { writeFileAtomic } from './atomic-file.ts';
-import { StarlingError } from './errors.ts';
+import { fileError, StarlingError } from './errors.ts';
 import { formatKey, KEY_BYTES, parseKey } from './key-text.ts';
 import { systemCode } from './system-error.ts';
 
@@ -115,9 +115,7 @@ export async function importKey(file: string, key: ClusterKey, force = false): P
   try {
     written = await writeFileAtomic(file, `${key.toText()}\n`, { mode: 0o600, overwrite: force });
   } catch (thrown) {
-    throw new StarlingError('store_failed', `cannot write ${file} (${systemCode(thrown)}); check its rights`, {
-      cause: thrown,
-    });
+    throw fileError(thrown, 'write', file);
   }
   if (written) return;
   const present = await loadKey(file).catch(() => null);

@@ -1,12 +1,12 @@
-import { mkdir, readdir, rm } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isLeftOver } from './atomic-file.ts';
-import { StarlingError } from './errors.ts';
+import { fileError, StarlingError } from './errors.ts';
 import { type LifeSign, lives, removeDeadSigns, showLife, signsIn } from './life-sign.ts';
+import { makeFolder } from './make-folder.ts';
 import type { HomePaths } from './paths.ts';
 import { readRunFile, removeRunFile } from './run-file.ts';
-import { storeError } from './store/tile-file.ts';
 import { systemCode } from './system-error.ts';
 
 /** Two daemons that start at one moment see each other and both step back; one of them then has the home for itself. */
@@ -48,11 +48,11 @@ export async function cleanHome({ runFile }: Pick<HomePaths, 'runFile'>): Promis
 
 async function show(home: string): Promise<LifeSign | null> {
   try {
-    await mkdir(home, { recursive: true, mode: 0o700 });
+    await makeFolder(home, 0o700);
     return await showLife(home);
   } catch (thrown) {
     if (['EROFS', 'EACCES', 'EPERM'].includes(systemCode(thrown) ?? '')) return null;
-    throw storeError(thrown, 'write to', home);
+    throw fileError(thrown, 'write to', home);
   }
 }
 

@@ -133,6 +133,16 @@ const REFUSALS: Readonly<Record<string, readonly [code: ErrorCode, advice: strin
   ENFILE: ['store_failed', 'this computer has too many files open'],
 };
 
+/**
+ * What the system refused to do with a file, as an error with the advice that fits the cause: disk_full or store_failed.
+ * @param doing the verb, such as `write`
+ */
+export function fileError(thrown: unknown, doing: string, path: string): StarlingError {
+  const why = systemCode(thrown) ?? (thrown instanceof Error ? thrown.message : String(thrown));
+  const [code, advice] = REFUSALS[why] ?? ['store_failed', "check the disk and the folder's rights"];
+  return new StarlingError(code, `cannot ${doing} ${path} (${why}); ${advice}`, { cause: thrown });
+}
+
 /** Turns anything thrown into a StarlingError; what is neither that nor a file that the system refuses becomes `internal`. */
 export function toStarlingError(thrown: unknown): StarlingError {
   if (thrown instanceof StarlingError) return thrown;

@@ -3,7 +3,7 @@ import { open, rename } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { z } from 'zod';
 import { writeFileAtomic } from './atomic-file.ts';
-import { StarlingError } from './errors.ts';
+import { fileError, StarlingError } from './errors.ts';
 import { systemCode } from './system-error.ts';
 
 /** Who this device is. The id is made once and stays; the name is for people and follows the host name. */
@@ -53,9 +53,7 @@ export async function loadIdentity(file: string, host: string = hostname()): Pro
     return { id: fresh, name, warning };
   } catch (thrown) {
     if (thrown instanceof StarlingError) throw thrown;
-    throw new StarlingError('store_failed', `cannot read or write ${file} (${systemCode(thrown)}); check its rights`, {
-      cause: thrown,
-    });
+    throw fileError(thrown, 'read or write', file);
   }
 }
 

@@ -3,9 +3,10 @@ import { Command } from 'commander';
 import { loadOrCreateKey } from '../../daemon/cluster-key.ts';
 import { Daemon } from '../../daemon/daemon.ts';
 import { claimHome } from '../../daemon/device-home.ts';
+import { toStarlingError } from '../../daemon/errors.ts';
 import { loadIdentity } from '../../daemon/identity.ts';
 import type { LifeSign } from '../../daemon/life-sign.ts';
-import { createLogger } from '../../daemon/log.ts';
+import { createLogger, type Logger } from '../../daemon/log.ts';
 import type { HomePaths } from '../../daemon/paths.ts';
 import { processMemory } from '../../daemon/process-memory.ts';
 import { hostPort } from '../../daemon/protocol/link.ts';
@@ -62,17 +63,17 @@ Examples:
   $ starling daemon --port 9000 --threads 2`,
   );
   return command.action(async (options: DaemonOptions) => {
+    const log = createLogger(options.logLevel, 'daemon');
     const life = await claimHome(paths);
     try {
       // Told to end before it has begun, it leaves nothing in its home.
-      if (!signal.aborted) await run(options, life);
+      if (!signal.aborted) await run(options, life, log);
     } finally {
-      await life?.remove();
+      if (life !== null) await takeBack(life.remove, log);
     }
   });
 
-  async function run(options: DaemonOptions, life: LifeSign | null): Promise<void> {
-    const log = createLogger(options.logLevel, 'daemon');
+  async function run(options: DaemonOptions, life: LifeSign | null, log: Logger): Promise<void> {
     const compute = await resolveCompute(options);
     const identity = await loadIdentity(paths.identityFile, options.name);
     if (identity.warning !== undefined) log.warn(identity.warning);
@@ -114,8 +115,20 @@ Examples:
       tellParent({ port });
       if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
     } finally {
-      await removeRunFile(paths.runFile);
+      await takeBack(() => removeRunFile(paths.runFile), log);
       await daemon.stop();
     }
+  }
+}
+
+/**
+ * Removes what shows others that this daemon runs. Where that fails, as on a disk that became read-only, the daemon ends all the
+ * same: that its process is gone shows too.
+ */
+async function takeBack(remove: () => Promise<void>, log: Logger): Promise<void> {
+  try {
+    await remove();
+  } catch (thrown) {
+    log.warn(toStarlingError(thrown).message);
   }
 }

@@ -39,14 +39,11 @@ export class LocalDevices {
     const home = await makeThrowAwayHome(tmpdir());
     const processes: ChildProcess[] = [];
     try {
-      const ports: number[] = [];
-      for (let device = 1; device <= options.count; device++) {
-        const deviceHome = join(home.folder, `device-${device}`);
-        await importKey(homePaths({ STARLING_HOME: deviceHome }).keyFile, options.key);
-        const child = spawnDaemon(deviceHome, device, options);
-        processes.push(child);
-      }
-      for (const child of processes) ports.push(await portOf(child));
+      const homes = Array.from({ length: options.count }, (_, i) => join(home.folder, `device-${i + 1}`));
+      for (const each of homes) await importKey(homePaths({ STARLING_HOME: each }).keyFile, options.key);
+      processes.push(...homes.map((each, i) => spawnDaemon(each, i + 1, options)));
+      // All at once: one that ends while another is waited for is noticed.
+      const ports = await Promise.all(processes.map(portOf));
       return new LocalDevices(
         ports.map((port) => ({ host: '127.0.0.1', port })),
         processes,

@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { isLeftOver, writeFileAtomic } from '../atomic-file.ts';
 import { LIFE_ID } from '../life-sign.ts';
+import { makeFolder } from '../make-folder.ts';
 
 const MARK = new RegExp(`^(${LIFE_ID})\\.[0-9a-f]+\\.use$`);
 const TEMPORARY = new RegExp(`\\.(${LIFE_ID})\\.[0-9a-f]+\\.tmp$`);
@@ -29,7 +30,7 @@ export interface ModelFolderFacts {
  * @throws the system's error
  */
 export async function markInUse(folder: string, name: string, owner: string): Promise<() => Promise<void>> {
-  await mkdir(folder, { recursive: true });
+  await makeFolder(folder);
   const mark = join(folder, `${owner}.${randomBytes(4).toString('hex')}.use`);
   await writeFile(mark, '');
   await writeFileAtomic(join(folder, ABOUT), `${JSON.stringify({ name })}\n`, { mode: 0o644, overwrite: true });

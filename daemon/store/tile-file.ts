@@ -1,7 +1,5 @@
 import { createHash } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
-import { StarlingError } from '../errors.ts';
-import { systemCode } from '../system-error.ts';
 
 /** Bytes after a tile's content: its SHA-256. */
 export const TRAILER_BYTES = 32;
@@ -37,20 +35,4 @@ async function readAll(handle: FileHandle, into: Uint8Array, position: number): 
     done += bytesRead;
   }
   return true;
-}
-
-/** What the system refuses, as an error of the store: disk_full or store_failed. */
-export function storeError(thrown: unknown, doing: string, path: string): StarlingError {
-  const code = systemCode(thrown) ?? (thrown instanceof Error ? thrown.message : String(thrown));
-  if (['ENOSPC', 'EDQUOT'].includes(code)) {
-    const advice = 'free some space, or remove models that are not needed';
-    return new StarlingError('disk_full', `no space left to ${doing} ${path}; ${advice}`, { cause: thrown });
-  }
-  return new StarlingError(
-    'store_failed',
-    `cannot ${doing} ${path} (${code}); check the disk and the folder's rights`,
-    {
-      cause: thrown,
-    },
-  );
 }

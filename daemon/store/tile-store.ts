@@ -1,13 +1,14 @@
 import { randomBytes } from 'node:crypto';
-import { type FileHandle, mkdir, open, readdir, rename, rm, stat, statfs } from 'node:fs/promises';
+import { type FileHandle, open, readdir, rename, rm, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { syncFolder } from '../atomic-file.ts';
-import { StarlingError } from '../errors.ts';
+import { fileError, StarlingError } from '../errors.ts';
 import { type LifeSign, lives, removeDeadSigns, SharedLifeSign } from '../life-sign.ts';
+import { makeFolder } from '../make-folder.ts';
 import { systemCode } from '../system-error.ts';
 import { cleanModelFolder, type ModelFolderFacts, markInUse, modelFolderFacts } from './model-folder.ts';
 import { SharedSync } from './shared-sync.ts';
-import { hashOf, readVerified, storeError, TRAILER_BYTES, writeAll } from './tile-file.ts';
+import { hashOf, readVerified, TRAILER_BYTES, writeAll } from './tile-file.ts';
 
 export interface StoredModel extends ModelFolderFacts {
   readonly modelId: string;
@@ -68,7 +69,7 @@ export class TileStore {
       return found.isFile() && found.size === bytes + TRAILER_BYTES;
     } catch (thrown) {
       if (ABSENT.includes(systemCode(thrown) ?? '')) return false;
-      throw storeError(thrown, 'look at', file);
+      throw fileError(thrown, 'look at', file);
     }
   }
 
@@ -104,7 +105,7 @@ export class TileStore {
       await this.#syncFolder(this.#folder(modelId));
     } catch (thrown) {
       if (temporary !== undefined) await rm(temporary, { force: true }).catch(() => {});
-      throw storeError(thrown, 'write', file);
+      throw fileError(thrown, 'write', file);
     } finally {
       await life?.remove();
     }
@@ -130,7 +131,7 @@ export class TileStore {
       if (ABSENT.includes(systemCode(thrown) ?? '')) {
         throw new StarlingError('tile_missing', `tile ${name} of model ${modelId} is not in the store (${file})`);
       }
-      throw storeError(thrown, 'read', file);
+      throw fileError(thrown, 'read', file);
     }
     if (damage === null) return;
     await this.discard(modelId, name);
@@ -160,14 +161,19 @@ export class TileStore {
       const { id, remove } = life;
       const unmark = await markInUse(folder, modelName, id);
       return async () => {
-        await unmark();
-        await remove();
+        try {
+          await unmark();
+          await remove();
+        } catch (thrown) {
+          // On a disk that became read-only the mark stays, and counts for nothing once this process is gone.
+          if (!READ_ONLY.includes(systemCode(thrown) ?? '')) throw fileError(thrown, 'write to', folder);
+        }
       };
     } catch (thrown) {
       await life?.remove();
       const readOnly = READ_ONLY.includes(systemCode(thrown) ?? '');
       if (readOnly && (await this.#names(modelId)).length > 0) return async () => {};
-      throw storeError(thrown, 'write to', folder);
+      throw fileError(thrown, 'write to', folder);
     }
   }
 
@@ -208,7 +214,7 @@ export class TileStore {
     try {
       await rm(folder, { recursive: true, force: true });
     } catch (thrown) {
-      throw storeError(thrown, 'remove', folder);
+      throw fileError(thrown, 'remove', folder);
     }
   }
 
@@ -235,12 +241,12 @@ export class TileStore {
       await clean();
     } catch (thrown) {
       // A model may be removed meanwhile.
-      if (![...READ_ONLY, ...ABSENT].includes(systemCode(thrown) ?? '')) throw storeError(thrown, 'clean', this.folder);
+      if (![...READ_ONLY, ...ABSENT].includes(systemCode(thrown) ?? '')) throw fileError(thrown, 'clean', this.folder);
     }
   }
 
   async #hold(): Promise<LifeSign> {
-    await mkdir(this.folder, { recursive: true });
+    await makeFolder(this.folder);
     return this.#life.hold();
   }
 
@@ -252,7 +258,7 @@ export class TileStore {
       return await this.#create(file);
     } catch (thrown) {
       if (systemCode(thrown) !== 'ENOENT') throw thrown;
-      await mkdir(folder, { recursive: true });
+      await makeFolder(folder);
       return this.#create(file);
     }
   }
@@ -286,7 +292,7 @@ export class TileStore {
       return await readdir(folder);
     } catch (thrown) {
       if (ABSENT.includes(systemCode(thrown) ?? '')) return [];
-      throw storeError(thrown, 'list', folder);
+      throw fileError(thrown, 'list', folder);
     }
   }
 }

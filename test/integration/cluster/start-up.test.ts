@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { ClusterKey } from '../../../daemon/cluster-key.ts';
+import { homePaths } from '../../../daemon/paths.ts';
 import { rawRequest } from '../../fixtures/http-endpoint.ts';
 import { Sandbox } from '../../fixtures/starling-sandbox.ts';
 
@@ -43,6 +44,32 @@ test('C1: a start that fails ends, whatever was acquired before', async (t) => {
   }
   const again = await sandbox.serve(home, 'tiny-chat', [good], []);
   assert.equal(again.devices, 2);
+});
+
+test('C1: a daemon whose home cannot be cleaned ends all the same, and a local device that ends is noticed', async (t) => {
+  const sandbox = new Sandbox(t);
+  const home = await sandbox.homeWithKey('home', ClusterKey.generate());
+  const daemon = await sandbox.daemon('daemon', home);
+  const { runFile } = homePaths({ STARLING_HOME: home });
+  rmSync(runFile);
+  mkdirSync(runFile);
+  assert.equal((await daemon.process.stop()).code, 0);
+  assert.match(daemon.process.stderr, /run\.json/);
+
+  // The second ends at once, while the first is still on its way.
+  const preload = join(sandbox.folder, 'preload.mjs');
+  writeFileSync(
+    preload,
+    `if (process.argv.includes('local-2')) process.exit(7);
+     if (process.argv.includes('local-1')) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1500);`,
+  );
+  process.env.NODE_OPTIONS = `--import=${preload}`;
+  t.after(() => delete process.env.NODE_OPTIONS);
+  const started = performance.now();
+  const demo = await sandbox.run(['demo', '--port', '0', '--devices', '2'], { home: sandbox.home('demo') });
+  assert.match(demo.stderr, /a local device did not start \(ended with code 7\)/);
+  assert.equal(demo.code, 1);
+  assert.ok(performance.now() - started < 20_000, 'took as long as a device that does not answer');
 });
 
 test('C12: a port that is taken is told before anything that takes long; until the model is up, clients are told to wait', async (t) => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { type StarlingError, toStarlingError } from '../../../daemon/errors.ts';
+import { fileError, type StarlingError, toStarlingError } from '../../../daemon/errors.ts';
 import { writeRunFile } from '../../../daemon/run-file.ts';
 import { temporaryFolder } from '../../fixtures/temporary-folder.ts';
 
@@ -31,4 +31,14 @@ test('C13: a file that the system refuses is told with its place and what to do,
   await mkdir(join(folder, 'run.json', 'x'), { recursive: true });
   const overFolder = await writeRunFile(join(folder, 'run.json'), run).catch(toStarlingError);
   assert.equal((overFolder as StarlingError).code, 'store_failed');
+});
+
+test('C13: the advice about a file that cannot be written fits the cause', () => {
+  const refused = (code: string): StarlingError =>
+    fileError(Object.assign(new Error(code), { code }), 'write', '/srv/key');
+  assert.match(refused('EROFS').message, /^cannot write \/srv\/key \(EROFS\); its file system is read-only/);
+  assert.match(refused('ENOSPC').message, /its disk is full: free some space/);
+  assert.equal(refused('ENOSPC').code, 'disk_full');
+  assert.match(refused('EACCES').message, /change its rights/);
+  assert.match(refused('ESTALE').message, /check the disk/);
 });
