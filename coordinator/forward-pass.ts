@@ -15,8 +15,8 @@ import { RopeTable } from './rope-table.ts';
 
 /** What stays with the coordinator: embeddings and norms. */
 export interface CoordinatorWeights {
-  /** Writes a token's embedding, `dim` values. */
-  readonly embedding: { row(token: number, into: Float32Array): Promise<void> };
+  /** Rows of the token embedding, from a file that may change under a running model. */
+  readonly embedding: { row(token: number, into: Float32Array): Promise<void>; assertUnchanged(): void };
   /** Per layer: the norms before attention and before the feed-forward network, `dim` values each. */
   readonly norms: readonly { readonly attention: Float32Array; readonly ffn: Float32Array }[];
   readonly outputNorm: Float32Array;
@@ -153,6 +153,7 @@ export class ForwardPass implements LanguageModel {
 
   /** residual[row] = the token's embedding, zero beyond dim. */
   async #embed(tokens: readonly number[]): Promise<void> {
+    this.#weights.embedding.assertUnchanged();
     const { cols } = this.#engine.spec;
     const rows = f32View(this.#engine.arena, this.#residual, tokens.length * cols);
     // At once, as each may wait for the file; until all have ended, as they write where the next step's go.

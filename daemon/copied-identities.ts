@@ -9,6 +9,10 @@ export interface CopiedIdentity {
   readonly devices: readonly string[];
 }
 
+/** What makes two devices of one identity, and what ends it. */
+export const COPIED =
+  'its Starling home was copied, as with the image of a disk; on one of them stop the daemon, delete identity.json in that home, and start it again';
+
 /** More than any home has; bounds what a flood of announcements costs. */
 const MAX_IDS = 256;
 const MAX_RUNS = 4;

@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events';
 import { performance } from 'node:perf_hooks';
 import { type Advertised, announcedAddresses } from './announcement.ts';
 import { BonjourNetwork } from './bonjour-network.ts';
-import { CopiedIdentities, type CopiedIdentity } from './copied-identities.ts';
+import { COPIED, CopiedIdentities, type CopiedIdentity } from './copied-identities.ts';
 import { dialOrder } from './dial-order.ts';
 import { subnets } from './ip-address.ts';
 import type { Logger } from './log.ts';
@@ -194,7 +194,7 @@ export class Discovery extends EventEmitter<{ peer: [Peer]; gone: [Peer] }> {
     this.#warnedOfCopy = true;
     log.warn(
       { device: name, address: host },
-      `${name} at ${host} has the identity of this device, as its Starling home was copied: of the two only one is used; on one of them stop the daemon, delete identity.json in that home, and start it again`,
+      `${name} at ${host} has the identity of this device, and of the two only one is used: ${COPIED}`,
     );
   }
 

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Command } from 'commander';
 import { type ClusterKey, loadOrCreateKey } from '../../daemon/cluster-key.ts';
+import { COPIED } from '../../daemon/copied-identities.ts';
 import { Discovery } from '../../daemon/discovery.ts';
 import { StarlingError, toStarlingError } from '../../daemon/errors.ts';
 import { type Identity, loadIdentity } from '../../daemon/identity.ts';
@@ -92,15 +93,22 @@ export function devicesCommand({ paths, stdout }: DevicesCommandDeps): Command {
         await discovery.stop();
       }
       const devices = eachOnce(rows);
+      for (const [i, row] of devices.entries()) {
+        const same = devices.slice(0, i).find((other) => idOf(row) !== '' && idOf(other) === idOf(row));
+        if (same !== undefined) {
+          log.warn(`${same.name} at ${same.address} and ${row.name} at ${row.address} have one identity: ${COPIED}`);
+        }
+      }
       stdout(options.json ? `${JSON.stringify(devices)}\n` : table(devices));
     });
 }
 
 const idOf = (row: Row): string => ('status' in row ? row.status.id : '');
+const runOf = (row: Row): string => ('status' in row ? row.status.run : '');
 
 /** Without what was reached before at another address. */
 const eachOnce = (rows: readonly Row[]): Row[] =>
-  rows.filter((row, i) => idOf(row) === '' || rows.findIndex((other) => idOf(other) === idOf(row)) === i);
+  rows.filter((row, i) => runOf(row) === '' || rows.findIndex((other) => runOf(other) === runOf(row)) === i);
 
 const find = (endpoint: Endpoint): Promise<string[]> => resolveHost({ ...endpoint, timeoutMs: ASK_MS });
 

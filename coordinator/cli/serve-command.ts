@@ -4,7 +4,8 @@ import { loadOrCreateKey } from '../../daemon/cluster-key.ts';
 import { loadIdentity } from '../../daemon/identity.ts';
 import { createLogger } from '../../daemon/log.ts';
 import type { HomePaths } from '../../daemon/paths.ts';
-import type { Endpoint } from '../cluster/find-devices.ts';
+import { openJsChannel } from '../../daemon/protocol/open-channel.ts';
+import { checkNamed, type Endpoint } from '../cluster/find-devices.ts';
 import { TextService } from '../generation/text-service.ts';
 import { isHostName } from '../http/access.ts';
 import { originPattern } from '../http/origin-pattern.ts';
@@ -204,8 +205,9 @@ export async function serveModel(options: ServeModelOptions): Promise<void> {
 /** As serveModel, at an endpoint that listens already, and that the caller stops. */
 export async function serveModelAt({ server, url }: Listening, options: ServeModelOptions): Promise<void> {
   const { log, signal } = options;
-  // What is wrong with a name is found before the model is read through, which may take minutes.
+  // What is wrong with a name or a device is found before the model is read through, which may take minutes.
   if (options.draft !== undefined) await resolveModel(options.draft);
+  await checkNamed(options.peers, { ...options, openChannel: openJsChannel });
   const bar = progressBar();
   const model = await openKnownModel(options.path, { ...options, onProgress: bar.onProgress }).finally(bar.stop);
   const tools = openTextTools(model);
@@ -226,7 +228,7 @@ export async function serveModelAt({ server, url }: Listening, options: ServeMod
     const cluster = await startCluster(clusterOptions).finally(bar.stop);
     try {
       for (const rank of cluster.ranks)
-        rank.onLost((error) => signal.aborted || log.error({ device: rank.name }, error.message));
+        rank.onLost((error) => signal.aborted || log.error({ device: rank.name, id: rank.id }, error.message));
       const service = new TextService({
         modelId: options.name,
         created: Math.floor(Date.now() / SECOND),

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { acquireAll } from '../../daemon/acquire-all.ts';
 import type { ClusterKey } from '../../daemon/cluster-key.ts';
+import { COPIED } from '../../daemon/copied-identities.ts';
 import type { Discovery } from '../../daemon/discovery.ts';
 import { StarlingError, toStarlingError } from '../../daemon/errors.ts';
 import type { Identity } from '../../daemon/identity.ts';
@@ -31,11 +32,20 @@ export interface FindDevicesOptions {
   readonly signal?: AbortSignal;
 }
 
-/** What makes two devices of one identity, and what ends it. */
-const COPIED =
-  'its Starling home was copied, as with the image of a disk; on one of them stop the daemon, delete identity.json in that home, and start it again';
-
 const speaksOurs = ({ protocol }: Peer): boolean => protocol === PROTOCOL_VERSION;
+
+/**
+ * Sees whether the devices that were named can be used, and lets them go: before what takes long.
+ * @throws StarlingError when one cannot
+ */
+export async function checkNamed(
+  peers: readonly Endpoint[],
+  options: Pick<FindDevicesOptions, 'key' | 'identity' | 'openChannel' | 'signal'>,
+): Promise<void> {
+  const { signal, ...rest } = options;
+  const dials = peers.map((endpoint) => (stop: AbortSignal) => dialNamed(endpoint, { ...rest, signal: stop }));
+  for (const rank of await acquireAll(dials, (dialled) => dialled.close(), signal)) rank.close();
+}
 
 /**
  * Connects to every device that can be used: those named, and those heard on the LAN with this cluster's key. Whatever keeps
@@ -49,7 +59,7 @@ export async function findDevices(options: FindDevicesOptions): Promise<RemoteRa
   const rankOptions = { key, identity, openChannel, ...(signal === undefined ? {} : { signal }) };
   const keep = (rank: RemoteRank): void => {
     const same = found.get(rank.id);
-    if (rank.id === identity.id && !(ownRun === undefined ? rank.isLocal : rank.welcome.run === ownRun)) {
+    if (rank.id === identity.id && rank.welcome.run !== ownRun) {
       log.warn(
         { device: rank.name, address: rank.address, id: rank.id },
         `${rank.name} at ${rank.address} has the identity of this device, and is not used: ${COPIED}`,

@@ -94,11 +94,6 @@ export class RemoteRank implements Rank, Leaf {
     return this.#control.remote;
   }
 
-  /** Whether it runs on this computer. */
-  get isLocal(): boolean {
-    return this.#control.isLocal;
-  }
-
   get profile(): Rank['profile'] {
     return this.welcome;
   }

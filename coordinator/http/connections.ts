@@ -44,7 +44,7 @@ export function answerConnections(server: Server, most = MAX_CONNECTIONS): void 
     outgoing.end(JSON.stringify(errorBody(error)));
   });
   server.on('checkExpectation', (_incoming: IncomingMessage, outgoing: ServerResponse) => {
-    outgoing.writeHead(417, { 'Content-Type': 'application/json; charset=UTF-8' });
+    outgoing.writeHead(417, { 'Content-Type': 'application/json; charset=UTF-8', Connection: 'close' });
     outgoing.end(body('it expects something that is not known; leave out "Expect"'));
   });
   server.on('connect', (_incoming: IncomingMessage, socket: Socket) => answerRaw(socket, 405, 'this is no proxy'));

@@ -107,6 +107,14 @@ export class EmbeddingReader {
   }
 
   /**
+   * Once a step: rows that are in memory are as they were, but what is still read of the model would not fit them.
+   * @throws StarlingError model_file_changed
+   */
+  assertUnchanged(): void {
+    this.#gguf.assertUnchanged(this.#embedding);
+  }
+
+  /**
    * Writes the embedding of a token to the front of `into`.
    * @param into at least dim values
    * @throws StarlingError invalid_request (no such token), and those of GgufFile.read
@@ -118,8 +126,6 @@ export class EmbeddingReader {
         `token ${token} is not in the model's vocabulary, which has the ids 0 to ${this.#rows - 1}`,
       );
     }
-    // Rows that are in memory are as they were; but what of the model is still read from the file would not fit them.
-    this.#gguf.assertUnchanged(this.#embedding);
     dequantizeRow(this.#embedding.type, await this.#bytes(token), this.#cols, into);
   }
 

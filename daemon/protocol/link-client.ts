@@ -10,7 +10,7 @@ import { channelKeys, NONCE_BYTES, type OpenChannel } from './channel.ts';
 import { MAX_CONTROL } from './control.ts';
 import { ControlLink, type ControlLinkOptions } from './control-link.ts';
 import { DataLink } from './data-link.ts';
-import { hostPort } from './link.ts';
+import { hostPort, isSameComputer, plainAddress } from './link.ts';
 import { clientTls } from './tls.ts';
 import { deviceNonce, upgradeRequest } from './upgrade.ts';
 
@@ -146,7 +146,10 @@ function handshake(options: DialOptions, stop: AbortSignal): Promise<TLSSocket> 
       reject(error);
     };
     const abort = (): void => settle(dialStopped(options));
-    const failed = (error: Error): void => settle(handshakeError(error, options));
+    const failed = (error: Error): void => {
+      const [remote, local] = [plainAddress(socket.remoteAddress), plainAddress(socket.localAddress)];
+      settle(handshakeError(error, options, isSameComputer(remote, local)));
+    };
     const secured = (): void => settle();
     stop.addEventListener('abort', abort, { once: true });
     socket.on('error', failed);
@@ -216,13 +219,17 @@ export function dialStopped({ host, port, timeoutMs, signal }: Omit<DialOptions,
   );
 }
 
-function handshakeError(error: Error, options: DialOptions): StarlingError {
+/** @param isHere whether the other side is on this computer */
+function handshakeError(error: Error, options: DialOptions, isHere: boolean): StarlingError {
   // an alert is the other side's word that it speaks TLS and does not accept this key
   if (!/^ERR_SSL_.*ALERT/.test(systemCode(error) ?? '')) return unreachable(error, options);
   const where = hostPort(options.host, options.port);
+  const advice = isHere
+    ? 'if it is the daemon of this device, a key was imported or made while it ran: stop it and start it again'
+    : 'run "starling key show" there and "starling key import" here';
   return new StarlingError(
     'key_mismatch',
-    `${where} belongs to another cluster (its key is not ${options.key.keyId}); run "starling key show" there and "starling key import" here`,
+    `${where} belongs to another cluster (its key is not ${options.key.keyId}); ${advice}`,
     { cause: error },
   );
 }

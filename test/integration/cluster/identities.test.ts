@@ -19,7 +19,8 @@ test('C8: two devices of one identity are told about, with what to do', async (t
   cpSync(homePaths({ STARLING_HOME: first }).identityFile, homePaths({ STARLING_HOME: copied }).identityFile);
   cpSync(homePaths({ STARLING_HOME: first }).keyFile, homePaths({ STARLING_HOME: copied }).keyFile);
   const copy = await sandbox.daemon('copy', copied);
-  const other = await sandbox.serve(await sandbox.homeWithKey('other', key), 'tiny-chat', [original, copy], []);
+  const home = await sandbox.homeWithKey('other', key);
+  const other = await sandbox.serve(home, 'tiny-chat', [original, copy], []);
   assert.equal(other.devices, 2);
   const said = /original at \S+ and copy at \S+ have one identity, and only the first is used: .*delete identity\.json/;
   assert.match(other.process.stderr, said);
@@ -27,6 +28,14 @@ test('C8: two devices of one identity are told about, with what to do', async (t
   const own = await sandbox.serve(first, 'tiny-chat', [original, copy], []);
   assert.match(own.process.stderr, /copy at \S+ has the identity of this device, and is not used: .*identity\.json/);
   assert.match(own.process.stderr, /original is this device, and not used over the network/);
+  await own.process.stop('SIGINT');
+  const seen = ['devices', '--no-discovery', '--json', '--peer', original.address, '--peer', copy.address];
+  const listed = await sandbox.run(seen, { home });
+  assert.deepEqual(
+    (JSON.parse(listed.stdout) as { name: string }[]).map(({ name }) => name),
+    ['original', 'copy'],
+  );
+  assert.match(listed.stderr, /have one identity: .*delete identity\.json/);
 });
 
 test('C13: what went wrong is told with its cause and what to do', async (t) => {

@@ -88,6 +88,13 @@ test('two daemons and this device serve OpenAI’s client', async (t) => {
     for (const answer of answers) assert.equal(answer.choices[0]?.text, alone.choices[0]?.text);
   });
 
+  await t.test('A6: many requests at once are no reason to warn', async () => {
+    const short = { ...completion, max_tokens: 2 };
+    const answers = await Promise.all(Array.from({ length: 32 }, () => client.completions.create(short)));
+    assert.equal(new Set(answers.map(({ choices }) => choices[0]?.text)).size, 1);
+    assert.doesNotMatch(served.process.stderr, /Warning|MaxListeners|"level":[456]0/);
+  });
+
   await t.test('an aborted stream ends its request and leaves the server answering', async () => {
     const before = await client.completions.create(completion);
     for (let round = 0; round < 3; round++) {

@@ -9,7 +9,7 @@ type Answer = 'silence' | 'late' | 'opens' | ErrorCode;
 /** Races addresses that each answer in their way. */
 async function race(
   answers: Record<string, Answer>,
-  { timeoutMs = 1000, signal }: { timeoutMs?: number; signal?: AbortSignal } = {},
+  { timeoutMs = 5000, signal }: { timeoutMs?: number; signal?: AbortSignal } = {},
 ) {
   const dialled: string[] = [];
   const given: Record<string, AbortSignal> = {};
@@ -23,10 +23,9 @@ async function race(
       const answer = answers[address] ?? 'silence';
       if (answer === 'opens') return address;
       // one that does not hear that it has lost
-      if (answer === 'late') return sleep(300, address);
+      if (answer === 'late') return sleep(600, address);
       if (answer !== 'silence') throw new StarlingError(answer, `${address}: ${answer}`);
-      const late = AbortSignal.timeout(leftMs);
-      await new Promise((resolve) => AbortSignal.any([late, stop]).addEventListener('abort', resolve, { once: true }));
+      await sleep(leftMs, undefined, { signal: stop }).catch(() => {});
       throw new StarlingError(stop.aborted ? 'cancelled' : 'device_unreachable', `${address} is silent`);
     },
     close: (address) => closed.push(address),
@@ -40,18 +39,18 @@ test('C15: an address that is silent costs a quarter of a second, and is given u
   const { winner, dialled, given, ms } = await race({ a: 'silence', b: 'device_unreachable', c: 'opens', d: 'opens' });
   assert.equal(winner, 'c');
   assert.deepEqual(dialled, ['a', 'b', 'c']);
-  assert.ok(ms >= 200 && ms < 900, `${ms} ms`);
+  assert.ok(ms >= 200 && ms < 4000, `${ms} ms`);
   assert.ok(given.a!.aborted && !given.c!.aborted, 'the signal of the winner lives on');
 });
 
 test('C15: silent addresses take the time of one altogether, and a link that comes too late is closed', async () => {
-  const { winner, dialled, ms } = await race({ a: 'silence', b: 'silence', c: 'silence' }, { timeoutMs: 600 });
+  const { winner, dialled, ms } = await race({ a: 'silence', b: 'silence', c: 'silence' }, { timeoutMs: 2000 });
   assert.match((winner as StarlingError).message, /a is silent/);
   assert.deepEqual(dialled, ['a', 'b', 'c']);
-  assert.ok(ms < 1100, `${ms} ms`);
+  assert.ok(ms < 4000, `${ms} ms: one after another they take 6000`);
   const { winner: first, closed } = await race({ a: 'late', b: 'opens' });
   assert.equal(first, 'b');
-  await sleep(200);
+  while (closed.length === 0) await sleep(20);
   assert.deepEqual(closed, ['a']);
 });
 
@@ -61,5 +60,5 @@ test('C15: of many failures the most telling is told, and a signal ends the race
   assert.equal(((await race({})).winner as StarlingError).code, 'device_unreachable');
   const ended = await race({ a: 'silence', b: 'silence' }, { signal: AbortSignal.timeout(50) });
   assert.equal((ended.winner as StarlingError).code, 'cancelled');
-  assert.ok(ended.ms < 600, `${ended.ms} ms`);
+  assert.ok(ended.ms < 4000, `${ended.ms} ms`);
 });

@@ -232,7 +232,6 @@ describe('readVector and EmbeddingReader', () => {
       path: opened.path,
       metadata: opened.metadata,
       tensors: opened.tensors,
-      assertUnchanged: () => {},
       read: (...args) => {
         reads += 1;
         return opened.read(...args);
@@ -299,7 +298,6 @@ describe('readVector and EmbeddingReader', () => {
     let fail = true;
     const flaky: GgufFile = {
       ...model,
-      assertUnchanged: () => {},
       read: (...args) => (fail ? Promise.reject(new Error('unplugged')) : model.read(...args)),
     };
     const embeddings = new EmbeddingReader(flaky, embedding);
