@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Engine } from '../daemon/engine/engine.ts';
-import { type EngineSpec, inputFormat, MAX_ROWS, PHASE } from '../daemon/engine/engine-spec.ts';
+import { type EngineSpec, HEAD, inputFormat, MAX_ROWS, ropeValues } from '../daemon/engine/engine-spec.ts';
 import type { RowRange, Step } from '../daemon/engine/step.ts';
 import { StarlingError } from '../daemon/errors.ts';
 import { LONGEST_TURN_MS } from '../daemon/turns.ts';
@@ -10,6 +10,7 @@ import type { Address } from '../kernels/kernels.ts';
 import type { Allreduce } from './cluster/allreduce.ts';
 import type { Overlap } from './cluster/overlap.ts';
 import type { LanguageModel, SequenceRows } from './language-model.ts';
+import type { Norms } from './model/norms.ts';
 import type { ModelSpec } from './model/spec.ts';
 import { RopeTable } from './rope-table.ts';
 
@@ -17,14 +18,12 @@ import { RopeTable } from './rope-table.ts';
 export interface CoordinatorWeights {
   /** Rows of the token embedding, from a file that may change under a running model. */
   readonly embedding: { row(token: number, into: Float32Array): Promise<void>; assertUnchanged(): void };
-  /** Per layer: the norms before attention and before the feed-forward network, `dim` values each. */
-  readonly norms: readonly { readonly attention: Float32Array; readonly ffn: Float32Array }[];
-  readonly outputNorm: Float32Array;
+  readonly norms: Norms;
 }
 
 /** f32 values of the forward pass's own buffers: the residual rows, and all norm weights padded to `cols`. */
-export const forwardScratchBytes = (spec: EngineSpec): number =>
-  (MAX_ROWS + spec.layers.length * 2 + 1) * spec.cols * 4;
+export const forwardScratchBytes = ({ layers, cols }: EngineSpec): number =>
+  (MAX_ROWS + layers.flat().length + 1) * cols * 4;
 
 export interface ForwardPassOptions {
   /** Where phases take their input from and leave their sums; created with `forwardScratchBytes` of scratch. */
@@ -50,7 +49,7 @@ export class ForwardPass implements LanguageModel {
   readonly #weights: CoordinatorWeights;
   readonly #overlap: Overlap;
   readonly #now: () => number;
-  readonly #rope: RopeTable;
+  readonly #ropes: readonly RopeTable[];
   readonly #residual: Address;
   readonly #normWeights: Address;
 
@@ -62,12 +61,12 @@ export class ForwardPass implements LanguageModel {
     this.#weights = weights;
     this.#overlap = overlap;
     this.#now = now ?? (() => performance.now());
-    this.#rope = new RopeTable(model.rope, model.headDim);
+    this.#ropes = model.ropes.map((rope) => new RopeTable(rope));
     this.vocabSize = model.vocabSize;
     this.contextLength = Math.min(contextLength, engine.spec.kvPages * KV_PAGE);
     this.#residual = engine.scratch;
     this.#normWeights = engine.scratch + MAX_ROWS * cols * 4;
-    const norms = [...weights.norms.flatMap(({ attention, ffn }) => [attention, ffn]), weights.outputNorm];
+    const norms = [...weights.norms.layers.flat(), weights.norms.output];
     for (const [i, norm] of norms.entries()) f32View(engine.arena, this.#normWeights + i * cols * 4, cols).set(norm);
   }
 
@@ -92,7 +91,7 @@ export class ForwardPass implements LanguageModel {
 
   /**
    * Takes the step's rows, in parts, through all layers. The parts take turns, so that one is computed while the sums of another
-   * travel: first every part's attention phase is given out, then every part's feed-forward phase as its sums arrive. Devices
+   * travel: first every part's first phase is given out, then every part's next phase as its sums arrive. Devices
    * compute in that order, so that the keys and values of a part are there when a later one attends to them.
    */
   async #layers(parts: readonly RowRange[], signal: AbortSignal | undefined): Promise<void> {
@@ -106,8 +105,9 @@ export class ForwardPass implements LanguageModel {
     };
     let turn = this.#now();
     try {
-      for (let layer = 0; layer < this.#model.layers.length; layer++) {
-        for (const phase of [PHASE.attention, PHASE.ffn]) {
+      let norm = 0;
+      for (const [layer, phases] of this.#engine.spec.layers.entries()) {
+        for (const [phase, { input }] of phases.entries()) {
           for (const [i, rows] of parts.entries()) {
             await finish(i);
             if (this.#now() - turn > LONGEST_TURN_MS) {
@@ -116,12 +116,12 @@ export class ForwardPass implements LanguageModel {
             }
             if (signal?.aborted)
               throw new StarlingError('cancelled', 'the request was cancelled', { cause: signal.reason });
-            const format = inputFormat(this.#engine.spec, layer, phase);
-            this.#normalise(layer * 2 + phase, rows, format, `in layer ${layer}`);
+            this.#normalise(norm, rows, input, `in layer ${layer}`);
             sums[i] = this.#allreduce.allreduce(layer, phase, rows);
             // It may fail before it is waited for.
             sums[i].catch(() => {});
           }
+          norm++;
         }
       }
       for (const i of parts.keys()) await finish(i);
@@ -145,8 +145,8 @@ export class ForwardPass implements LanguageModel {
       row += tokens.length;
     }
     if (wanted === 0) return [];
-    const format = inputFormat(spec, 0, PHASE.head);
-    this.#normalise(this.#model.layers.length * 2, { first: 0, count: wanted }, format, 'before the head');
+    const format = inputFormat(spec, 0, HEAD);
+    this.#normalise(spec.layers.flat().length, { first: 0, count: wanted }, format, 'before the head');
     const { logits, stride } = await this.#allreduce.head(wanted);
     return Array.from({ length: wanted }, (_, i) => logits.subarray(i * stride, i * stride + this.vocabSize));
   }
@@ -185,19 +185,30 @@ export class ForwardPass implements LanguageModel {
   }
 
   #stepOf(batch: readonly SequenceRows[], rows: number): Step {
-    const { headDim } = this.#model;
     const positions = new Uint32Array(rows);
     const sequences = new Uint16Array(rows);
-    const rope = new Float32Array(rows * headDim);
     let row = 0;
     for (const [sequence, { tokens, position }] of batch.entries()) {
       for (let i = 0; i < tokens.length; i++, row++) {
         positions[row] = position + i;
         sequences[row] = sequence;
-        this.#rope.fill(position + i, rope.subarray(row * headDim, (row + 1) * headDim));
       }
     }
-    return { positions, sequences, pages: batch.map(({ pages }) => Uint32Array.from(pages)), rope };
+    const pages = batch.map(({ pages }) => Uint32Array.from(pages));
+    return { positions, sequences, pages, rope: this.#rotations(positions) };
+  }
+
+  /** See Step.rope. */
+  #rotations(positions: Uint32Array): Float32Array {
+    const rope = new Float32Array(positions.length * ropeValues(this.#engine.spec));
+    let at = 0;
+    for (const table of this.#ropes) {
+      for (const position of positions) {
+        table.fill(position, rope.subarray(at, at + table.width));
+        at += table.width;
+      }
+    }
+    return rope;
   }
 }
 

@@ -1,9 +1,9 @@
 import { Engine, type EngineOptions } from './engine/engine.ts';
-import { type TileShape, tileName } from './engine/tile.ts';
 import { type StarlingError, toStarlingError } from './errors.ts';
 import type { Logger } from './log.ts';
 import type { ProcessMemory } from './process-memory.ts';
 import type { TileStore } from './store/tile-store.ts';
+import { type TileShape, tileName } from './tile/tile.ts';
 
 export interface LoadEngineOptions
   extends Pick<

@@ -1,5 +1,5 @@
 import type { Engine } from './engine/engine.ts';
-import { inputFormat, PHASE } from './engine/engine-spec.ts';
+import { HEAD, inputFormat, isLastPhase, type Phase } from './engine/engine-spec.ts';
 import type { RowRange } from './engine/step.ts';
 import { type EngineUsage, usageBetween } from './engine/usage.ts';
 import { type ErrorCode, StarlingError, toStarlingError } from './errors.ts';
@@ -7,7 +7,7 @@ import type { Logger } from './log.ts';
 import type { DataLink } from './protocol/data-link.ts';
 import { FRAME_TYPES, type Frame, type FrameHeader, MAX_INPUTS } from './protocol/frames.ts';
 import { Poller } from './protocol/poller.ts';
-import { answerFrame, decodeStep, encodeUsage, type PhaseOfStep, readInput } from './protocol/star-codec.ts';
+import { answerFrame, decodeStep, encodeUsage, type PhaseOfStep, readInput, waitKind } from './protocol/star-codec.ts';
 import { Turns } from './turns.ts';
 
 /** Rows of one frame of an answer. */
@@ -85,7 +85,7 @@ export class PhaseServer {
   /** Computes a phase and sends what it gives, some rows at a time: the coordinator adds those while the next ones are packed. */
   async #answer(of: PhaseOfStep, link: DataLink): Promise<void> {
     const { layer, phase, rows } = of;
-    const content = await (phase === PHASE.head ? this.#logits(rows) : this.#sums(layer, phase, rows));
+    const content = await (phase === HEAD ? this.#logits(rows) : this.#sums(layer, phase, rows));
     for (let done = 0; done < rows.count; done += PIECE_ROWS) {
       const count = Math.min(PIECE_ROWS, rows.count - done);
       const piece = { ...of, rows: { first: rows.first + done, count } };
@@ -93,7 +93,7 @@ export class PhaseServer {
     }
   }
 
-  async #sums(layer: number, phase: 0 | 1, rows: RowRange): Promise<Content> {
+  async #sums(layer: number, phase: Phase, rows: RowRange): Promise<Content> {
     const engine = this.#engine;
     const sums = await engine.run(layer, phase, rows);
     return (first, count) => engine.packedSums(sums + first * engine.spec.cols * 8, count);
@@ -107,11 +107,11 @@ export class PhaseServer {
   /** Waits for what follows an answer, awake, unless the step is over for this device. */
   async #watch({ layer, phase, rows }: PhaseOfStep, link: DataLink): Promise<void> {
     const engine = this.#engine;
-    const isLast = layer === engine.spec.layers.length - 1 && phase === PHASE.ffn;
-    const ends = phase === PHASE.head || (isLast && (this.#rows.heads === 0 || engine.layout.logits === null));
+    const isLast = isLastPhase(engine.spec, layer, phase);
+    const ends = phase === HEAD || (isLast && (this.#rows.heads === 0 || engine.layout.logits === null));
     if (ends || this.#unanswered > 0) return;
     const heard = this.#heard;
-    const wait = this.#poller.begin(phase + 4 * rows.count);
+    const wait = this.#poller.begin(waitKind(phase, rows.count));
     this.#observe = wait.end;
     await wait.until(() => this.#heard !== heard || link.closed, [link]);
   }

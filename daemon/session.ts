@@ -1,6 +1,5 @@
 import type { BackendName } from '../kernels/kernels.ts';
 import type { Engine } from './engine/engine.ts';
-import { type TileShape, tileLayout, tileName } from './engine/tile.ts';
 import { StarlingError, toStarlingError } from './errors.ts';
 import { loadEngine } from './load-engine.ts';
 import type { Logger } from './log.ts';
@@ -14,6 +13,7 @@ import { TILE_STATUS } from './protocol/tile-transfer.ts';
 import { IncomingTiles } from './store/incoming-tiles.ts';
 import { makeRoom } from './store/make-room.ts';
 import type { TileStore } from './store/tile-store.ts';
+import { type TileShape, tileLayout, tileName } from './tile/tile.ts';
 
 /** Milliseconds between progress messages. */
 const PROGRESS_MS = 200;
@@ -83,7 +83,7 @@ export class Session {
   /** Makes room for the tiles that this device does not have, and tells the coordinator which these are. */
   async begin(): Promise<void> {
     const { load, store, control, log } = this.#options;
-    const bytesOf = (tile: TileShape): number => tileLayout(tile.matrices).bytes;
+    const bytesOf = (tile: TileShape): number => tileLayout(tile).bytes;
     this.#endUse = store.use(load.modelId, load.modelName);
     await this.#endUse;
     const have = await Promise.all(load.tiles.map((tile) => store.has(load.modelId, tileName(tile), bytesOf(tile))));

@@ -1,17 +1,18 @@
 import type { EngineSpec } from '../daemon/engine/engine-spec.ts';
-import { type EngineLayout, executionOrder, type PlacedTile, placeEngine, tilesOf } from '../daemon/engine/layout.ts';
-import { type TileShape, tileLayout } from '../daemon/engine/tile.ts';
+import {
+  cachePageBytes,
+  type EngineLayout,
+  executionOrder,
+  kvKey,
+  type PlacedTile,
+  placeEngine,
+  tilesOf,
+} from '../daemon/engine/layout.ts';
 import { planWindow } from '../daemon/engine/window-plan.ts';
+import { type TileShape, tileLayout } from '../daemon/tile/tile.ts';
 import { type Arena, f32View, u32View } from '../kernels/arena.ts';
 import { createArena, openKernels } from '../kernels/create-kernels.ts';
-import {
-  type ActivationFormat,
-  activationBytes,
-  KV_PAGE,
-  kvPageBytes,
-  panelBytes,
-  WEIGHT_FORMATS,
-} from '../kernels/formats.ts';
+import { type ActivationFormat, activationBytes, KV_PAGE, panelBytes, WEIGHT_FORMATS } from '../kernels/formats.ts';
 import type { Address, BackendName, Kernels } from '../kernels/kernels.ts';
 import type { StepWork } from './bench-step.ts';
 import { BenchThreads } from './bench-threads.ts';
@@ -64,10 +65,10 @@ export class ModelKernels {
     { backend, threads, rows, position }: ModelKernelsOptions,
   ): Promise<ModelKernels> {
     const arena = createArena(backend);
-    const tiles = executionOrder(shapes);
+    const tiles = executionOrder(spec, shapes);
     const pagesEach = Math.floor(position / KV_PAGE) + 1;
     const plan = planWindow(
-      tiles.map(({ matrices }) => tileLayout(matrices).bytes),
+      tiles.map((tile) => tileLayout(tile).bytes),
       Number.POSITIVE_INFINITY,
     );
     const inMemory = { plan, ring: 0, shared: null };
@@ -144,7 +145,7 @@ function productsOf({ shape, matrices }: PlacedTile, panels: Panels, rows: numbe
 function fillTiles(arena: Arena, kernels: Kernels, tiles: readonly PlacedTile[], source: Address): void {
   const filled = new Map<string, Uint8Array>();
   for (const { shape, address } of tiles) {
-    const { offsets, bytes } = tileLayout(shape.matrices);
+    const { offsets, bytes } = tileLayout(shape);
     const content = arena.bytes(address, bytes);
     const key = JSON.stringify(shape.matrices);
     const same = filled.get(key);
@@ -167,8 +168,11 @@ function fillSequences(arena: Arena, layout: EngineLayout, rows: number, positio
   for (let row = 0; row < rows; row++) tables[row] = row * pagesEach;
   const pages = u32View(arena, layout.pages, rows * pagesEach);
   for (let page = 0; page < pages.length; page++) pages[page] = page;
-  randomRows(arena, layout.rope, rows * spec.headDim);
-  const bytes = spec.kvPages * kvPageBytes(spec.kv, spec.headDim);
+  for (const [i, rope] of layout.ropes.entries()) randomRows(arena, rope, rows * spec.ropes[i]!);
   // 0.13 as f16, and 48 times a scale of as much as q8.
-  for (const cache of layout.kv.values()) arena.bytes(cache, bytes).fill(0x30);
+  for (const { shape, kvHeads } of tilesOf(layout)) {
+    if (shape.kind !== 'kv') continue;
+    const cache = layout.kv.get(kvKey(shape.layer, kvHeads[0]!))!;
+    arena.bytes(cache, spec.kvPages * cachePageBytes(spec, shape)).fill(0x30);
+  }
 }

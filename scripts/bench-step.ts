@@ -1,6 +1,5 @@
 import { TileComputer } from '../daemon/engine/compute-tile.ts';
-import { PHASE } from '../daemon/engine/engine-spec.ts';
-import { type EngineLayout, type PlacedTile, tasksOf } from '../daemon/engine/layout.ts';
+import type { EngineLayout, PlacedTile } from '../daemon/engine/layout.ts';
 import type { ArenaHandle } from '../kernels/arena.ts';
 import { activationBytes, panelBytes } from '../kernels/formats.ts';
 import type { Address, Kernels } from '../kernels/kernels.ts';
@@ -28,10 +27,7 @@ export function prepareStep(kernels: Kernels, handle: ArenaHandle, work: StepWor
   const computer = new TileComputer(kernels, handle, layout, layout.threads[thread]!);
   // In turn, as threads take tiles.
   const mine = (tiles: readonly PlacedTile[]): PlacedTile[] => tiles.filter((_, i) => i % threads === thread);
-  const phases = layout.spec.layers.flatMap((_, layer) => [
-    mine(tasksOf(layout, layer, PHASE.attention)),
-    mine(tasksOf(layout, layer, PHASE.ffn)),
-  ]);
+  const phases = layout.tasks.flat().map(mine);
   const head = mine(layout.headTasks);
   const rows = { first: 0, count: work.rows };
   const compute = (tiles: readonly PlacedTile[]): boolean => {

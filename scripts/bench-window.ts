@@ -13,9 +13,9 @@ import { type DeviceTokenReport, tokenReport } from '../coordinator/cluster/acco
 import type { Constraint } from '../coordinator/cluster/accounting.ts';
 import { openModel } from '../coordinator/model/open-model.ts';
 import { ClusterKey } from '../daemon/cluster-key.ts';
-import { tileLayout } from '../daemon/engine/tile.ts';
 import { defaultMemory } from '../daemon/process-memory.ts';
 import { TileStore } from '../daemon/store/tile-store.ts';
+import { tileLayout } from '../daemon/tile/tile.ts';
 import type { BackendName } from '../kernels/kernels.ts';
 import { type BenchMachine, benchMachine, isaOption } from './bench-machine.ts';
 import { benchFolder, benchTokens, headerContents, quantName, shapeName } from './bench-model.ts';
@@ -100,7 +100,7 @@ export async function benchWindow(options: BenchWindowOptions): Promise<WindowRe
   const model = await openModel(path, headerContents);
   const { tiles } = model.table;
   const layers = model.spec.layers.length;
-  const tileBytes = tiles.reduce((sum, { matrices }) => sum + tileLayout(matrices).bytes, 0);
+  const tileBytes = tiles.reduce((sum, tile) => sum + tileLayout(tile).bytes, 0);
   await writeSyntheticTiles(new TileStore(storeDir), model.id, tiles);
   await model.gguf.close();
 

@@ -1,4 +1,3 @@
-import { PHASE } from '../daemon/engine/engine-spec.ts';
 import type { OpenChannel } from '../daemon/protocol/channel.ts';
 import { nativeChannels } from '../daemon/protocol/native-channel.ts';
 import { openJsChannel } from '../daemon/protocol/open-channel.ts';
@@ -30,7 +29,7 @@ export interface StarCentreTask extends StarWork {
 }
 
 export const SESSION = 'bench';
-export const PHASE_OF_BENCH: PhaseOfStep = { step: 1, layer: 0, phase: PHASE.ffn, rows: { first: 0, count: 1 } };
+export const PHASE_OF_BENCH: PhaseOfStep = { step: 1, layer: 0, phase: 1, rows: { first: 0, count: 1 } };
 
 /** @throws Error when there are no native channels here */
 export function channelNamed(name: ChannelName): OpenChannel {

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { mkdir, open, rename, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { type TileMatrix, type TileShape, tileLayout, tileName } from '../daemon/engine/tile.ts';
 import { TRAILER_BYTES } from '../daemon/store/tile-file.ts';
 import type { TileStore } from '../daemon/store/tile-store.ts';
+import { type TileMatrix, type TileShape, tileLayout, tileName } from '../daemon/tile/tile.ts';
 import { type Arena, SegmentArena } from '../kernels/arena.ts';
 import { openKernels } from '../kernels/create-kernels.ts';
 import { roundUp, sourceBytes, WEIGHT_FORMATS } from '../kernels/formats.ts';
@@ -34,7 +34,7 @@ export async function writeSyntheticTiles(
   let written = 0;
   const writer = async (): Promise<void> => {
     for (const [i, tile] of queue) {
-      const { bytes } = tileLayout(tile.matrices);
+      const { bytes } = tileLayout(tile);
       if (await store.has(modelId, tileName(tile), bytes)) continue;
       const key = JSON.stringify(tile.matrices);
       const made = contents.get(key) ?? Array.from({ length: CONTENTS }, (_, seed) => randomTile(tile, seed + 1));
@@ -61,16 +61,17 @@ async function writeTile(file: string, { bytes, sha256 }: Content): Promise<void
   if ((await stat(file)).size !== bytes.length + TRAILER_BYTES) throw new Error(`${file} was not written whole`);
 }
 
-function randomTile({ matrices }: TileShape, seed: number): Content {
-  const { offsets, bytes } = tileLayout(matrices);
+function randomTile(tile: TileShape, seed: number): Content {
+  const { matrices } = tile;
+  const { offsets, bytes } = tileLayout(tile);
   const arena = new SegmentArena('native', 4096);
-  const tile = arena.alloc(bytes);
+  const address = arena.alloc(bytes);
   const sources = matrices.map((matrix) => arena.alloc(sourceSize(matrix)));
   const kernels = openKernels(arena.handle());
   for (const [i, matrix] of matrices.entries()) {
-    fillMatrix(arena, kernels, matrix, sources[i]!, tile + offsets[i]!, seed * 16 + i);
+    fillMatrix(arena, kernels, matrix, sources[i]!, address + offsets[i]!, seed * 16 + i);
   }
-  const content = Uint8Array.from(arena.bytes(tile, bytes));
+  const content = Uint8Array.from(arena.bytes(address, bytes));
   return { bytes: content, sha256: createHash('sha256').update(content).digest() };
 }
 

@@ -1,3 +1,4 @@
+import type { Phase } from '../../daemon/engine/engine-spec.ts';
 import type { RowRange, Step } from '../../daemon/engine/step.ts';
 import type { Address } from '../../kernels/kernels.ts';
 
@@ -14,7 +15,7 @@ export interface Allreduce {
    * @returns f64 [row][cols]: the exact sums of the whole model, in the engine, valid until the next call for one of these rows
    * @throws StarlingError device_lost, device_error, numeric_overflow; after every device has answered or was given up
    */
-  allreduce(layer: number, phase: 0 | 1, rows: RowRange): Promise<Address>;
+  allreduce(layer: number, phase: Phase, rows: RowRange): Promise<Address>;
   /**
    * Computes the head, which ends a step that has one.
    * @returns f32 [row][stride], whose first `vocabSize` are a row's logits; valid until the next call

@@ -1,10 +1,11 @@
-import type { TileShape } from '../../daemon/engine/tile.ts';
+import { cachePageBytes } from '../../daemon/engine/layout.ts';
 import { type ErrorCode, StarlingError } from '../../daemon/errors.ts';
 import type { Logger } from '../../daemon/log.ts';
 import type { ProcessMemory } from '../../daemon/process-memory.ts';
 import type { TileStore } from '../../daemon/store/tile-store.ts';
+import type { TileShape } from '../../daemon/tile/tile.ts';
 import { createArena, openKernels } from '../../kernels/create-kernels.ts';
-import { type KvFormat, kvPageBytes } from '../../kernels/formats.ts';
+import type { KvFormat } from '../../kernels/formats.ts';
 import type { BackendName } from '../../kernels/kernels.ts';
 import { ForwardPass } from '../forward-pass.ts';
 import { kvCapacity, kvDevice } from '../kv/kv-capacity.ts';
@@ -198,8 +199,9 @@ async function bringUpWith(local: LocalRank, repairs: TileRepairs, options: Clus
   });
   log.info(`the head is ${plan.head === 'shared' ? 'shared by all devices' : 'computed by this device'}: ${plan.why}`);
   const shareOf = ({ id }: Rank) => plan.shares.get(id) ?? [];
-  const { headDim } = model.table.engine;
-  const kvDevices = ranks.map((rank) => kvDevice(rank.profile, shareOf(rank), kvPageBytes(options.kv, headDim)));
+  const caches = { ...model.table.engine, kv: options.kv };
+  const pageBytes = (tile: TileShape): number => cachePageBytes(caches, tile);
+  const kvDevices = ranks.map((rank) => kvDevice(rank.profile, shareOf(rank), pageBytes));
   const kvPages = kvCapacity(options.contextLength, kvDevices);
   const spec = { ...engineSpec(model.table, options.contextLength, options.kv), kvPages };
   const name = { id: model.id, name: model.spec.name };

@@ -1,5 +1,4 @@
-import { PHASE, type Phase } from '../../daemon/engine/engine-spec.ts';
-import type { TileShape } from '../../daemon/engine/tile.ts';
+import { type EngineSpec, MAX_PHASES, type Phase } from '../../daemon/engine/engine-spec.ts';
 import { type EngineUsage, usageSum } from '../../daemon/engine/usage.ts';
 import { type StarlingError, toStarlingError } from '../../daemon/errors.ts';
 import type { DataLink } from '../../daemon/protocol/data-link.ts';
@@ -13,6 +12,8 @@ import {
   stepFrame,
   USAGE_BYTES,
 } from '../../daemon/protocol/star-codec.ts';
+import type { TileShape } from '../../daemon/tile/tile.ts';
+import { phaseOf, rulesOf } from '../../daemon/tile/tile-kinds.ts';
 import type { TakeRows } from './rank.ts';
 import { rankFailure } from './rank-failure.ts';
 
@@ -34,10 +35,12 @@ export class LeafLink {
   readonly #waiting: Waiting[] = [];
 
   /** @param tiles of the device */
-  constructor(link: DataLink, name: string, tiles: readonly TileShape[]) {
+  constructor(link: DataLink, name: string, spec: EngineSpec, tiles: readonly TileShape[]) {
     this.#link = link;
     this.#name = name;
-    this.#phases = new Set(tiles.flatMap((tile) => phaseOf(tile) ?? []));
+    // Tiles that add nothing come along with those that do.
+    const asked = tiles.filter((tile) => rulesOf(tile).adds || tile.kind === 'head');
+    this.#phases = new Set(asked.map((tile) => phaseKey(tile.layer, phaseOf(spec, tile))));
   }
 
   hasTiles(layer: number, phase: Phase): boolean {
@@ -89,13 +92,5 @@ export class LeafLink {
   }
 }
 
-const PHASES = Object.keys(PHASE).length;
-
 /** A phase of a layer as a number, as it is looked up in each phase of a step. */
-const phaseKey = (layer: number, phase: Phase): number => layer * PHASES + phase;
-
-/** The phase that a tile is asked for in; key/value tiles come along with those that attend to them. */
-function phaseOf({ kind, layer }: TileShape): number | null {
-  if (kind === 'kv') return null;
-  return phaseKey(layer, kind === 'head' ? PHASE.head : kind === 'ffn' ? PHASE.ffn : PHASE.attention);
-}
+const phaseKey = (layer: number, phase: Phase): number => layer * (MAX_PHASES + 1) + phase;

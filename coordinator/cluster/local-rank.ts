@@ -1,12 +1,12 @@
 import type { Engine } from '../../daemon/engine/engine.ts';
 import type { EngineSpec } from '../../daemon/engine/engine-spec.ts';
-import { type TileShape, tileLayout, tileName } from '../../daemon/engine/tile.ts';
 import { StarlingError } from '../../daemon/errors.ts';
 import { loadEngine } from '../../daemon/load-engine.ts';
 import type { Logger } from '../../daemon/log.ts';
 import type { ProcessMemory } from '../../daemon/process-memory.ts';
 import { makeRoom } from '../../daemon/store/make-room.ts';
 import type { TileStore } from '../../daemon/store/tile-store.ts';
+import { type TileShape, tileLayout, tileName } from '../../daemon/tile/tile.ts';
 import type { BackendName } from '../../kernels/kernels.ts';
 import { forwardScratchBytes } from '../forward-pass.ts';
 import type { ModelName, Rank, RankMemory } from './rank.ts';
@@ -66,11 +66,9 @@ export class LocalRank implements Rank {
   async load(model: ModelName, spec: EngineSpec, tiles: readonly TileShape[]): Promise<TileShape[]> {
     const { store, log } = this.#options;
     this.#share = { modelId: model.id, spec, tiles };
-    const have = await Promise.all(
-      tiles.map((tile) => store.has(model.id, tileName(tile), tileLayout(tile.matrices).bytes)),
-    );
+    const have = await Promise.all(tiles.map((tile) => store.has(model.id, tileName(tile), tileLayout(tile).bytes)));
     const missing = tiles.filter((_, i) => !have[i]);
-    const bytes = missing.map(({ matrices }) => tileLayout(matrices).bytes);
+    const bytes = missing.map((tile) => tileLayout(tile).bytes);
     for (const removed of await makeRoom(store, model.id, bytes)) {
       log.info({ model: removed.name ?? removed.modelId, bytes: removed.bytes }, 'removed a model to make room');
     }

@@ -1,5 +1,7 @@
 import type { EngineSpec } from '../../daemon/engine/engine-spec.ts';
-import { type TileShape, tileLayout } from '../../daemon/engine/tile.ts';
+import { kvKey } from '../../daemon/engine/layout.ts';
+import { type TileShape, tileLayout } from '../../daemon/tile/tile.ts';
+import { kvHeadsOf, rulesOf } from '../../daemon/tile/tile-kinds.ts';
 
 /** Which tiles each rank computes, by its id. */
 export type Shares = ReadonlyMap<string, readonly TileShape[]>;
@@ -28,28 +30,17 @@ export interface Plan {
  * rank also gets the key/value tiles that its query heads read; a key/value head whose query heads are split is computed on each
  * side. With more ranks than tiles in a phase some ranks have none there.
  */
-export function equalPlan(
-  tiles: readonly TileShape[],
-  engine: Pick<EngineSpec, 'heads' | 'kvHeads'>,
-  wishes: PlanWishes,
-): Plan {
+export function equalPlan(tiles: readonly TileShape[], engine: Pick<EngineSpec, 'layers'>, wishes: PlanWishes): Plan {
   const { ranks, centre } = wishes;
   const { shared, why } = headChoice(tiles, wishes);
   const plan = new Map<string, TileShape[]>([centre, ...ranks].map((id) => [id, []]));
   const spread = (run: readonly TileShape[]): void => {
     for (const [i, tile] of run.entries()) plan.get(ranks[Math.floor((i * ranks.length) / run.length)]!)!.push(tile);
   };
-  for (const layerTiles of byLayer(tiles)) {
-    for (const kind of ['attention', 'ffn'] as const) spread(layerTiles.filter((tile) => tile.kind === kind));
-    const kv = layerTiles.filter((tile) => tile.kind === 'kv');
-    const group = engine.heads / engine.kvHeads;
-    for (const share of plan.values()) {
-      const queries = share.filter((tile) => tile.kind === 'attention' && tile.layer === kv[0]?.layer);
-      const wanted = new Set(
-        queries.flatMap(({ first, count }) => Array.from({ length: count }, (_, i) => Math.floor((first + i) / group))),
-      );
-      share.push(...kv.filter((tile) => wanted.has(tile.first)));
-    }
+  for (const run of runs(tiles)) spread(run);
+  for (const share of plan.values()) {
+    const read = new Set(share.flatMap((tile) => kvHeadsOf(engine, tile).map((head) => kvKey(tile.layer, head))));
+    share.push(...tiles.filter(({ kind, layer, first }) => kind === 'kv' && read.has(kvKey(layer, first))));
   }
   const head = tiles.filter(({ kind }) => kind === 'head');
   if (shared) spread(head);
@@ -73,7 +64,7 @@ function headChoice(
   if (others === 0) return { shared: false, why: 'there is no other device' };
   if (head === 'shared') return { shared: true, why: 'as wished' };
   const headTiles = tiles.filter(({ kind }) => kind === 'head');
-  const weights = headTiles.reduce((sum, { matrices }) => sum + tileLayout(matrices).bytes, 0);
+  const weights = headTiles.reduce((sum, tile) => sum + tileLayout(tile).bytes, 0);
   const logits = headTiles.reduce((sum, { count }) => sum + count * 4, 0);
   const part = others / ranks.length;
   const saved = (weights * (1 - 1 / ranks.length)) / READ_BYTES_PER_MS;
@@ -82,12 +73,15 @@ function headChoice(
   return { shared: saved > cost, why: times };
 }
 
-function byLayer(tiles: readonly TileShape[]): TileShape[][] {
-  const layers: TileShape[][] = [];
+/** The tiles of each layer and kind whose results are added. */
+function runs(tiles: readonly TileShape[]): Iterable<readonly TileShape[]> {
+  const found = new Map<string, TileShape[]>();
   for (const tile of tiles) {
-    if (tile.kind === 'head') continue;
-    layers[tile.layer] ??= [];
-    layers[tile.layer]!.push(tile);
+    if (!rulesOf(tile).adds) continue;
+    const key = `${tile.layer}/${tile.kind}`;
+    const run = found.get(key) ?? [];
+    run.push(tile);
+    found.set(key, run);
   }
-  return layers;
+  return found.values();
 }

@@ -1,10 +1,10 @@
 import type { EngineSpec, Phase } from '../../daemon/engine/engine-spec.ts';
 import type { RowRange } from '../../daemon/engine/step.ts';
-import type { TileShape } from '../../daemon/engine/tile.ts';
 import type { EngineUsage } from '../../daemon/engine/usage.ts';
 import type { Control } from '../../daemon/protocol/control.ts';
 import type { Polled } from '../../daemon/protocol/poller.ts';
 import type { PhaseOfStep } from '../../daemon/protocol/star-codec.ts';
+import type { TileShape } from '../../daemon/tile/tile.ts';
 
 /** How a device has divided its memory. */
 export type RankMemory = Control<'ready'>['memory'];

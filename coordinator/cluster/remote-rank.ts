@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { ClusterKey } from '../../daemon/cluster-key.ts';
 import type { EngineSpec, Phase } from '../../daemon/engine/engine-spec.ts';
-import type { TileShape } from '../../daemon/engine/tile.ts';
 import type { EngineUsage } from '../../daemon/engine/usage.ts';
 import { StarlingError, toStarlingError } from '../../daemon/errors.ts';
 import type { Identity } from '../../daemon/identity.ts';
@@ -13,6 +12,7 @@ import { FRAME_TYPES } from '../../daemon/protocol/frames.ts';
 import { greet } from '../../daemon/protocol/greet.ts';
 import { dialControl, dialData } from '../../daemon/protocol/link-client.ts';
 import type { PhaseOfStep } from '../../daemon/protocol/star-codec.ts';
+import type { TileShape } from '../../daemon/tile/tile.ts';
 import { LeafLink } from './leaf-link.ts';
 import type { Leaf, ModelName, Rank, RankMemory, TakeRows } from './rank.ts';
 import { TileSender } from './tile-sender.ts';
@@ -142,7 +142,7 @@ export class RemoteRank implements Rank, Leaf {
     });
     try {
       const missing = await this.#control.next(['missing'], LOOKUP_MS, this.#dial.signal);
-      this.#open(await dialData({ ...this.#dial, timeoutMs: DIAL_MS, session, secret }), share);
+      this.#open(await dialData({ ...this.#dial, timeoutMs: DIAL_MS, session, secret }), engine, share);
       return pick(share, missing.indices);
     } catch (error) {
       this.#lose(toStarlingError(error));
@@ -197,11 +197,11 @@ export class RemoteRank implements Rank, Leaf {
     this.#session?.data.close();
   }
 
-  #open(data: DataLink, share: readonly TileShape[]): void {
+  #open(data: DataLink, spec: EngineSpec, share: readonly TileShape[]): void {
     const session: Session = {
       data,
       tiles: new TileSender(data, this.name, share),
-      leaf: new LeafLink(data, this.name, share),
+      leaf: new LeafLink(data, this.name, spec, share),
     };
     this.#session = session;
     data.onClose((reason) => {

@@ -1,11 +1,11 @@
 import { BufferPool } from '../../daemon/buffer-pool.ts';
 import type { Engine } from '../../daemon/engine/engine.ts';
-import { inputFormat, PHASE, type Phase } from '../../daemon/engine/engine-spec.ts';
+import { HEAD, inputFormat, isLastPhase, type Phase } from '../../daemon/engine/engine-spec.ts';
 import { type RowRange, rowsOf, type Step } from '../../daemon/engine/step.ts';
 import { type EngineUsage, usageBetween } from '../../daemon/engine/usage.ts';
 import { StarlingError } from '../../daemon/errors.ts';
 import { Poller, type Wait } from '../../daemon/protocol/poller.ts';
-import { encodeStep, type PhaseOfStep } from '../../daemon/protocol/star-codec.ts';
+import { encodeStep, type PhaseOfStep, waitKind } from '../../daemon/protocol/star-codec.ts';
 import { Turns } from '../../daemon/turns.ts';
 import { roundUp } from '../../kernels/formats.ts';
 import type { Address } from '../../kernels/kernels.ts';
@@ -77,7 +77,7 @@ export class Star implements Allreduce {
     for (const { leaf } of this.#leaves) leaf.beginStep(payload, this.#step, this.#rows, heads);
   }
 
-  async allreduce(layer: number, phase: 0 | 1, rows: RowRange): Promise<Address> {
+  async allreduce(layer: number, phase: Phase, rows: RowRange): Promise<Address> {
     const engine = this.#engine;
     const of = { step: this.#step, layer, phase, rows };
     const run = (): Promise<Address> => engine.run(layer, phase, rows);
@@ -86,18 +86,18 @@ export class Star implements Allreduce {
         throw new StarlingError('protocol_invalid_message', `${leaf.name} answered with sums that are malformed`);
       }
     });
-    if (layer === engine.spec.layers.length - 1 && phase === PHASE.ffn) this.#accounting.layersDone();
+    if (isLastPhase(engine.spec, layer, phase)) this.#accounting.layersDone();
     return sums;
   }
 
   async head(rows: number): Promise<{ logits: Float32Array; stride: number }> {
     const engine = this.#engine;
     const { vocabSize } = engine.spec;
-    const asked = this.#asked(0, PHASE.head);
+    const asked = this.#asked(0, HEAD);
     const stride = asked.length === 0 ? roundUp(vocabSize, 8) : vocabSize;
     if (asked.length > 0 && this.#logits.length < rows * stride) this.#logits = new Float32Array(rows * stride);
     const logits = this.#logits;
-    const of = { step: this.#step, layer: 0, phase: PHASE.head, rows: { first: 0, count: rows } };
+    const of = { step: this.#step, layer: 0, phase: HEAD, rows: { first: 0, count: rows } };
     const own = await this.#phase(
       of,
       () => engine.runHead(rows),
@@ -162,9 +162,9 @@ export class Star implements Allreduce {
     let wait: Wait | undefined;
     const waited = own.then(() => {
       // With another part of the step under way, the thread has more to do than to wait for this one.
-      const isWhole = phase === PHASE.head || rows.count === this.#rows;
+      const isWhole = phase === HEAD || rows.count === this.#rows;
       if (left === 0 || !isWhole) return;
-      wait = this.#poller.begin(phase + 4 * rows.count);
+      wait = this.#poller.begin(waitKind(phase, rows.count));
       return wait.until(
         () => left === 0,
         asked.map(({ leaf }) => leaf),

@@ -1,7 +1,7 @@
-import { type TileShape, tileName } from '../../daemon/engine/tile.ts';
 import { StarlingError, toStarlingError } from '../../daemon/errors.ts';
 import type { Logger } from '../../daemon/log.ts';
 import type { TileStore } from '../../daemon/store/tile-store.ts';
+import { type TileShape, tileName } from '../../daemon/tile/tile.ts';
 import type { RepairCutter } from '../tiles/repair-cutter.ts';
 import type { RemoteRank } from './remote-rank.ts';
 

@@ -1,8 +1,8 @@
-import { type TileShape, tileName } from '../../daemon/engine/tile.ts';
 import { StarlingError } from '../../daemon/errors.ts';
 import type { DataLink } from '../../daemon/protocol/data-link.ts';
 import { FRAME_TYPES, type FrameHeader } from '../../daemon/protocol/frames.ts';
 import { TILE_CHUNK, TILE_STATUS } from '../../daemon/protocol/tile-transfer.ts';
+import { type TileShape, tileName } from '../../daemon/tile/tile.ts';
 
 /** A tile that arrives damaged this often points to a broken device. */
 const MOST_SENDS = 3;

@@ -1,5 +1,5 @@
 import { pagesFor } from '../../daemon/engine/engine-spec.ts';
-import { type TileShape, tileLayout } from '../../daemon/engine/tile.ts';
+import { type TileShape, tileLayout } from '../../daemon/tile/tile.ts';
 
 /** What bounds the KV pages of one device. */
 export interface KvDevice {
@@ -31,16 +31,19 @@ export function kvCapacity(contextLength: number, devices: readonly KvDevice[]):
 /**
  * What a device may spend on its KV cache, by its memory budget. Tiles that could all stay in memory do; where they stream anyway, a pass
  * over them that serves several texts is worth more than the tiles that would stay in the cache's place.
- * @param pageBytes of a page of one key/value head
+ * @param pageBytes of a page of each key/value head's cache
  */
 export function kvDevice(
   { memoryBytes, backend }: { readonly memoryBytes: number; readonly backend: string },
   tiles: readonly TileShape[],
-  pageBytes: number,
+  pageBytes: (tile: TileShape) => number,
 ): KvDevice {
   const memory = backend === 'wasm' ? Math.min(memoryBytes, WASM_BYTES) : memoryBytes;
-  const weights = tiles.reduce((sum, { matrices }) => sum + tileLayout(matrices).bytes, 0);
-  const caches = tiles.filter(({ kind }) => kind === 'kv').length;
+  const weights = tiles.reduce((sum, tile) => sum + tileLayout(tile).bytes, 0);
+  const heads = tiles.filter(({ kind }) => kind === 'kv');
   const room = Math.max(0, memory - RESERVE);
-  return { bytes: SHARE * (weights <= room ? room - weights : room), pageBytes: caches * pageBytes };
+  return {
+    bytes: SHARE * (weights <= room ? room - weights : room),
+    pageBytes: heads.reduce((sum, tile) => sum + pageBytes(tile), 0),
+  };
 }

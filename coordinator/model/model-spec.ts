@@ -1,47 +1,43 @@
 import { basename } from 'node:path';
 import { StarlingError } from '../../daemon/errors.ts';
+import { ARCHITECTURES } from './architectures/known.ts';
 import type { GgufFile } from './gguf/reader.ts';
 import { shown } from './gguf/shown.ts';
-import { type Hyperparameters, readHyperparameters } from './hyperparameters.ts';
 import { checkKeys } from './metadata-keys.ts';
-import { readRope } from './rope-spec.ts';
-import type { LayerWeights, ModelSpec } from './spec.ts';
-import { TensorCatalog } from './tensor-catalog.ts';
+import { ModelSource } from './model-source.ts';
+import type { ModelSpec } from './spec.ts';
 
 /**
  * Reads what a model is from its file, and checks it against the tensors' names, shapes and types.
  * @throws StarlingError model_unsupported_architecture, model_unsupported_tensor_type, model_invalid, and those of reading
  */
 export async function readModelSpec(gguf: GgufFile): Promise<ModelSpec> {
-  const h = readHyperparameters(gguf);
+  const source = new ModelSource(gguf);
+  const { architecture, tensors } = source;
+  const known = Object.hasOwn(ARCHITECTURES, architecture) ? ARCHITECTURES[architecture] : undefined;
+  if (known === undefined) {
+    throw new StarlingError(
+      'model_unsupported_architecture',
+      `${gguf.path}: the architecture ${shown(architecture)} is not supported; supported: ${Object.keys(ARCHITECTURES).join(', ')}`,
+      { param: 'general.architecture' },
+    );
+  }
   checkKeys(gguf.path, gguf.metadata);
-  const tensors = new TensorCatalog(gguf);
-
-  const embedding = tensors.weight('token_embd.weight', null, h.dim);
+  const embedding = tensors.weight('token_embd.weight', null, source.integer('embedding_length', 8, 65_536));
+  const { dim, contextLength, rmsEps, ropes, layers } = await known.read(source);
   const vocabSize = embedding.dims[1] ?? 0;
   checkVocabulary(gguf, vocabSize);
-  const outputNorm = tensors.vector('output_norm.weight', h.dim);
-  const head = tensors.has('output.weight') ? tensors.weight('output.weight', vocabSize, h.dim) : embedding;
-  const layers = Array.from({ length: h.layers }, (_, layer) => readLayer(tensors, layer, h));
-  const rope = await readRope(gguf, tensors, h.headDim);
+  const outputNorm = tensors.vector('output_norm.weight', dim);
+  const head = tensors.matrix(tensors.has('output.weight') ? 'output.weight' : 'token_embd.weight', vocabSize, dim);
   tensors.expectNoOthers();
-
   return {
-    architecture: 'llama',
+    architecture,
     name: modelName(gguf),
-    dim: h.dim,
-    heads: h.heads,
-    kvHeads: h.kvHeads,
-    headDim: h.headDim,
-    ffDim: h.ffDim,
+    ...{ dim, contextLength, rmsEps, ropes, layers },
     vocabSize,
-    contextLength: h.contextLength,
-    rmsEps: h.rmsEps,
-    rope,
     embedding,
-    outputNorm,
+    outputNorm: { tensor: outputNorm, halves: null },
     head,
-    layers,
   };
 }
 
@@ -49,23 +45,6 @@ export async function readModelSpec(gguf: GgufFile): Promise<ModelSpec> {
 function modelName(gguf: GgufFile): string {
   const name = gguf.metadata.get('general.name');
   return shown(name?.kind === 'string' && name.value.trim() !== '' ? name.value : basename(gguf.path, '.gguf'));
-}
-
-function readLayer(tensors: TensorCatalog, layer: number, h: Hyperparameters): LayerWeights {
-  const name = (part: string) => `blk.${layer}.${part}.weight`;
-  const qRows = h.heads * h.headDim;
-  const kvRows = h.kvHeads * h.headDim;
-  return {
-    attentionNorm: tensors.vector(name('attn_norm'), h.dim),
-    ffnNorm: tensors.vector(name('ffn_norm'), h.dim),
-    q: tensors.weight(name('attn_q'), qRows, h.dim),
-    k: tensors.weight(name('attn_k'), kvRows, h.dim),
-    v: tensors.weight(name('attn_v'), kvRows, h.dim),
-    o: tensors.weight(name('attn_output'), h.dim, qRows),
-    gate: tensors.weight(name('ffn_gate'), h.ffDim, h.dim),
-    up: tensors.weight(name('ffn_up'), h.ffDim, h.dim),
-    down: tensors.weight(name('ffn_down'), h.dim, h.ffDim),
-  };
 }
 
 const MAX_VOCABULARY = 1e6;

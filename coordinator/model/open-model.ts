@@ -1,10 +1,11 @@
 import { type TileTable, tileTable } from '../tiles/tile-table.ts';
 import { type Contents, readContents } from './contents.ts';
-import { EmbeddingReader, readVector } from './dequantize.ts';
+import { EmbeddingReader } from './dequantize.ts';
 import { modelFingerprint } from './fingerprint.ts';
 import { type GgufFile, openGguf } from './gguf/reader.ts';
 import { noticeOfKeys } from './metadata-keys.ts';
 import { readModelSpec } from './model-spec.ts';
+import { type Norms, readNorms } from './norms.ts';
 import type { ModelSpec } from './spec.ts';
 
 /** A model file, understood: what it is, how it is cut, and the weights that stay with the coordinator. */
@@ -17,8 +18,7 @@ export interface OpenModel {
   readonly spec: ModelSpec;
   readonly table: TileTable;
   readonly embedding: EmbeddingReader;
-  readonly norms: readonly { readonly attention: Float32Array; readonly ffn: Float32Array }[];
-  readonly outputNorm: Float32Array;
+  readonly norms: Norms;
 }
 
 /**
@@ -33,11 +33,7 @@ export async function openModel(
   try {
     const spec = await readModelSpec(gguf);
     const notice = noticeOfKeys(gguf.path, gguf.metadata);
-    const norms: { attention: Float32Array; ffn: Float32Array }[] = [];
-    for (const { attentionNorm, ffnNorm } of spec.layers) {
-      norms.push({ attention: await readVector(gguf, attentionNorm), ffn: await readVector(gguf, ffnNorm) });
-    }
-    const outputNorm = await readVector(gguf, spec.outputNorm);
+    const norms = await readNorms(gguf, spec);
     const table = tileTable(spec);
     // Last, as it is dear: all else that may be wrong with the file is known by then.
     const { sha256, warning } = await contents(gguf);
@@ -49,7 +45,6 @@ export async function openModel(
       table,
       embedding: new EmbeddingReader(gguf, spec.embedding),
       norms,
-      outputNorm,
     };
   } catch (error) {
     await gguf.close();

@@ -2,7 +2,7 @@ import { StarlingError } from '../../daemon/errors.ts';
 import { isWeightFormat, WEIGHT_FORMATS } from '../../kernels/formats.ts';
 import type { GgufFile } from './gguf/reader.ts';
 import { shown } from './gguf/shown.ts';
-import type { Weight } from './spec.ts';
+import type { Matrix, Weight } from './spec.ts';
 import type { TensorInfo } from './tensor-info.ts';
 
 /** Old conversions carry these; their content is recomputed from the hyperparameters. */
@@ -11,10 +11,12 @@ const IGNORED = /^(blk\.\d+\.attn_rot_embd|rope\.freqs|blk\.\d+\.attn\.rope\.fre
 /** Hands out a model's tensors by name after checking type and shape, and knows which were never asked for. */
 export class TensorCatalog {
   readonly #gguf: GgufFile;
+  readonly #architecture: string;
   readonly #used = new Set<string>();
 
-  constructor(gguf: GgufFile) {
+  constructor(gguf: GgufFile, architecture: string) {
     this.#gguf = gguf;
+    this.#architecture = architecture;
   }
 
   has(name: string): boolean {
@@ -34,7 +36,7 @@ export class TensorCatalog {
   }
 
   /**
-   * A weight matrix. @param rows null when the file decides
+   * A whole tensor of weights. @param rows null when the file decides
    * @throws StarlingError model_invalid (missing, another shape), model_unsupported_tensor_type
    */
   weight(name: string, rows: number | null, cols: number): Weight {
@@ -50,6 +52,11 @@ export class TensorCatalog {
     return { ...tensor, type };
   }
 
+  /** All of a tensor, as a matrix. @throws StarlingError as `weight` */
+  matrix(name: string, rows: number, cols: number): Matrix {
+    return { tensor: this.weight(name, rows, cols), firstRow: 0, rows, cols, halves: null };
+  }
+
   /**
    * A tensor that nothing uses belongs to a computation that Starling does not know: the text would be wrong without it.
    * @throws StarlingError model_invalid naming one
@@ -57,7 +64,9 @@ export class TensorCatalog {
   expectNoOthers(): void {
     for (const name of this.#gguf.tensors.keys()) {
       if (this.#used.has(name) || IGNORED.test(name)) continue;
-      const kind = name.endsWith('.bias') ? 'a bias' : 'a tensor that is no part of a plain llama model';
+      const kind = name.endsWith('.bias')
+        ? 'a bias'
+        : `a tensor that is no part of a plain ${this.#architecture} model`;
       throw this.#invalid(`${shown(name)} is ${kind}, which is not supported`);
     }
   }

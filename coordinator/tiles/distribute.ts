@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { BufferPool } from '../../daemon/buffer-pool.ts';
-import { TILE_KINDS, type TileShape, tileLayout, tileName } from '../../daemon/engine/tile.ts';
 import { TILE_WINDOW } from '../../daemon/protocol/tile-transfer.ts';
+import { TILE_KINDS, type TileShape, tileLayout, tileName } from '../../daemon/tile/tile.ts';
 import { ByteWindow } from './byte-window.ts';
 import type { TileCutter } from './tile-cutter.ts';
 
@@ -42,7 +42,7 @@ export async function distributeTiles(
   signal?: AbortSignal,
 ): Promise<number> {
   const wanted = inCutOrder(targets);
-  const total = wanted.reduce((sum, { tile, takers }) => sum + takers.length * tileLayout(tile.matrices).bytes, 0);
+  const total = wanted.reduce((sum, { tile, takers }) => sum + takers.length * tileLayout(tile).bytes, 0);
   const windows = new Map(targets.map((target) => [target, new ByteWindow(TILE_WINDOW)]));
   const allWindows = new ByteWindow(ALL_WINDOWS);
   const pool = new BufferPool(ALL_WINDOWS);
@@ -70,7 +70,7 @@ export async function distributeTiles(
 
   onProgress(done, total);
   for (const next of wanted) {
-    const { bytes } = tileLayout(next.tile.matrices);
+    const { bytes } = tileLayout(next.tile);
     await allWindows.enter(bytes);
     for (const target of next.takers) await windows.get(target)!.enter(bytes);
     signal?.throwIfAborted();

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { TileShape } from '../../daemon/engine/tile.ts';
+import type { TileShape } from '../../daemon/tile/tile.ts';
 import type { Arena } from '../../kernels/arena.ts';
 import { createArena, openKernels } from '../../kernels/create-kernels.ts';
 import type { BackendName, Kernels } from '../../kernels/kernels.ts';

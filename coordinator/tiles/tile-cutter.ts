@@ -1,53 +1,16 @@
-import type { TileShape } from '../../daemon/engine/tile.ts';
-import { tileLayout, tileName } from '../../daemon/engine/tile.ts';
 import { StarlingError } from '../../daemon/errors.ts';
+import type { TileShape } from '../../daemon/tile/tile.ts';
+import { tileLayout, tileName } from '../../daemon/tile/tile.ts';
 import type { Arena } from '../../kernels/arena.ts';
 import { sourceBytes } from '../../kernels/formats.ts';
 import type { Address, Kernels } from '../../kernels/kernels.ts';
 import type { GgufFile } from '../model/gguf/reader.ts';
-import type { ModelSpec, Weight } from '../model/spec.ts';
+import type { Matrix, ModelSpec } from '../model/spec.ts';
+import { pairRows } from './pair-rows.ts';
+import type { Cut } from './tile-cuts.ts';
+import { cutsOf } from './tile-table.ts';
 
-/** Which part of which tensor a matrix of a tile is cut from. */
-interface Cut {
-  readonly tensor: Weight;
-  readonly firstRow: number;
-  readonly rows: number;
-  readonly firstCol: number;
-  readonly cols: number;
-}
-
-/** The cuts of a tile, in the order of its matrices (daemon/engine/tile.ts). */
-export function cutsOf(model: ModelSpec, tile: TileShape): Cut[] {
-  const { first, count } = tile;
-  const rows = (tensor: Weight, from: number, length: number): Cut => ({
-    tensor,
-    firstRow: from,
-    rows: length,
-    firstCol: 0,
-    cols: tensor.dims[0]!,
-  });
-  const columns = (tensor: Weight, from: number, length: number): Cut => ({
-    tensor,
-    firstRow: 0,
-    rows: tensor.dims[1]!,
-    firstCol: from,
-    cols: length,
-  });
-  const layer = model.layers[tile.layer]!;
-  const { headDim } = model;
-  switch (tile.kind) {
-    case 'attention':
-      return [rows(layer.q, first * headDim, count * headDim), columns(layer.o, first * headDim, count * headDim)];
-    case 'kv':
-      return [rows(layer.k, first * headDim, headDim), rows(layer.v, first * headDim, headDim)];
-    case 'ffn':
-      return [rows(layer.gate, first, count), rows(layer.up, first, count), columns(layer.down, first, count)];
-    case 'head':
-      return [rows(model.head, first, count)];
-  }
-}
-
-/** How a tensor that is cut by columns is read: held whole for all its tiles, or read through anew for each, in bands of rows. */
+/** How a matrix that is cut by columns is read: held whole for all its tiles, or read through anew for each, in bands of rows. */
 export type ColumnReading = 'whole' | 'banded';
 
 /** Bytes of a band. */
@@ -62,11 +25,11 @@ export class TileCutter {
   readonly #model: ModelSpec;
   readonly #arena: Arena;
   readonly #kernels: Kernels;
-  readonly #buffers: Readonly<Record<'rows' | 'tensor' | 'tile', Address>>;
+  readonly #buffers: Readonly<Record<'rows' | 'matrix' | 'tile', Address>>;
   readonly #reading: ColumnReading;
-  #held: Weight | undefined;
+  #held: Matrix | undefined;
 
-  /** @param arena scratch memory of the cutter alone, grown to the largest tensor and tile among `tiles` */
+  /** @param arena scratch memory of the cutter alone, grown to the largest matrix and tile among `tiles` */
   constructor(
     gguf: GgufFile,
     model: ModelSpec,
@@ -89,7 +52,7 @@ export class TileCutter {
    * @throws StarlingError model_truncated, model_file_unreadable; model_invalid when a weight is not finite
    */
   async cut(tile: TileShape): Promise<Uint8Array> {
-    const { offsets, bytes } = tileLayout(tile.matrices);
+    const { offsets, bytes } = tileLayout(tile);
     const out = this.#buffers.tile;
     for (const [i, cut] of cutsOf(this.#model, tile).entries()) {
       const { format, rows: outRows, cols: outCols } = tile.matrices[i]!;
@@ -107,33 +70,40 @@ export class TileCutter {
       if (!finite) {
         throw new StarlingError(
           'model_invalid',
-          `tensor ${cut.tensor.name} holds a weight that is not finite (in ${tileName(tile)}): the model file is damaged; download it again`,
+          `tensor ${cut.matrix.tensor.name} holds a weight that is not finite (in ${tileName(tile)}): the model file is damaged; download it again`,
         );
       }
     }
     return this.#arena.bytes(out, bytes);
   }
 
-  async #source({ tensor, firstRow, rows, firstCol, cols }: Cut): Promise<{ address: Address; stride: number }> {
-    const stride = sourceBytes(tensor.type, tensor.dims[0]!);
-    if (cols === tensor.dims[0]) {
+  /** Where a cut's rows are, as the file has them. */
+  async #source(cut: Cut): Promise<{ address: Address; stride: number }> {
+    const { matrix, firstRow, rows, firstCol, cols } = cut;
+    const { tensor, halves } = matrix;
+    const stride = sourceBytes(tensor.type, matrix.cols);
+    if (cols === matrix.cols) {
       const address = this.#buffers.rows;
-      await this.#gguf.read(tensor, firstRow * stride, rows * stride, this.#arena.bytes(address, rows * stride));
+      const bytes = this.#arena.bytes(address, rows * stride);
+      await this.#gguf.read(tensor, (matrix.firstRow + firstRow) * stride, rows * stride, bytes);
+      if (halves !== null) pairRows(bytes, stride, halves);
       return { address, stride };
     }
-    if (this.#reading === 'banded') return this.#columns({ tensor, firstRow, rows, firstCol, cols });
-    const address = this.#buffers.tensor;
-    if (this.#held !== tensor) {
+    if (this.#reading === 'banded') return this.#columns(cut);
+    const address = this.#buffers.matrix;
+    if (this.#held !== matrix) {
       this.#held = undefined;
-      await this.#gguf.read(tensor, 0, tensor.byteLength, this.#arena.bytes(address, tensor.byteLength));
-      this.#held = tensor;
+      const bytes = matrix.rows * stride;
+      await this.#gguf.read(tensor, matrix.firstRow * stride, bytes, this.#arena.bytes(address, bytes));
+      this.#held = matrix;
     }
     return { address: address + sourceBytes(tensor.type, firstCol), stride };
   }
 
   /** Reads columns of all rows, and leaves out the others. */
-  async #columns({ tensor, rows, firstCol, cols }: Cut): Promise<{ address: Address; stride: number }> {
-    const rowBytes = sourceBytes(tensor.type, tensor.dims[0]!);
+  async #columns({ matrix, rows, firstCol, cols }: Cut): Promise<{ address: Address; stride: number }> {
+    const { tensor } = matrix;
+    const rowBytes = sourceBytes(tensor.type, matrix.cols);
     const from = sourceBytes(tensor.type, firstCol);
     const stride = sourceBytes(tensor.type, cols);
     const address = this.#buffers.rows;
@@ -141,8 +111,8 @@ export class TileCutter {
     const most = Math.max(1, Math.floor(BAND_BYTES / rowBytes));
     for (let first = 0; first < rows; first += most) {
       const count = Math.min(most, rows - first);
-      const band = this.#arena.bytes(this.#buffers.tensor, count * rowBytes);
-      await this.#gguf.read(tensor, first * rowBytes, count * rowBytes, band);
+      const band = this.#arena.bytes(this.#buffers.matrix, count * rowBytes);
+      await this.#gguf.read(tensor, (matrix.firstRow + first) * rowBytes, count * rowBytes, band);
       for (let row = 0; row < count; row++) {
         const at = row * rowBytes + from;
         out.set(band.subarray(at, at + stride), (first + row) * stride);
@@ -151,22 +121,23 @@ export class TileCutter {
     return { address, stride };
   }
 
-  #reserve(tiles: readonly TileShape[]): Record<'rows' | 'tensor' | 'tile', Address> {
-    const most = { rows: 0, tensor: 0, tile: 0 };
+  #reserve(tiles: readonly TileShape[]): Record<'rows' | 'matrix' | 'tile', Address> {
+    const most = { rows: 0, matrix: 0, tile: 0 };
     for (const tile of tiles) {
-      most.tile = Math.max(most.tile, tileLayout(tile.matrices).bytes);
-      for (const { tensor, rows, cols } of cutsOf(this.#model, tile)) {
-        const whole = cols === tensor.dims[0];
-        if (whole || this.#reading === 'banded') most.rows = Math.max(most.rows, rows * sourceBytes(tensor.type, cols));
+      most.tile = Math.max(most.tile, tileLayout(tile).bytes);
+      for (const { matrix, rows, cols } of cutsOf(this.#model, tile)) {
+        const { type } = matrix.tensor;
+        const rowBytes = sourceBytes(type, matrix.cols);
+        const whole = cols === matrix.cols;
+        if (whole || this.#reading === 'banded') most.rows = Math.max(most.rows, rows * sourceBytes(type, cols));
         if (whole) continue;
-        if (this.#reading === 'banded')
-          most.tensor = Math.max(most.tensor, BAND_BYTES, sourceBytes(tensor.type, tensor.dims[0]!));
-        else most.tensor = Math.max(most.tensor, tensor.byteLength);
+        const held = this.#reading === 'banded' ? Math.max(BAND_BYTES, rowBytes) : matrix.rows * rowBytes;
+        most.matrix = Math.max(most.matrix, held);
       }
     }
     return {
       rows: this.#arena.alloc(most.rows),
-      tensor: this.#arena.alloc(most.tensor),
+      matrix: this.#arena.alloc(most.matrix),
       tile: this.#arena.alloc(most.tile),
     };
   }

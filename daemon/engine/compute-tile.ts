@@ -1,15 +1,17 @@
 import { type ArenaHandle, viewOf } from '../../kernels/arena.ts';
 import { ROW_GROUP, roundUp, WEIGHT_FORMATS } from '../../kernels/formats.ts';
-import type { Address, Kernels } from '../../kernels/kernels.ts';
+import type { Kernels } from '../../kernels/kernels.ts';
 import type { PlacedMatrix, StepRows, TileBuffers } from '../../kernels/tile-work.ts';
-import { PHASE, sumLimit } from './engine-spec.ts';
+import type { TileKind } from '../tile/tile.ts';
+import { orderOf, phaseSpecOf, rulesOf } from '../tile/tile-kinds.ts';
 import { type EngineLayout, kvKey, type PlacedTile, type ThreadBuffers, tilesOf } from './layout.ts';
 import type { RowRange } from './step.ts';
 
 /** Waits until the keys and values that an attention tile attends to have been computed in the current job. */
 export type AwaitKv = (place: number) => void;
 
-const KINDS = { kv: 0, attention: 1, ffn: 2, head: 3 } as const;
+/** Places in TILE_KINDS. */
+const KINDS = { kv: 0, attention: 1, ffn: 2, head: 3 } as const satisfies Record<TileKind, number>;
 
 /**
  * What one thread does with a tile, for rows of the step. Tiles are known by their place in execution order, and what is needed of
@@ -36,8 +38,8 @@ export class TileComputer {
     this.#buffers = { panels, inner, innerStride: innerWidth * 4, innerPanel, sums, sumStride: spec.cols * 8 };
     this.#padded = roundUp(spec.dim, ROW_GROUP) < spec.cols;
     const tiles = tilesOf(layout);
-    this.#kinds = Uint8Array.from(tiles, ({ shape }) => KINDS[shape.kind]);
-    this.#prepared = Int32Array.from(tiles, (tile) => (tile.shape.kind === 'head' ? 0 : this.#prepare(tile)));
+    this.#kinds = Uint8Array.from(tiles, ({ shape }) => orderOf(shape));
+    this.#prepared = Int32Array.from(tiles, (tile) => this.#prepare(tile));
     this.#heads = new Map(layout.headTasks.map((tile) => [tile.place, tile]));
   }
 
@@ -73,34 +75,15 @@ export class TileComputer {
   }
 
   /** @returns the kernels' number for it */
-  #prepare({ shape, matrices, kvHeads }: PlacedTile): number {
-    const { spec, kv: caches, positions, tables, pages, rope } = this.#layout;
-    const { headDim, heads, kv } = spec;
-    const { kind, layer } = shape;
-    const buffers = this.#buffers;
-    const step: StepRows = { positions, tables, pages, rope };
-    const placed = shape.matrices.map((matrix, i): PlacedMatrix => ({ ...matrix, weights: matrices[i]! }));
-    const [first, second, third] = placed as [PlacedMatrix, PlacedMatrix, PlacedMatrix];
-    const cacheOf = (kvHead: number): Address => caches.get(kvKey(layer, kvHead))!;
-    if (kind === 'ffn') {
-      const limit = sumLimit(spec, layer, PHASE.ffn);
-      return this.#kernels.prepareFeedForward({ gate: first, up: second, down: third, buffers, limit });
-    }
-    if (kind === 'kv') {
-      const cache = cacheOf(shape.first);
-      return this.#kernels.prepareKeyValue({ k: first, v: second, kv, headDim, cache, buffers, step });
-    }
-    return this.#kernels.prepareAttention({
-      q: first,
-      out: second,
-      kv,
-      headDim,
-      scale: Math.fround(1 / Math.sqrt(headDim)),
-      group: Math.min(shape.count, heads / spec.kvHeads),
-      caches: kvHeads.map(cacheOf),
-      buffers,
-      step,
-      limit: sumLimit(spec, layer, PHASE.attention),
+  #prepare({ shape, matrices, vectors, kvHeads }: PlacedTile): number {
+    const { spec, kv, positions, tables, pages, ropes } = this.#layout;
+    return rulesOf(shape).prepare(this.#kernels, spec, phaseSpecOf(spec, shape), {
+      shape,
+      matrices: shape.matrices.map((matrix, i): PlacedMatrix => ({ ...matrix, weights: matrices[i]! })),
+      vectors,
+      caches: kvHeads.map((head) => kv.get(kvKey(shape.layer, head))!),
+      buffers: this.#buffers,
+      step: (rope): StepRows => ({ positions, tables, pages, rope: ropes[rope]! }),
     });
   }
 

@@ -6,11 +6,16 @@ import {
   WEIGHT_FORMATS,
   type WeightFormat,
 } from '../../kernels/formats.ts';
-import { TILE_KINDS } from './tile.ts';
+import { TILE_KINDS } from '../tile/tile.ts';
 
-/** The two phases of a layer, each one broadcast of activations and one sum; and the head, whose logits are put side by side. */
-export const PHASE = { attention: 0, ffn: 1, head: 2 } as const;
-export type Phase = (typeof PHASE)[keyof typeof PHASE];
+/** A phase: one broadcast of activations and one sum. A number below MAX_PHASES is a place in its layer's list; or it is the head. */
+export type Phase = number;
+
+/** Most phases of a layer. */
+export const MAX_PHASES = 7;
+
+/** The phase after all layers, whose logits are put side by side. */
+export const HEAD: Phase = MAX_PHASES;
 
 /** Most rows of one step: the size of a prefill chunk. */
 export const MAX_ROWS = 64;
@@ -20,6 +25,7 @@ export const MAX_PHASE_TILES = 4096;
 
 const formats = Object.keys(WEIGHT_FORMATS) as [WeightFormat, ...WeightFormat[]];
 const int = (least: number, most: number) => z.number().int().min(least).max(most);
+const headDim = int(8, 512).multipleOf(8);
 
 export const tileShapeSchema = z.strictObject({
   kind: z.enum(TILE_KINDS),
@@ -37,25 +43,47 @@ export const tileShapeSchema = z.strictObject({
     )
     .min(1)
     .max(3),
+  vectors: z.array(int(1, 2 ** 20)).max(4),
 });
 
-const layerSchema = z.strictObject({
-  /** How the activations of each phase travel: q8 unless a matrix of the phase is in a float format. */
-  inputs: z.tuple([z.enum(['f32', 'q8']), z.enum(['f32', 'q8'])]),
-  /** Tiles of each phase in the whole model, on all devices. */
-  tiles: z.tuple([int(1, MAX_PHASE_TILES), int(1, MAX_PHASE_TILES)]),
+const ofEveryPhase = {
+  /** How the activations travel: q8 unless a matrix of the phase is in a float format. */
+  input: z.enum(['f32', 'q8']),
+  /** Tiles whose results are added, in the whole model, on all devices. */
+  tiles: int(1, MAX_PHASE_TILES),
+};
+
+const attentionSchema = z.strictObject({
+  kind: z.literal('attention'),
+  ...ofEveryPhase,
+  heads: int(1, 1024),
+  kvHeads: int(1, 1024),
+  headDim,
+  /** Scores are q·k times this. */
+  scale: z.number().positive().max(1e6),
+  /** The rotary table of the keys, and that of the queries, among `ropes`. */
+  ropes: z.tuple([int(0, 7), int(0, 7)]),
 });
+
+const feedForwardSchema = z.strictObject({ kind: z.literal('ffn'), ...ofEveryPhase });
 
 /** What a device must know of a model to compute its tiles. */
 export const engineSpecSchema = z.strictObject({
   /** Width of the residual stream, and the same padded to a multiple of 32. */
   dim: int(8, 65536),
   cols: int(32, 65536).multipleOf(32),
-  heads: int(1, 1024),
-  kvHeads: int(1, 1024),
-  headDim: int(8, 512).multipleOf(8),
   vocabSize: int(1, 2 ** 21),
-  layers: z.array(layerSchema).min(1).max(1024),
+  /** Widths of the rotary tables that a step brings: the headDim of those that they turn. */
+  ropes: z.array(headDim).min(1).max(8),
+  layers: z
+    .array(
+      z
+        .array(z.discriminatedUnion('kind', [attentionSchema, feedForwardSchema]))
+        .min(1)
+        .max(MAX_PHASES),
+    )
+    .min(1)
+    .max(1024),
   /** How the head takes its activations. */
   head: z.enum(['f32', 'q8']),
   /** How the cache holds keys and values: part of the result's bits, so it is the same on every device. */
@@ -65,18 +93,30 @@ export const engineSpecSchema = z.strictObject({
 });
 
 export type EngineSpec = z.infer<typeof engineSpecSchema>;
+export type AttentionSpec = z.infer<typeof attentionSchema>;
+export type FeedForwardSpec = z.infer<typeof feedForwardSchema>;
+export type PhaseSpec = EngineSpec['layers'][number][number];
 
 /** How phase `phase` of layer `layer` takes its activations. */
 export function inputFormat(spec: EngineSpec, layer: number, phase: Phase): ActivationFormat {
-  return phase === PHASE.head ? spec.head : spec.layers[layer]!.inputs[phase];
+  return phase === HEAD ? spec.head : spec.layers[layer]![phase]!.input;
 }
+
+/** Whether only the head follows. */
+export function isLastPhase({ layers }: Pick<EngineSpec, 'layers'>, layer: number, phase: Phase): boolean {
+  return layer === layers.length - 1 && phase === layers[layer]!.length - 1;
+}
+
+/** f32 values that a step brings for each row: all rotary tables. */
+export const ropeValues = ({ ropes }: Pick<EngineSpec, 'ropes'>): number =>
+  ropes.reduce((sum, width) => sum + width, 0);
 
 /**
  * The largest |v·2^24| of one tile's partial result: with n tiles a phase and each at most 2^53 / 2^⌈log2 n⌉, every sum over
  * any grouping of tiles stays within 2^53, where f64 adds integers exactly. So whether it fits never depends on the split.
  */
-export function sumLimit(spec: EngineSpec, layer: number, phase: 0 | 1): number {
-  return 2 ** (53 - Math.ceil(Math.log2(spec.layers[layer]!.tiles[phase])));
+export function sumLimit({ tiles }: PhaseSpec): number {
+  return 2 ** (53 - Math.ceil(Math.log2(tiles)));
 }
 
 export const pagesFor = (positions: number): number => Math.ceil(positions / KV_PAGE);

@@ -3,14 +3,14 @@ import { createArena, openKernels } from '../../kernels/create-kernels.ts';
 import { type ActivationFormat, activationBytes } from '../../kernels/formats.ts';
 import type { Address, BackendName, Kernels } from '../../kernels/kernels.ts';
 import { StarlingError } from '../errors.ts';
-import { type EngineSpec, inputFormat, MAX_ROWS, PHASE, type Phase } from './engine-spec.ts';
+import { inputFormats, type TileShape, tileLayout } from '../tile/tile.ts';
+import { type EngineSpec, HEAD, inputFormat, MAX_ROWS, type Phase } from './engine-spec.ts';
 import { type EngineLayout, executionOrder, type PlacedTile, packedBytes, placeEngine, tasksOf } from './layout.ts';
 import { type MemoryParts, planMemory } from './memory-plan.ts';
 import { directStart } from './read-tile-file.ts';
 import { READERS, ReaderPool } from './reader-pool.ts';
 import { type RowRange, rowsOf, type Step } from './step.ts';
 import { ThreadPool } from './thread-pool.ts';
-import { inputFormats, type TileShape, tileLayout } from './tile.ts';
 import type { EngineUsage } from './usage.ts';
 import { PAGE, type WindowPlan } from './window-plan.ts';
 import { createWindowShared, WindowWords } from './window-words.ts';
@@ -93,7 +93,7 @@ export class Engine {
    */
   static async create(options: EngineOptions): Promise<Engine> {
     const { spec, backend, threads, load, onLoaded, signal, scratchBytes = 0 } = options;
-    const tiles = executionOrder(options.tiles);
+    const tiles = executionOrder(spec, options.tiles);
     const arenaBytes = backend === 'wasm' ? WASM_BYTES : Number.POSITIVE_INFINITY;
     const { plan, parts: memory } = planMemory({ ...options.memory, spec, tiles, threads, scratchBytes, arenaBytes });
     const placed = memory.pinned + memory.window + memory.caches + memory.buffers;
@@ -107,11 +107,11 @@ export class Engine {
       return { layout, scratch: arena.alloc(scratchBytes), ring, direct };
     });
     const pinned = [...layout.tasks.flat(2), ...layout.headTasks].filter(({ stream }) => stream === null);
-    const total = pinned.reduce((sum, tile) => sum + tileLayout(tile.shape.matrices).bytes, 0);
+    const total = pinned.reduce((sum, tile) => sum + tileLayout(tile.shape).bytes, 0);
     let loaded = 0;
     for (const { shape, address } of pinned) {
       signal?.throwIfAborted();
-      const { bytes } = tileLayout(shape.matrices);
+      const { bytes } = tileLayout(shape);
       await load(shape, arena.bytes(address, bytes));
       loaded += bytes;
       onLoaded?.(loaded, total);
@@ -125,7 +125,7 @@ export class Engine {
             handle: arena.handle(),
             shared: layout.window,
             window: new WindowWords(layout.window),
-            tiles: streamed.map(({ matrices }, place) => ({ file: files[place]!, bytes: tileLayout(matrices).bytes })),
+            tiles: streamed.map((tile, place) => ({ file: files[place]!, bytes: tileLayout(tile).bytes })),
             ring,
             slotBytes: plan.slotBytes,
             direct,
@@ -164,7 +164,11 @@ export class Engine {
     }
     const tables = u32View(arena, layout.tables, rows);
     for (let row = 0; row < rows; row++) tables[row] = starts[step.sequences[row]!]!;
-    f32View(arena, layout.rope, step.rope.length).set(step.rope);
+    let table = 0;
+    for (const [i, width] of this.spec.ropes.entries()) {
+      f32View(arena, layout.ropes[i]!, rows * width).set(step.rope.subarray(table, table + rows * width));
+      table += rows * width;
+    }
   }
 
   /** Address of a row of the phase's input in one activation format; see inputFormat for the one that a phase starts from. */
@@ -193,7 +197,7 @@ export class Engine {
    * @returns f64 [row][cols]: the exact sums (zero where there are no tiles), valid until the next run with one of these rows
    * @throws StarlingError numeric_overflow; tile_damaged, tile_missing or store_failed when a tile cannot be had
    */
-  async run(layer: number, phase: 0 | 1, rows: RowRange): Promise<Address> {
+  async run(layer: number, phase: Phase, rows: RowRange): Promise<Address> {
     const begun = performance.now();
     this.#packInput(this.#taken[layer]![phase]!, inputFormat(this.spec, layer, phase), rows);
     const waited = await this.#pool.run(layer, phase, rows);
@@ -256,8 +260,8 @@ export class Engine {
     if (logits === null) return { values: new Float32Array(0), first: 0, width: 0 };
     const begun = performance.now();
     const range = { first: 0, count: rows };
-    this.#packInput(this.#takenByHead, inputFormat(this.spec, 0, PHASE.head), range);
-    this.#count(begun, await this.#pool.run(0, PHASE.head, range));
+    this.#packInput(this.#takenByHead, inputFormat(this.spec, 0, HEAD), range);
+    this.#count(begun, await this.#pool.run(0, HEAD, range));
     const { address, first, width } = logits;
     return { values: f32View(this.arena, address, rows * width), first, width };
   }

@@ -9,8 +9,9 @@ import {
   roundUp,
 } from '../../kernels/formats.ts';
 import type { Address } from '../../kernels/kernels.ts';
-import { type EngineSpec, MAX_ROWS, PHASE, type Phase } from './engine-spec.ts';
-import { type TileShape, tileLayout } from './tile.ts';
+import { type TileShape, tileLayout } from '../tile/tile.ts';
+import { kvHeadsOf, orderOf, phaseOf, phaseSpecOf, rulesOf } from '../tile/tile-kinds.ts';
+import { type AttentionSpec, type EngineSpec, HEAD, MAX_ROWS, type Phase, ropeValues } from './engine-spec.ts';
 import type { WindowPlan } from './window-plan.ts';
 import type { WindowShared } from './window-words.ts';
 
@@ -21,6 +22,7 @@ export interface PlacedTile {
   readonly place: number;
   readonly address: Address;
   readonly matrices: readonly Address[];
+  readonly vectors: readonly Address[];
   /** Key/value heads that an attention tile attends to, or that of a key/value tile. */
   readonly kvHeads: readonly number[];
   /** Place among the streamed tiles, which share the slots of the window; null for a tile that is always in memory. */
@@ -47,8 +49,8 @@ export interface LogitsBuffer {
 /** Where everything of an engine is. Structured-cloneable: workers get it as it is. */
 export interface EngineLayout {
   readonly spec: EngineSpec;
-  /** Tasks of each layer and phase in the order in which they are claimed; key/value tiles come before attention tiles. */
-  readonly tasks: readonly (readonly [readonly PlacedTile[], readonly PlacedTile[]])[];
+  /** Tasks of each layer's phases in the order in which they are claimed; key/value tiles come before attention tiles. */
+  readonly tasks: readonly (readonly (readonly PlacedTile[])[])[];
   readonly headTasks: readonly PlacedTile[];
   /** First page of a key/value head's cache, by `${layer}/${kvHead}`. */
   readonly kv: ReadonlyMap<string, Address>;
@@ -56,7 +58,8 @@ export interface EngineLayout {
   /** u32 per row: where its page table starts, as an index into `pages`. */
   readonly tables: Address;
   readonly pages: Address;
-  readonly rope: Address;
+  /** The rotary tables, each f32 [row][width], one after the other. */
+  readonly ropes: readonly Address[];
   readonly inputF32: Address;
   readonly inputQ8: Address;
   /** The input of the rows that are computed, as panels. */
@@ -82,7 +85,7 @@ export const kvKey = (layer: number, kvHead: number): string => `${layer}/${kvHe
 export const pageTableCapacity = (spec: EngineSpec): number => MAX_ROWS * spec.kvPages;
 
 export function tasksOf(layout: EngineLayout, layer: number, phase: Phase): readonly PlacedTile[] {
-  return phase === PHASE.head ? layout.headTasks : layout.tasks[layer]![phase];
+  return phase === HEAD ? layout.headTasks : layout.tasks[layer]![phase]!;
 }
 
 /** All tiles, each at its place. */
@@ -91,17 +94,17 @@ export const tilesOf = ({ tasks, headTasks }: Pick<EngineLayout, 'tasks' | 'head
   ...headTasks,
 ];
 
-/** Tiles in the order in which they are computed: key/value tiles before attention tiles, the head last. */
-export function executionOrder(tiles: readonly TileShape[]): TileShape[] {
-  const order = { kv: 0, attention: 1, ffn: 2, head: 3 };
-  const layerOf = ({ kind, layer }: TileShape): number => (kind === 'head' ? Infinity : layer);
-  return [...tiles].sort((a, b) =>
-    layerOf(a) === layerOf(b) ? order[a.kind] - order[b.kind] || a.index - b.index : layerOf(a) - layerOf(b),
-  );
+/** Tiles in the order in which they are computed: layers, their phases, key/value tiles before attention tiles; the head last. */
+export function executionOrder(spec: Pick<EngineSpec, 'layers'>, tiles: readonly TileShape[]): TileShape[] {
+  const placeOf = (tile: TileShape): number[] => {
+    const phase = phaseOf(spec, tile);
+    return [phase === HEAD ? spec.layers.length : tile.layer, phase, orderOf(tile), tile.index];
+  };
+  const placed = tiles.map((tile) => ({ tile, place: placeOf(tile) }));
+  const differing = (a: readonly number[], b: readonly number[]): number =>
+    a.map((value, i) => value - b[i]!).find((difference) => difference !== 0) ?? 0;
+  return placed.sort((a, b) => differing(a.place, b.place)).map(({ tile }) => tile);
 }
-
-/** The width between a tile's two products: heads · headDim, or feed-forward columns; padded. */
-const innerWidthOf = ({ kind, matrices }: TileShape): number => (kind === 'head' ? 0 : matrices[0]!.rows);
 
 /** Where tiles are: pinned ones each in a place of its own, streamed ones in the slots of a ring. */
 export interface Placement {
@@ -123,17 +126,21 @@ export function placeEngine(
   arena: Pick<Arena, 'alloc'>,
   { plan, ring, shared }: Placement,
 ): EngineLayout {
-  const tasks = spec.layers.map((): [PlacedTile[], PlacedTile[]] => [[], []]);
+  const tasks = spec.layers.map((phases) => phases.map((): PlacedTile[] => []));
   const headTasks: PlacedTile[] = [];
   for (const [i, shape] of ordered.entries()) {
-    const { offsets, bytes } = tileLayout(shape.matrices);
+    const { offsets, vectorOffsets, bytes } = tileLayout(shape);
     const stream = plan.stream[i]!;
     const address = stream === null ? arena.alloc(bytes) : ring + (stream % plan.slots) * plan.slotBytes;
-    const matrices = offsets.map((offset) => address + offset);
+    const at = (offset: number): Address => address + offset;
     const kvHeads = kvHeadsOf(spec, shape);
-    const placed: PlacedTile = { shape, place: i, address, matrices, kvHeads, stream };
-    if (shape.kind === 'head') headTasks.push(placed);
-    else tasks[shape.layer]![shape.kind === 'ffn' ? PHASE.ffn : PHASE.attention].push(placed);
+    const placed: PlacedTile = {
+      ...{ shape, place: i, address, kvHeads, stream },
+      matrices: offsets.map(at),
+      vectors: vectorOffsets.map(at),
+    };
+    const phase = phaseOf(spec, shape);
+    (phase === HEAD ? headTasks : tasks[shape.layer]![phase]!).push(placed);
   }
   return {
     spec,
@@ -145,13 +152,9 @@ export function placeEngine(
   };
 }
 
-/** Key/value heads of a tile; of query heads one, or those of whole groups (attentionTiles in coordinator/tiles/tile-table.ts). */
-function kvHeadsOf({ heads, kvHeads }: EngineSpec, { kind, first, count }: TileShape): number[] {
-  if (kind === 'kv') return [first];
-  if (kind !== 'attention') return [];
-  const group = heads / kvHeads;
-  const from = Math.floor(first / group);
-  return Array.from({ length: Math.ceil((first + count) / group) - from }, (_, i) => from + i);
+/** Bytes of a page in the cache of a key/value tile's head. */
+export function cachePageBytes(spec: Pick<EngineSpec, 'layers' | 'kv'>, tile: TileShape): number {
+  return kvPageBytes(spec.kv, (phaseSpecOf(spec, tile) as AttentionSpec).headDim);
 }
 
 /** Gives the cache of each key/value head its place. */
@@ -163,7 +166,7 @@ export function placeCaches(
   return new Map(
     tiles
       .filter(({ kind }) => kind === 'kv')
-      .map(({ layer, first }) => [kvKey(layer, first), arena.alloc(spec.kvPages * kvPageBytes(spec.kv, spec.headDim))]),
+      .map((tile) => [kvKey(tile.layer, tile.first), arena.alloc(spec.kvPages * cachePageBytes(spec, tile))]),
   );
 }
 
@@ -175,7 +178,7 @@ export function placeBuffers(
   arena: Pick<Arena, 'alloc'>,
 ): Omit<EngineLayout, 'spec' | 'tasks' | 'headTasks' | 'kv' | 'window'> {
   const innerWidth = roundUp(
-    tiles.reduce((most, tile) => Math.max(most, innerWidthOf(tile)), 32),
+    tiles.reduce((most, tile) => Math.max(most, rulesOf(tile).innerWidth(tile)), 32),
     32,
   );
   const rows = (bytes: number): Address => arena.alloc(MAX_ROWS * bytes);
@@ -184,7 +187,7 @@ export function placeBuffers(
     positions: rows(4),
     tables: rows(4),
     pages: arena.alloc(pageTableCapacity(spec) * 4),
-    rope: rows(spec.headDim * 4),
+    ropes: placeRopes(spec, rows(ropeValues(spec) * 4)),
     inputF32: rows(spec.cols * 4),
     inputQ8: rows(activationBytes('q8', spec.cols)),
     inputPanels: { f32: panel('f32', spec.cols), q8: panel('q8', spec.cols) },
@@ -197,6 +200,15 @@ export function placeBuffers(
     })),
     innerWidth,
   };
+}
+
+function placeRopes({ ropes }: EngineSpec, first: Address): Address[] {
+  let end = first;
+  return ropes.map((width) => {
+    const at = end;
+    end += MAX_ROWS * width * 4;
+    return at;
+  });
 }
 
 function placeLogits(tiles: readonly TileShape[], rows: (bytes: number) => Address): LogitsBuffer | null {

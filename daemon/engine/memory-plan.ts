@@ -1,9 +1,9 @@
 import type { Arena } from '../../kernels/arena.ts';
 import { StarlingError } from '../errors.ts';
+import { type TileShape, tileLayout } from '../tile/tile.ts';
 import type { EngineSpec } from './engine-spec.ts';
 import { placeBuffers, placeCaches } from './layout.ts';
 import { READERS } from './reader-pool.ts';
-import { type TileShape, tileLayout } from './tile.ts';
 import { leastTileMemory, planWindow, residentBytes, type WindowPlan } from './window-plan.ts';
 
 /** How a device's memory is divided, in bytes of resident memory of the whole process tree. */
@@ -44,7 +44,7 @@ export interface MemoryPlanOptions {
  */
 export function planMemory(options: MemoryPlanOptions): { plan: WindowPlan; parts: MemoryParts } {
   const { budget, base, threadBytes, spec, tiles, scratchBytes } = options;
-  const tileBytes = tiles.map(({ matrices }) => tileLayout(matrices).bytes);
+  const tileBytes = tiles.map((tile) => tileLayout(tile).bytes);
   const caches = counted((arena) => placeCaches(spec, tiles, arena));
   const buffers = counted((arena) => placeBuffers(spec, tiles, options.threads, arena)) + residentBytes(scratchBytes);
   const everyTile = tileBytes.reduce((sum, bytes) => sum + residentBytes(bytes), 0);

@@ -2,7 +2,7 @@ import type { ArenaHandle } from '../../kernels/arena.ts';
 import type { Kernels } from '../../kernels/kernels.ts';
 import { TileComputer } from './compute-tile.ts';
 import { claimTask, FAILURE, WORD, waitWhile } from './control-block.ts';
-import { PHASE, type Phase } from './engine-spec.ts';
+import { HEAD, type Phase } from './engine-spec.ts';
 import { type EngineLayout, kvKey, type PlacedTile, tasksOf, tilesOf } from './layout.ts';
 import type { RowRange } from './step.ts';
 import { WindowWords } from './window-words.ts';
@@ -24,7 +24,7 @@ export class TaskRunner {
   readonly #kvEnd: Int32Array;
   #job = 0;
   #rows: RowRange = { first: 0, count: 0 };
-  #phase: Phase = PHASE.attention;
+  #phase: Phase = 0;
   #tasks: readonly PlacedTile[] = [];
   /** Whether this thread has no sums of the job yet. */
   #fresh = true;
@@ -54,7 +54,7 @@ export class TaskRunner {
     this.#job = job;
     this.#fresh = true;
     this.#rows = { first: Atomics.load(words, WORD.firstRow), count: Atomics.load(words, WORD.rows) };
-    this.#phase = Atomics.load(words, WORD.phase) as Phase;
+    this.#phase = Atomics.load(words, WORD.phase);
     this.#tasks = tasksOf(this.#layout, Atomics.load(words, WORD.layer), this.#phase);
   }
 
@@ -82,7 +82,7 @@ export class TaskRunner {
         Atomics.store(words, WORD.failure, FAILURE.exception);
         onException(error);
       }
-      if (this.#fresh && !isKv && this.#phase !== PHASE.head) {
+      if (this.#fresh && !isKv && this.#phase !== HEAD) {
         Atomics.store(words, this.#sumsWord, job);
         this.#fresh = false;
       }

@@ -5,14 +5,17 @@ import type { Kernels } from '../../kernels/kernels.ts';
 import { StarlingError } from '../errors.ts';
 import { LONGEST_TURN_MS } from '../turns.ts';
 import { FAILURE, publishJob, spinWhile, WORD } from './control-block.ts';
-import { PHASE, type Phase } from './engine-spec.ts';
+import { HEAD, type Phase, type PhaseSpec } from './engine-spec.ts';
 import { type EngineLayout, type PlacedTile, tasksOf } from './layout.ts';
 import type { RowRange } from './step.ts';
 import { TaskRunner } from './task-runner.ts';
 import { WindowWords } from './window-words.ts';
 import type { WorkerData } from './worker.ts';
 
-const PHASE_NAMES = { [PHASE.attention]: 'attention', [PHASE.ffn]: 'feed-forward', [PHASE.head]: 'head' };
+const PHASE_NAMES = { attention: 'attention', ffn: 'feed-forward' } as const satisfies Record<
+  PhaseSpec['kind'],
+  string
+>;
 
 /** Heap of a thread, in MB: threads make little garbage, and a young generation of the usual size would fill with it. */
 export const THREAD_LIMITS = { maxYoungGenerationSizeMb: 2 } as const;
@@ -109,7 +112,7 @@ export class ThreadPool {
     }
     await this.#finished(job);
     const failure = Atomics.load(words, WORD.failure);
-    const where = phase === PHASE.head ? 'in the head' : `in layer ${layer}, ${PHASE_NAMES[phase]} phase`;
+    const where = phase === HEAD ? 'in the head' : `in layer ${layer}, ${this.#nameOf(layer, phase)} phase`;
     if (failure === FAILURE.numeric) {
       throw new StarlingError(
         'numeric_overflow',
@@ -146,6 +149,10 @@ export class ThreadPool {
     this.#die('the engine was stopped');
     clearInterval(this.#keepAlive);
     await Promise.all(this.#workers.map((worker) => worker.terminate()));
+  }
+
+  #nameOf(layer: number, phase: Phase): string {
+    return PHASE_NAMES[this.#layout.spec.layers[layer]![phase]!.kind];
   }
 
   async #computeAlong(job: number): Promise<void> {

@@ -1,5 +1,14 @@
 import { activationBytes } from '../../kernels/formats.ts';
-import { type EngineSpec, inputFormat, MAX_ROWS, PHASE, type Phase, pagesFor } from '../engine/engine-spec.ts';
+import {
+  type EngineSpec,
+  HEAD,
+  inputFormat,
+  MAX_PHASES,
+  MAX_ROWS,
+  type Phase,
+  pagesFor,
+  ropeValues,
+} from '../engine/engine-spec.ts';
 import { type RowRange, rowsOf, type Step } from '../engine/step.ts';
 import type { EngineUsage } from '../engine/usage.ts';
 import { StarlingError } from '../errors.ts';
@@ -29,7 +38,7 @@ export const inputFrame = (of: PhaseOfStep): FrameFields => phaseFrame(FRAME_TYP
 
 /** The frame that answers a phase, or some rows of it. */
 export const answerFrame = (of: PhaseOfStep): FrameFields =>
-  phaseFrame(of.phase === PHASE.head ? FRAME_TYPES.LOGITS : FRAME_TYPES.SUMS, of);
+  phaseFrame(of.phase === HEAD ? FRAME_TYPES.LOGITS : FRAME_TYPES.SUMS, of);
 
 function phaseFrame(type: FrameFields['type'], { step, layer, phase, rows }: PhaseOfStep): FrameFields {
   return { type, step, layer, phase, index: rows.first, rows: rows.count };
@@ -54,8 +63,8 @@ export function readInput(
   spec: EngineSpec,
   rows: { readonly all: number; readonly heads: number },
 ): PhaseOfStep {
-  const isHead = phase === PHASE.head;
-  if (!isPhase(phase) || (isHead ? layer !== 0 : layer >= spec.layers.length)) {
+  const isHead = phase === HEAD;
+  if (isHead ? layer !== 0 : phase >= (spec.layers[layer]?.length ?? 0)) {
     throw new StarlingError('protocol_invalid_message', `there is no phase ${phase} of layer ${layer}`);
   }
   const most = isHead ? rows.heads : rows.all;
@@ -69,7 +78,8 @@ export function readInput(
   return { step, layer, phase, rows: { first, count } };
 }
 
-const isPhase = (phase: number): phase is Phase => phase <= PHASE.head;
+/** What waits for an answer are told apart by, as they take about as long when they are alike: see Poller.begin. */
+export const waitKind = (phase: Phase, rows: number): number => phase + (MAX_PHASES + 1) * rows;
 
 /** Bytes before the content of an answer: what the device has done since its last one. */
 export const USAGE_BYTES = 16;
@@ -82,7 +92,7 @@ export const USAGE_BYTES = 16;
  * | 1 | number of sequences S |
  * | rows × 2 | position, sequence (below S) |
  * | S × (1 + pages) | number of pages, then their ids |
- * | rows × headDim × f32 | rotary table: (cos, sin) pairs |
+ * | rows × width × f32, for each of EngineSpec.ropes | rotary table: (cos, sin) pairs |
  *
  * The number of rows is in the frame's header.
  */
@@ -137,7 +147,7 @@ export function decodeStep(payload: Uint8Array, rows: number, spec: EngineSpec):
     if (pagesFor(positions[row]! + 1) > table.length)
       throw invalid(`row ${row} has no page for position ${positions[row]}`);
   }
-  const table = take(rows * spec.headDim);
+  const table = take(rows * ropeValues(spec));
   if (at !== words.length) throw invalid('it is too long');
   return { positions, sequences, pages, rope: new Float32Array(table.buffer, table.byteOffset, table.length) };
 }

@@ -1,7 +1,7 @@
 import { BufferPool } from '../buffer-pool.ts';
-import { type TileShape, tileLayout, tileName } from '../engine/tile.ts';
 import { StarlingError } from '../errors.ts';
 import { HASH_BYTES, TILE_WINDOW, type TileStatus } from '../protocol/tile-transfer.ts';
+import { type TileShape, tileLayout, tileName } from '../tile/tile.ts';
 import { IncomingTile } from './incoming-tile.ts';
 import type { TileStore } from './tile-store.ts';
 
@@ -56,7 +56,7 @@ export class IncomingTiles {
 
   /** @throws StarlingError protocol_invalid_message when the sender does not wait for what it has sent to be stored */
   #begin(index: number, shape: TileShape): IncomingTile {
-    const { bytes } = tileLayout(shape.matrices);
+    const { bytes } = tileLayout(shape);
     if (this.#writingBytes > 0 && this.#writingBytes + bytes > TILE_WINDOW)
       throw new StarlingError(
         'protocol_invalid_message',

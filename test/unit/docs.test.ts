@@ -8,7 +8,6 @@ import { DEFAULT_DEVICE_PORT } from '../../coordinator/cli/options.ts';
 import { createApi } from '../../coordinator/http/api.ts';
 import { DEFAULT_HTTP_PORT } from '../../coordinator/http/server.ts';
 import { MAX_PHASE_TILES, MAX_ROWS } from '../../daemon/engine/engine-spec.ts';
-import { TILE_VERSION } from '../../daemon/engine/tile.ts';
 import { ERRORS } from '../../daemon/errors.ts';
 import { KEY_BYTES } from '../../daemon/key-text.ts';
 import { packageRoot } from '../../daemon/paths.ts';
@@ -26,6 +25,7 @@ import { USAGE_BYTES } from '../../daemon/protocol/star-codec.ts';
 import { HASH_BYTES, TILE_CHUNK, TILE_WINDOW } from '../../daemon/protocol/tile-transfer.ts';
 import { MAX_TILE } from '../../daemon/store/incoming-tile.ts';
 import { TRAILER_BYTES } from '../../daemon/store/tile-file.ts';
+import { TILE_VERSION } from '../../daemon/tile/tile.ts';
 import { WEIGHT_FORMATS } from '../../kernels/formats.ts';
 
 const root = packageRoot();

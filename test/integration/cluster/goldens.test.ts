@@ -12,6 +12,7 @@ import { TileStore } from '../../../daemon/store/tile-store.ts';
 import { bestBackend } from '../../../kernels/create-kernels.ts';
 import { KV_FORMAT_NAMES, type KvFormat } from '../../../kernels/formats.ts';
 import { LoneSequence } from '../../../scripts/lone-sequence.ts';
+import { attentionOf } from '../../fixtures/model-phases.ts';
 import { sharedData } from '../../fixtures/shared-data.ts';
 import { temporaryFolder } from '../../fixtures/temporary-folder.ts';
 
@@ -62,7 +63,7 @@ for (const { name, kv } of cases) {
     const cluster = await startHere(t, model, kv);
     const compared = { steps: 0, clear: 0, agreed: 0, distance: 0 };
     for (const golden of results) await compare(cluster.forward, golden, compared);
-    const { agreement, distance } = tolerance(model.spec.layers[0]!.q.type, kv);
+    const { agreement, distance } = tolerance(attentionOf(model.spec).q.tensor.type, kv);
     const shown = `${compared.agreed} of ${compared.clear} clear steps agree; mean distance ${compared.distance / compared.steps}`;
     t.diagnostic(shown);
     assert.ok(compared.clear > compared.steps / 4, shown);

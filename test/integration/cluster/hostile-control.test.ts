@@ -2,9 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Packr } from 'msgpackr';
-import type { TileMatrix, TileShape } from '../../../daemon/engine/tile.ts';
+import type { AttentionSpec, EngineSpec, FeedForwardSpec } from '../../../daemon/engine/engine-spec.ts';
 import { encodeControl, type OutgoingControl, PROTOCOL_VERSION } from '../../../daemon/protocol/control.ts';
 import { FRAME_TYPES } from '../../../daemon/protocol/frames.ts';
+import type { TileMatrix, TileShape } from '../../../daemon/tile/tile.ts';
 import { roundUp } from '../../../kernels/formats.ts';
 import { inputOf, mutate, stepOf } from '../../fixtures/hostile-frames.ts';
 import { ANSWER_MS, errorOf, identity, type Load, SECRET, Target } from '../../fixtures/hostile-target.ts';
@@ -20,11 +21,17 @@ test('hostile control messages of a coordinator with the right key', async (t) =
     const [, attention, ffn] = tiles as [TileShape, TileShape, TileShape];
     const head = target.model.table.tiles.find(({ kind }) => kind === 'head')!;
     const keysAndValues = target.model.table.tiles.filter((tile) => tile.kind === 'kv' && tile.layer === 0);
-    const width = roundUp(2 * spec.headDim, 32);
+    const [phase, feedForward] = spec.layers[0] as [AttentionSpec, FeedForwardSpec];
+    const { heads, kvHeads, headDim } = phase;
+    const altered = (fields: Partial<AttentionSpec>): EngineSpec => ({
+      ...spec,
+      layers: [[{ ...phase, ...fields }, feedForward], ...spec.layers.slice(1)],
+    });
+    const width = roundUp(2 * headDim, 32);
     const [q, out] = attention.matrices as [TileMatrix, TileMatrix];
     const acrossGroups = {
       ...attention,
-      first: spec.heads / spec.kvHeads - 1,
+      first: heads / kvHeads - 1,
       count: 2,
       matrices: [
         { ...q, rows: width },
@@ -38,15 +45,20 @@ test('hostile control messages of a coordinator with the right key', async (t) =
       ['a head tile that takes another input', { tiles: [head], engine: { ...spec, head: 'f32' } }],
       ['attention without its key/value head', { tiles: [attention] }],
       ['a layer that the model does not have', { tiles: [{ ...kv, layer: spec.layers.length }] }],
-      ['a head that the model does not have', { tiles: [{ ...kv, index: spec.kvHeads, first: spec.kvHeads }] }],
+      ['a head that the model does not have', { tiles: [{ ...kv, index: kvHeads, first: kvHeads }] }],
       ['a key/value tile of two heads', { tiles: [{ ...kv, count: 2 }] }],
       ['a matrix that is too large', { tiles: [larger] }],
       ['a matrix that is missing', { tiles: [{ ...ffn, matrices: ffn.matrices.slice(1) }] }],
       ['columns that are not those of the tile', { tiles: [{ ...ffn, count: ffn.count + 32 }] }],
       ['query heads of parts of two groups', { tiles: [...keysAndValues, acrossGroups] }],
-      ['query heads beyond the last', { tiles: [kv, { ...attention, first: spec.heads }] }],
+      ['query heads beyond the last', { tiles: [kv, { ...attention, first: heads }] }],
       ['a width that is not padded', { engine: { ...spec, cols: spec.cols + 32 } }],
-      ['key/value heads that do not divide', { engine: { ...spec, kvHeads: 3 } }],
+      ['key/value heads that do not divide', { engine: altered({ kvHeads: 3 }) }],
+      ['a table that is not there', { engine: altered({ ropes: [0, 1] }) }],
+      ['a table of another width', { engine: { ...spec, ropes: [headDim + 8] } }],
+      ['two phases of a kind', { engine: { ...spec, layers: [[phase, phase]] } }],
+      ['a vector that the tile does not have', { tiles: [{ ...kv, vectors: [8] }] }],
+      ['a tile of a phase that the layer does not have', { tiles: [ffn], engine: { ...spec, layers: [[phase]] } }],
     ];
     for (const [what, fields] of cases) {
       const link = await target.greet();

@@ -3,9 +3,7 @@ import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RemoteRank } from '../../../coordinator/cluster/remote-rank.ts';
 import { ClusterKey } from '../../../daemon/cluster-key.ts';
-import type { EngineSpec } from '../../../daemon/engine/engine-spec.ts';
 import type { RowRange } from '../../../daemon/engine/step.ts';
-import type { TileShape } from '../../../daemon/engine/tile.ts';
 import { StarlingError } from '../../../daemon/errors.ts';
 import { createLogger } from '../../../daemon/log.ts';
 import { PROTOCOL_VERSION } from '../../../daemon/protocol/control.ts';
@@ -14,23 +12,14 @@ import type { DataLink } from '../../../daemon/protocol/data-link.ts';
 import { FRAME_TYPES, type FrameHeader } from '../../../daemon/protocol/frames.ts';
 import { LinkServer } from '../../../daemon/protocol/link-server.ts';
 import { channelFor } from '../../../daemon/protocol/open-channel.ts';
+import type { TileShape } from '../../../daemon/tile/tile.ts';
 import { bestBackend } from '../../../kernels/create-kernels.ts';
+import { smallEngine } from '../../fixtures/model-phases.ts';
 
-const spec: EngineSpec = {
-  dim: 32,
-  cols: 32,
-  heads: 1,
-  kvHeads: 1,
-  headDim: 32,
-  vocabSize: 32,
-  layers: [{ inputs: ['f32', 'f32'], tiles: [1, 1] }],
-  head: 'f32',
-  kv: 'f16',
-  kvPages: 1,
-};
+const spec = smallEngine();
 const matrix = { format: 'F32', rows: 32, cols: 32 } as const;
 const tiles: TileShape[] = [
-  { kind: 'ffn', layer: 0, index: 0, first: 0, count: 32, matrices: [matrix, matrix, matrix] },
+  { kind: 'ffn', layer: 0, index: 0, first: 0, count: 32, matrices: [matrix, matrix, matrix], vectors: [] },
 ];
 const parts = { budget: 9, base: 1, threads: 1, caches: 1, buffers: 1, pinned: 2, window: 3 };
 const phase = { step: 1, layer: 0, phase: 1, rows: { first: 0, count: 1 } } as const;

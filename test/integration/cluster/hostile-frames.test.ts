@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { tileLayout } from '../../../daemon/engine/tile.ts';
 import { FRAME_TYPES, HEADER_BYTES, MAX_FRAME } from '../../../daemon/protocol/frames.ts';
 import { HASH_BYTES, TILE_STATUS } from '../../../daemon/protocol/tile-transfer.ts';
+import { tileLayout } from '../../../daemon/tile/tile.ts';
 import { altered, closed, frame, inputOf, mutate, stepOf, tileOf } from '../../fixtures/hostile-frames.ts';
 import { LINK_BACKENDS, Target } from '../../fixtures/hostile-target.ts';
 import { Random } from '../../fixtures/random.ts';
@@ -61,7 +61,7 @@ for (const backend of LINK_BACKENDS) {
     });
 
     await t.test('tiles that do not fit the load', async () => {
-      const bytes = tileLayout(kv.matrices).bytes;
+      const bytes = tileLayout(kv).bytes;
       const half = new Uint8Array(bytes / 2);
       const cases: readonly (readonly [string, Buffer[]])[] = [
         ['an index out of range', [tileOf(kv, { index: 3 })]],

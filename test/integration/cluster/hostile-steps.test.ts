@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { ropeValues } from '../../../daemon/engine/engine-spec.ts';
 import { FRAME_TYPES, HEADER_BYTES } from '../../../daemon/protocol/frames.ts';
 import { altered, closed, frame, inputOf, stepOf, tileOf } from '../../fixtures/hostile-frames.ts';
 import { CONTEXT, LINK_BACKENDS, Target } from '../../fixtures/hostile-target.ts';
@@ -46,8 +47,8 @@ for (const backend of LINK_BACKENDS) {
         ['2^32 − 1 pages', altered(good, HEADER_BYTES + 20, 0xffff_ffff, 4)],
         ['a position without a page', stepOf(spec, 2, { positions: Uint32Array.of(0, CONTEXT) })],
         ['the last position there could be', stepOf(spec, 2, { positions: Uint32Array.of(0, 0xffff_ffff) })],
-        ['too short a rotary table', stepOf(spec, 2, { rope: new Float32Array(spec.headDim) })],
-        ['too long a rotary table', stepOf(spec, 2, { rope: new Float32Array(spec.headDim * 3) })],
+        ['too short a rotary table', stepOf(spec, 2, { rope: new Float32Array(ropeValues(spec)) })],
+        ['too long a rotary table', stepOf(spec, 2, { rope: new Float32Array(ropeValues(spec) * 3) })],
       ];
       await target.withSession('ready', async ({ data, reopen }) => {
         let link = data;

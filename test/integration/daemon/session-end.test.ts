@@ -2,8 +2,6 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { ClusterKey } from '../../../daemon/cluster-key.ts';
 import { Daemon } from '../../../daemon/daemon.ts';
-import type { EngineSpec } from '../../../daemon/engine/engine-spec.ts';
-import type { TileShape } from '../../../daemon/engine/tile.ts';
 import { StarlingError } from '../../../daemon/errors.ts';
 import { createLogger } from '../../../daemon/log.ts';
 import { processMemory } from '../../../daemon/process-memory.ts';
@@ -11,25 +9,16 @@ import { type Control, PROTOCOL_VERSION } from '../../../daemon/protocol/control
 import type { ControlLink } from '../../../daemon/protocol/control-link.ts';
 import { dialControl } from '../../../daemon/protocol/link-client.ts';
 import { TileStore } from '../../../daemon/store/tile-store.ts';
+import type { TileShape } from '../../../daemon/tile/tile.ts';
+import { smallEngine } from '../../fixtures/model-phases.ts';
 import { temporaryFolder } from '../../fixtures/temporary-folder.ts';
 
 const ANSWER_MS = 5000;
 
-const engine: EngineSpec = {
-  dim: 32,
-  cols: 32,
-  heads: 1,
-  kvHeads: 1,
-  headDim: 32,
-  vocabSize: 32,
-  layers: [{ inputs: ['f32', 'f32'], tiles: [1, 1] }],
-  head: 'f32',
-  kv: 'f16',
-  kvPages: 1,
-};
+const engine = smallEngine();
 const matrix = { format: 'F32', rows: 32, cols: 32 } as const;
 const tiles: TileShape[] = [
-  { kind: 'ffn', layer: 0, index: 0, first: 0, count: 32, matrices: [matrix, matrix, matrix] },
+  { kind: 'ffn', layer: 0, index: 0, first: 0, count: 32, matrices: [matrix, matrix, matrix], vectors: [] },
 ];
 const load = {
   t: 'load',

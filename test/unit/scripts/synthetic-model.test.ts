@@ -7,10 +7,11 @@ import { fileURLToPath } from 'node:url';
 import { dequantizeRow, readVector } from '../../../coordinator/model/dequantize.ts';
 import { type GgufFile, openGguf } from '../../../coordinator/model/gguf/reader.ts';
 import { readModelSpec } from '../../../coordinator/model/model-spec.ts';
-import type { Weight } from '../../../coordinator/model/spec.ts';
+import type { Matrix, Weight } from '../../../coordinator/model/spec.ts';
 import { sourceBytes, WEIGHT_FORMATS, type WeightFormat } from '../../../kernels/formats.ts';
 import { llama3RopeFactors, MODEL_SHAPES } from '../../../scripts/model-shapes.ts';
 import { type SyntheticModelOptions, writeSyntheticModel } from '../../../scripts/synthetic-model.ts';
+import { attentionOf, feedForwardOf } from '../../fixtures/model-phases.ts';
 import { temporaryFolder } from '../../fixtures/temporary-folder.ts';
 
 const FORMATS = Object.keys(WEIGHT_FORMATS) as WeightFormat[];
@@ -26,11 +27,10 @@ describe('writeSyntheticModel', () => {
       await withModel({ shape: wide, quant, out }, async (model) => {
         const spec = await readModelSpec(model);
         assert.equal(spec.layers.length, 2);
-        assert.equal(spec.ffDim, 768);
-        assert.equal(spec.head.name, 'output.weight');
-        const [layer] = spec.layers;
-        assert.ok(layer !== undefined);
-        for (const weight of [spec.embedding, layer.q, layer.down, spec.head]) {
+        const { gate, down, inputNorm } = feedForwardOf(spec);
+        assert.equal(gate.rows, 768);
+        assert.equal(spec.head.tensor.name, 'output.weight');
+        for (const weight of [spec.embedding, attentionOf(spec).q.tensor, down.tensor, spec.head.tensor]) {
           assert.equal(weight.type, quant);
           const values = await allValues(model, weight);
           const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
@@ -44,7 +44,7 @@ describe('writeSyntheticModel', () => {
           );
           assert.ok(Math.abs(mean) < deviation / 20, `${weight.name}: mean ${mean}`);
         }
-        const norm = await readVector(model, layer.ffnNorm);
+        const norm = await readVector(model, inputNorm.tensor);
         assert.ok(norm.every((value) => value > 0.9 && value < 1.1));
         assert.ok(new Set(norm).size > 240);
       });
@@ -66,17 +66,23 @@ describe('writeSyntheticModel', () => {
       const out = join(temporaryFolder(context), 'mixed.gguf');
       const { base, output, values, downs } = MIXED[quant];
       await withModel({ shape: { ...wide, vocabSize: 400 }, quant, layers: 24, out }, async (model) => {
-        const { embedding, head, layers } = await readModelSpec(model);
-        assert.deepEqual([embedding.type, head.type], [base, 'Q6_K']);
+        const spec = await readModelSpec(model);
+        const typesOf = (pick: (layer: number) => Matrix[]): string[] =>
+          spec.layers.flatMap((_, layer) => pick(layer).map(({ tensor }) => tensor.type));
+        assert.deepEqual([spec.embedding.type, spec.head.tensor.type], [base, 'Q6_K']);
         assert.deepEqual(
-          layers.map(({ v }) => v.type),
+          typesOf((layer) => [attentionOf(spec, layer).v]),
           values,
         );
         assert.deepEqual(
-          layers.map(({ down }) => down.type),
+          typesOf((layer) => [feedForwardOf(spec, layer).down]),
           downs,
         );
-        const others = layers.flatMap(({ q, k, o, gate, up }) => [q, k, gate, up, o].map(({ type }) => type));
+        const others = typesOf((layer) => {
+          const { q, k, o } = attentionOf(spec, layer);
+          const { gate, up } = feedForwardOf(spec, layer);
+          return [q, k, gate, up, o];
+        });
         assert.deepEqual(others, repeat([base, base, base, base, output], 24).flat());
       });
       // A tied embedding is the head, too.
@@ -159,10 +165,11 @@ describe('writeSyntheticModel', () => {
     const shape = { ...MODEL_SHAPES['llama-3.2-1b'], dim: 64, heads: 2, kvHeads: 1, ffDim: 64, vocabSize: 400 };
     await withModel({ shape, quant: 'Q8_0', layers: 1, out }, async (model) => {
       const spec = await readModelSpec(model);
-      assert.equal(spec.head, spec.embedding);
-      assert.deepEqual(spec.rope.factors, llama3RopeFactors(64, 5e5, 32));
-      assert.equal(spec.rope.factors?.[0], 1);
-      assert.equal(spec.rope.factors?.[31], 32);
+      assert.equal(spec.head.tensor.name, spec.embedding.name);
+      const factors = llama3RopeFactors(64, 5e5, 32);
+      assert.deepEqual([factors[0], factors[31]], [1, 32]);
+      const frequencies = Float64Array.from(factors, (factor, i) => 5e5 ** ((-2 * i) / 64) / factor);
+      assert.deepEqual(spec.ropes, [{ width: 64, frequencies, scale: 1 }]);
     });
   });
 

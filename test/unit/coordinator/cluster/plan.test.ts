@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { equalPlan, type PlanWishes } from '../../../../coordinator/cluster/plan.ts';
-import type { TileShape } from '../../../../daemon/engine/tile.ts';
+import type { TileShape } from '../../../../daemon/tile/tile.ts';
+import { attentionSpec, feedForwardSpec } from '../../../fixtures/model-phases.ts';
 
 const LAYERS = 2;
 const tile = (kind: TileShape['kind'], layer: number, index: number, count = 1, rows = 8): TileShape => ({
   ...{ kind, layer, index, first: index * count, count },
   matrices: [{ format: 'Q8_0', rows, cols: 2048 }],
+  vectors: [],
 });
 /** Four query heads to two key/value heads, three feed-forward tiles a layer, and a head of tiles of so many rows. */
 const tilesOf = (headTiles: number, headRows: number): TileShape[] => [
@@ -17,7 +19,9 @@ const tilesOf = (headTiles: number, headRows: number): TileShape[] => [
   ]).flat(),
   ...Array.from({ length: headTiles }, (_, index) => tile('head', 0, index, headRows, headRows)),
 ];
-const engine = { heads: 4, kvHeads: 2 };
+const engine = {
+  layers: Array.from({ length: LAYERS }, () => [attentionSpec({ heads: 4, kvHeads: 2 }), feedForwardSpec()]),
+};
 const names = (share: readonly TileShape[] | undefined): string[] =>
   (share ?? []).map(({ kind, layer, index }) => `${kind} ${layer}.${index}`).sort();
 const wishes = (fields: Partial<PlanWishes>): PlanWishes => ({

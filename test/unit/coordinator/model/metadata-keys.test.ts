@@ -58,10 +58,10 @@ test('M5: a key of the architecture that nobody knows is told, others are not', 
 });
 
 test('M5: a factor of attention scales what is rotated, and nothing else', () => {
-  const rope = { dims: 4, base: 10_000, linearFactor: 1, factors: null };
+  const rope = { width: 8, frequencies: Float64Array.of(1, 0.01) };
   const [plain, scaled] = [1, 0.5].map((scale) => {
     const into = new Float32Array(8);
-    new RopeTable({ ...rope, scale }, 8).fill(3, into);
+    new RopeTable({ ...rope, scale }).fill(3, into);
     return [...into];
   }) as [number[], number[]];
   assert.deepEqual(

@@ -9,6 +9,7 @@ import type { ModelSpec } from '../../../../coordinator/model/spec.ts';
 import { WEIGHT_FORMATS, type WeightFormat } from '../../../../kernels/formats.ts';
 import { type GgufMetadata, type GgufTensor, type GgufValue, writeGguf } from '../../../../scripts/gguf-writer.ts';
 import { MINIMAL_METADATA, minimalTensors, patternTensor, starlingError } from '../../../fixtures/gguf.ts';
+import { attentionOf, feedForwardOf, sizesOf } from '../../../fixtures/model-phases.ts';
 import { sharedData } from '../../../fixtures/shared-data.ts';
 
 const u32 = (value: number): GgufValue => ({ type: 'uint32', value });
@@ -22,6 +23,9 @@ const constant = (name: string, dims: readonly number[], value: number): GgufTen
   dims,
   fill: (into) => new Float32Array(into.buffer, into.byteOffset, into.length / 4).fill(value),
 });
+
+const frequencies = (dims: number, base: number): Float64Array =>
+  Float64Array.from({ length: dims / 2 }, (_, i) => base ** ((-2 * i) / dims));
 
 describe('readModelSpec', () => {
   let folder = '';
@@ -52,20 +56,23 @@ describe('readModelSpec', () => {
       architecture: 'llama',
       name: 'minimal',
       dim: 32,
-      heads: 2,
-      kvHeads: 1,
-      headDim: 16,
-      ffDim: 32,
       vocabSize: 3,
       contextLength: 64,
       rmsEps: 0.5,
-      rope: { dims: 16, base: 10_000, linearFactor: 1, factors: null, scale: 1 },
+      ropes: [{ width: 16, frequencies: frequencies(16, 10_000), scale: 1 }],
     });
-    assert.equal(head, embedding);
-    assert.equal(outputNorm.name, 'output_norm.weight');
-    assert.equal(layers.length, 1);
+    assert.equal(head.tensor.name, embedding.name);
+    assert.equal(outputNorm.tensor.name, 'output_norm.weight');
+    assert.deepEqual(sizesOf(spec), [1, 32, 2, 1, 16, 32, 3]);
     assert.deepEqual(
-      Object.values(layers[0] ?? {}).map((tensor) => tensor.name),
+      layers.map((phases) => phases.map(({ kind }) => kind)),
+      [['attention', 'ffn']],
+    );
+    const { q, k, v, o, scale, ...attention } = attentionOf(spec);
+    const { gate, up, down, ...feedForward } = feedForwardOf(spec);
+    assert.equal(scale, 1 / 4);
+    assert.deepEqual(
+      [attention.inputNorm, feedForward.inputNorm, ...[q, k, v, o, gate, up, down]].map(({ tensor }) => tensor.name),
       ['attn_norm', 'ffn_norm', 'attn_q', 'attn_k', 'attn_v', 'attn_output', 'ffn_gate', 'ffn_up', 'ffn_down'].map(
         (part) => `blk.0.${part}.weight`,
       ),
@@ -75,12 +82,12 @@ describe('readModelSpec', () => {
   it('M10: takes sizes that are stated once a layer, where layers are alike', async () => {
     const array = (value: number[]): GgufValue => ({ type: 'array', of: 'int32', value });
     const keys = ['llama.attention.head_count', 'llama.attention.head_count_kv', 'llama.feed_forward_length'] as const;
-    const { heads, kvHeads, ffDim } = await specOf({
+    const spec = await specOf({
       [keys[0]]: array([2]),
       [keys[1]]: array([1]),
       [keys[2]]: array([32]),
     });
-    assert.deepEqual([heads, kvHeads, ffDim], [2, 1, 32]);
+    assert.deepEqual(sizesOf(spec), [1, 32, 2, 1, 16, 32, 3]);
     for (const key of keys) {
       const different = { 'llama.block_count': u32(2), [key]: array([1, 2]) };
       await assert.rejects(specOf(different), starlingError('model_unsupported_architecture', key, 'layer 1'));
@@ -100,7 +107,7 @@ describe('readModelSpec', () => {
     for (const format of ['F32', 'F16', 'BF16', 'Q8_0', 'Q4_0']) {
       const spec = await specOf({}, minimalTensors(format));
       assert.equal(spec.embedding.type, format);
-      assert.equal(spec.layers[0]?.down.type, format);
+      assert.equal(feedForwardOf(spec).down.tensor.type, format);
     }
   });
 
@@ -112,9 +119,9 @@ describe('readModelSpec', () => {
       patternTensor('output.weight', 'F16', [32, 3]),
     ];
     const spec = await specOf({ 'llama.attention.head_count_kv': null }, tensors);
-    assert.equal(spec.kvHeads, 2);
-    assert.equal(spec.head.name, 'output.weight');
-    assert.equal(spec.head.type, 'F16');
+    assert.equal(attentionOf(spec).kvHeads, 2);
+    assert.equal(spec.head.tensor.name, 'output.weight');
+    assert.equal(spec.head.tensor.type, 'F16');
   });
 
   it('takes a head size that is not dim / heads', async () => {
@@ -129,8 +136,11 @@ describe('readModelSpec', () => {
       { 'llama.attention.key_length': u32(24), 'llama.attention.value_length': u32(24) },
       tensors,
     );
-    assert.equal(spec.headDim, 24);
-    assert.equal(spec.rope.dims, 24);
+    assert.equal(attentionOf(spec).headDim, 24);
+    assert.deepEqual(
+      spec.ropes.map((rope) => [rope.width, rope.frequencies.length]),
+      [[24, 12]],
+    );
   });
 
   it('M5: reads rope: linear scaling, with its type or without, part of a head, factors', async () => {
@@ -140,24 +150,26 @@ describe('readModelSpec', () => {
       'llama.rope.freq_base': f32(5e5),
       'llama.rope.dimension_count': u32(8),
     });
-    assert.deepEqual(linear.rope, { dims: 8, base: 5e5, linearFactor: 4, factors: null, scale: 1 });
+    const scaled = (dims: number, base: number, factor: number): Float64Array =>
+      frequencies(dims, base).map((frequency) => frequency / factor);
+    assert.deepEqual(linear.ropes, [{ width: 16, frequencies: scaled(8, 5e5, 4), scale: 1 }]);
     const legacy = await specOf({ 'llama.rope.scale_linear': f32(2) });
-    assert.equal(legacy.rope.linearFactor, 2);
+    assert.deepEqual(legacy.ropes[0]!.frequencies, scaled(16, 10_000, 2));
     const untyped = await specOf({ 'llama.rope.scaling.factor': f32(4), 'llama.rope.scaling.attn_factor': f32(0.5) });
-    assert.deepEqual([untyped.rope.linearFactor, untyped.rope.scale], [4, 0.5]);
+    assert.deepEqual(untyped.ropes, [{ width: 16, frequencies: scaled(16, 10_000, 4), scale: 0.5 }]);
     const none = await specOf({
       'llama.rope.scaling.factor': f32(0),
       'llama.rope.scale_linear': f32(2),
       'llama.rope.scaling.attn_factor': f32(1),
     });
-    assert.deepEqual([none.rope.linearFactor, none.rope.scale], [1, 1]);
+    assert.deepEqual(none.ropes, [{ width: 16, frequencies: frequencies(16, 10_000), scale: 1 }]);
     const off = await specOf({ 'llama.rope.scaling.type': string('none'), 'llama.rope.scaling.factor': f32(4) });
-    assert.equal(off.rope.linearFactor, 1);
+    assert.deepEqual(off.ropes[0]!.frequencies, frequencies(16, 10_000));
     const factors = await specOf({ 'llama.rope.scaling.type': string('none') }, [
       ...minimalTensors(),
       constant('rope_freqs.weight', [8], 32),
     ]);
-    assert.deepEqual(factors.rope.factors, new Float32Array(8).fill(32));
+    assert.deepEqual(factors.ropes[0]!.frequencies, scaled(16, 10_000, 32));
   });
 
   it('ignores rotation tables of old conversions', async () => {
@@ -261,10 +273,7 @@ describe('readModelSpec on real files', () => {
   it('reads stories260K', skip(stories), async () => {
     if (stories === null) return;
     const spec = await specAt(stories);
-    assert.deepEqual(
-      [spec.layers.length, spec.dim, spec.heads, spec.kvHeads, spec.headDim, spec.ffDim, spec.vocabSize],
-      [5, 64, 8, 4, 8, 172, 512],
-    );
+    assert.deepEqual(sizesOf(spec), [5, 64, 8, 4, 8, 172, 512]);
     assert.equal(spec.rmsEps, Math.fround(1e-5));
   });
 
@@ -291,12 +300,9 @@ describe('readModelSpec on real files', () => {
     it(`reads tiny-chat-${quant}`, skip(path), async () => {
       if (path === null) return;
       const spec = await specAt(path);
-      assert.deepEqual(
-        [spec.layers.length, spec.dim, spec.heads, spec.kvHeads, spec.headDim, spec.ffDim, spec.vocabSize],
-        [4, 256, 8, 4, 32, 768, 640],
-      );
-      assert.equal(spec.head, spec.embedding);
-      assert.deepEqual([spec.embedding.type, spec.layers[3]?.down.type], types);
+      assert.deepEqual(sizesOf(spec), [4, 256, 8, 4, 32, 768, 640]);
+      assert.equal(spec.head.tensor.name, spec.embedding.name);
+      assert.deepEqual([spec.embedding.type, feedForwardOf(spec, 3).down.tensor.type], types);
     });
   }
 

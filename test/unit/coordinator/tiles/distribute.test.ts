@@ -3,8 +3,8 @@ import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 import { distributeTiles, type TileTarget } from '../../../../coordinator/tiles/distribute.ts';
 import type { TileCutter } from '../../../../coordinator/tiles/tile-cutter.ts';
-import { type TileShape, tileLayout, tileName } from '../../../../daemon/engine/tile.ts';
 import { TILE_WINDOW } from '../../../../daemon/protocol/tile-transfer.ts';
+import { type TileShape, tileLayout, tileName } from '../../../../daemon/tile/tile.ts';
 
 const tile = (layer: number, kind: TileShape['kind'], index: number, cols = 32): TileShape => ({
   kind,
@@ -13,6 +13,7 @@ const tile = (layer: number, kind: TileShape['kind'], index: number, cols = 32):
   first: index,
   count: 1,
   matrices: [{ format: 'F32', rows: 8, cols }],
+  vectors: [],
 });
 
 /** Cuts tiles into bytes that tell them apart, into one buffer as the real one does. */
@@ -22,7 +23,7 @@ function fakeCutter(): { cutter: TileCutter; cut: string[] } {
   const cutter = {
     cut: async (shape: TileShape) => {
       cut.push(tileName(shape));
-      return buffer.subarray(0, tileLayout(shape.matrices).bytes).fill(shape.layer * 16 + shape.index);
+      return buffer.subarray(0, tileLayout(shape).bytes).fill(shape.layer * 16 + shape.index);
     },
   };
   return { cutter: cutter as unknown as TileCutter, cut };
@@ -35,7 +36,7 @@ test('each tile is cut once and reaches all that lack it, whole', async () => {
     missing,
     push: async (shape, content, sha256) => {
       await new Promise((resolve) => setImmediate(resolve));
-      assert.equal(content.length, tileLayout(shape.matrices).bytes);
+      assert.equal(content.length, tileLayout(shape).bytes);
       assert.ok(content.every((byte) => byte === shape.layer * 16 + shape.index));
       assert.deepEqual(Buffer.from(sha256), createHash('sha256').update(content).digest());
       got.set(name, [...(got.get(name) ?? []), tileName(shape)]);
@@ -48,7 +49,7 @@ test('each tile is cut once and reaches all that lack it, whole', async () => {
     [target('a', [shared, tile(0, 'ffn', 0)]), target('b', [shared, tile(0, 'ffn', 1)]), target('c', [])],
     (done) => void progress.push(done),
   );
-  const bytes = tileLayout(shared.matrices).bytes;
+  const bytes = tileLayout(shared).bytes;
   assert.equal(delivered, 4 * bytes);
   assert.deepEqual(progress, [0, bytes, 2 * bytes, 3 * bytes, 4 * bytes]);
   assert.equal(cut.length, 3);
@@ -73,7 +74,7 @@ test('targets take turns within a layer and kind, in proportion to what they lac
 test('no more than a window is under way to a target, nor more than two to all', async () => {
   const { cutter } = fakeCutter();
   const cols = 2 ** 17;
-  const bytes = tileLayout(tile(0, 'ffn', 0, cols).matrices).bytes;
+  const bytes = tileLayout(tile(0, 'ffn', 0, cols)).bytes;
   let underWay = 0;
   let most = 0;
   const target = (from: number): TileTarget => ({

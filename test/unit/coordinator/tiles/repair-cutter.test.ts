@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { openModel } from '../../../../coordinator/model/open-model.ts';
 import { RepairCutter } from '../../../../coordinator/tiles/repair-cutter.ts';
 import { TileCutter } from '../../../../coordinator/tiles/tile-cutter.ts';
-import { tileName } from '../../../../daemon/engine/tile.ts';
+import { tileName } from '../../../../daemon/tile/tile.ts';
 import { createArena, openKernels } from '../../../../kernels/create-kernels.ts';
 import { writeSyntheticModel } from '../../../../scripts/synthetic-model.ts';
 import { temporaryFolder } from '../../../fixtures/temporary-folder.ts';

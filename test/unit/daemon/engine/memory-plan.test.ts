@@ -3,24 +3,21 @@ import { test } from 'node:test';
 import type { EngineSpec } from '../../../../daemon/engine/engine-spec.ts';
 import { executionOrder } from '../../../../daemon/engine/layout.ts';
 import { type MemoryParts, planMemory } from '../../../../daemon/engine/memory-plan.ts';
-import type { TileShape } from '../../../../daemon/engine/tile.ts';
 import { StarlingError } from '../../../../daemon/errors.ts';
+import type { TileShape } from '../../../../daemon/tile/tile.ts';
+import { attentionSpec, feedForwardSpec } from '../../../fixtures/model-phases.ts';
 
 const LAYERS = 8;
 const spec: EngineSpec = {
-  dim: 1024,
-  cols: 1024,
-  heads: 8,
-  kvHeads: 4,
-  headDim: 128,
-  vocabSize: 1000,
-  layers: Array.from({ length: LAYERS }, () => ({ inputs: ['q8', 'q8'], tiles: [8, 16] })),
-  head: 'q8',
-  kv: 'f16',
-  kvPages: 8,
+  ...{ dim: 1024, cols: 1024, vocabSize: 1000, ropes: [128], head: 'q8', kv: 'f16', kvPages: 8 },
+  layers: Array.from({ length: LAYERS }, () => [
+    attentionSpec({ input: 'q8', tiles: 8, heads: 8, kvHeads: 4, headDim: 128 }),
+    feedForwardSpec({ input: 'q8', tiles: 16 }),
+  ]),
 };
 const matrix = (rows: number, cols: number) => ({ format: 'Q8_0', rows, cols }) as const;
 const tiles: TileShape[] = executionOrder(
+  spec,
   Array.from({ length: LAYERS }, (_, layer): TileShape[] => [
     ...[0, 1, 2, 3].map(
       (first): TileShape => ({
@@ -30,6 +27,7 @@ const tiles: TileShape[] = executionOrder(
         first,
         count: 1,
         matrices: [matrix(128, 1024), matrix(128, 1024)],
+        vectors: [],
       }),
     ),
     ...Array.from(
@@ -41,6 +39,7 @@ const tiles: TileShape[] = executionOrder(
         first: index * 256,
         count: 256,
         matrices: [matrix(256, 1024), matrix(256, 1024), matrix(1024, 256)],
+        vectors: [],
       }),
     ),
   ]).flat(),

@@ -13,6 +13,7 @@ import {
   MAX_TILES,
   PROTOCOL_VERSION,
 } from '../../../../daemon/protocol/control.ts';
+import { attentionSpec, feedForwardSpec } from '../../../fixtures/model-phases.ts';
 
 const facts = {
   version: '0.1.0',
@@ -53,17 +54,18 @@ const messages: ControlMessage[] = [
     engine: {
       dim: 64,
       cols: 64,
-      heads: 8,
-      kvHeads: 4,
-      headDim: 8,
       vocabSize: 512,
-      layers: [{ inputs: ['q8', 'f32'], tiles: [12, 3] }],
+      ropes: [8],
+      layers: [[attentionSpec({ heads: 8, kvHeads: 4, headDim: 8, tiles: 12 }), feedForwardSpec({ tiles: 3 })]],
       head: 'q8',
       kv: 'f16',
       kvPages: 12,
     },
     tiles: [
-      { kind: 'ffn', layer: 0, index: 1, first: 32, count: 32, matrices: [{ format: 'Q8_0', rows: 32, cols: 64 }] },
+      {
+        ...{ kind: 'ffn', layer: 0, index: 1, first: 32, count: 32 },
+        ...{ matrices: [{ format: 'Q8_0', rows: 32, cols: 64 }], vectors: [] },
+      },
     ],
   },
   { t: 'missing', indices: [0, 7, 4_000_000_000] },
@@ -136,7 +138,7 @@ test('unknown types and things that are no messages are refused', () => {
 
 test('another version of the protocol is told as such', () => {
   const future = { t: 'hello', protocol: PROTOCOL_VERSION + 1, id: facts.id, name: 'x', purpose: 'serve', more: true };
-  assert.throws(() => decodeValue(future), { code: 'protocol_version', message: /protocol 6, this one 5/ });
+  assert.throws(() => decodeValue(future), { code: 'protocol_version', message: /protocol 7, this one 6/ });
 });
 
 test('length is bounded in both directions', () => {

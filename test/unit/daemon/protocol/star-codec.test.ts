@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { EngineSpec } from '../../../../daemon/engine/engine-spec.ts';
+import { HEAD } from '../../../../daemon/engine/engine-spec.ts';
 import { decodeFrame, FRAME_TYPES, type FrameHeader } from '../../../../daemon/protocol/frames.ts';
 import {
   answerFrame,
@@ -14,6 +14,7 @@ import {
   USAGE_BYTES,
 } from '../../../../daemon/protocol/star-codec.ts';
 import { encodeFrame } from '../../../fixtures/encode-frame.ts';
+import { attentionSpec, feedForwardSpec, smallEngine } from '../../../fixtures/model-phases.ts';
 
 test('the bytes are those of the protocol', () => {
   const bytes = encodeUsage({ computeMs: 1.5, diskMs: 0.25, bytesRead: 2 ** 33 + 1 });
@@ -33,10 +34,10 @@ test('it is found before sums at any alignment, and its lack or an absurd number
   assert.throws(() => decodeUsage(new Uint8Array(USAGE_BYTES).fill(255)), { code: 'protocol_invalid_message' });
 });
 
-const spec: EngineSpec = {
-  ...{ dim: 64, cols: 64, heads: 2, kvHeads: 1, headDim: 32, vocabSize: 100, head: 'f32', kv: 'f16', kvPages: 2 },
-  layers: [{ inputs: ['q8', 'f32'], tiles: [2, 2] }],
-};
+const spec = smallEngine({
+  ...{ dim: 64, cols: 64, vocabSize: 100, kvPages: 2 },
+  layers: [[attentionSpec({ input: 'q8', tiles: 2, heads: 2 }), feedForwardSpec({ tiles: 2 })]],
+});
 const rows = { all: 3, heads: 1 };
 const header = (of: PhaseOfStep): FrameHeader => {
   const message = encodeFrame(inputFrame(of), []);
@@ -56,7 +57,7 @@ test('an input says which phase of which rows it is, and so does its answer', ()
   for (const other of [{ step: 8 }, { layer: 1 }, { phase: 0 }, { rows: { first: 2, count: 2 } }] as const) {
     assert.ok(!isAbout(answer, phase(other)), JSON.stringify(other));
   }
-  const head = phase({ phase: 2, rows: { first: 0, count: 1 } });
+  const head = phase({ phase: HEAD, rows: { first: 0, count: 1 } });
   assert.deepEqual(readInput(header(head), new Uint8Array(64 * 4), spec, rows), head);
   assert.equal(answerFrame(head).type, FRAME_TYPES.LOGITS);
   assert.equal(stepFrame(9, 3, 1).index, 1);
@@ -70,7 +71,7 @@ test('an input that does not fit the step is told', () => {
     ['a layer that there is not', phase({ layer: 1 }), 2 * 64 * 4],
     ['a phase that there is not', phase({ phase: 3 as 2 }), 2 * 64 * 4],
     ['a head in a layer', phase({ phase: 2, layer: 1, rows: { first: 0, count: 1 } }), 64 * 4],
-    ['a head of rows without logits', phase({ phase: 2, rows: { first: 0, count: 2 } }), 2 * 64 * 4],
+    ['a head of rows without logits', phase({ phase: HEAD, rows: { first: 0, count: 2 } }), 2 * 64 * 4],
   ];
   for (const [what, of, bytes] of cases) {
     assert.throws(

@@ -8,16 +8,10 @@ import {
 
 /**
  * A tile is the smallest piece of a layer that can be computed alone: the unit of splitting over devices and threads, of
- * storage, transfer, streaming and summation (docs/ARCHITECTURE.md). Its matrices, in order:
- *
- * | kind      | first, count        | matrices |
- * |-----------|---------------------|----------|
- * | attention | query heads         | Wq rows, Wo columns of those heads |
- * | kv        | one key/value head  | Wk rows, Wv rows of that head |
- * | ffn       | feed-forward columns | Wgate rows, Wup rows, Wdown columns of that run |
- * | head      | vocabulary rows     | those rows of the head |
+ * storage, transfer, streaming and summation (docs/ARCHITECTURE.md). What a kind holds is said in its file in kinds/; the order
+ * here is that in which a phase's kinds are computed.
  */
-export const TILE_KINDS = ['attention', 'kv', 'ffn', 'head'] as const;
+export const TILE_KINDS = ['kv', 'attention', 'ffn', 'head'] as const;
 export type TileKind = (typeof TILE_KINDS)[number];
 
 /** A weight matrix in tile layout; rows a multiple of 8 and columns a multiple of 32, padding included. */
@@ -35,23 +29,34 @@ export interface TileShape {
   readonly first: number;
   readonly count: number;
   readonly matrices: readonly TileMatrix[];
+  /** Lengths of the f32 vectors that follow the matrices: biases, norms and the like. */
+  readonly vectors: readonly number[];
 }
+
+/** What a tile's bytes are. */
+export type TileContent = Pick<TileShape, 'matrices' | 'vectors'>;
 
 /** Version of the tile layout; part of every tile's name, so that a store never serves another layout. */
 export const TILE_VERSION = 1;
 
-/** Matrices start at multiples of this within a tile. */
-const MATRIX_ALIGNMENT = 64;
+/** Matrices and vectors start at multiples of this within a tile. */
+const ALIGNMENT = 64;
 
-/** Byte offset of each matrix within the tile, and the tile's size. */
-export function tileLayout(matrices: readonly TileMatrix[]): { offsets: number[]; bytes: number } {
-  const offsets: number[] = [];
+/** Byte offsets of the matrices and of the vectors within the tile, and the tile's size. */
+export function tileLayout({ matrices, vectors }: TileContent): {
+  readonly offsets: readonly number[];
+  readonly vectorOffsets: readonly number[];
+  readonly bytes: number;
+} {
   let end = 0;
-  for (const { format, rows, cols } of matrices) {
-    offsets.push(end);
-    end = roundUp(end + matrixBytes(format, rows, cols), MATRIX_ALIGNMENT);
-  }
-  return { offsets, bytes: end };
+  const place = (bytes: number): number => {
+    const at = end;
+    end = roundUp(end + bytes, ALIGNMENT);
+    return at;
+  };
+  const offsets = matrices.map(({ format, rows, cols }) => place(matrixBytes(format, rows, cols)));
+  const vectorOffsets = vectors.map((length) => place(length * 4));
+  return { offsets, vectorOffsets, bytes: end };
 }
 
 /** The formats in which the tile's first products take the phase's input. The last one of attention and ffn takes what those gave. */

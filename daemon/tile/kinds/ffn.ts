@@ -1,0 +1,31 @@
+import { BLOCK, ROW_GROUP, roundUp } from '../../../kernels/formats.ts';
+import type { PlacedMatrix } from '../../../kernels/tile-work.ts';
+import { type FeedForwardSpec, sumLimit } from '../../engine/engine-spec.ts';
+import type { TileRules } from '../tile-rules.ts';
+
+/** `count` feed-forward columns from `first` on: their rows of Wgate and Wup, and columns of Wdown. */
+export const ffn: TileRules<FeedForwardSpec> = {
+  phase: 'ffn',
+  adds: true,
+
+  sizes({ dim, cols }, _phase, { count }) {
+    const width = roundUp(count, BLOCK);
+    return {
+      matrices: [
+        [width, cols],
+        [width, cols],
+        [roundUp(dim, ROW_GROUP), width],
+      ],
+      vectors: [],
+    };
+  },
+
+  innerWidth: ({ matrices }) => matrices[0]!.rows,
+
+  kvHeads: () => [],
+
+  prepare(kernels, _spec, phase, { matrices, buffers }) {
+    const [gate, up, down] = matrices as [PlacedMatrix, PlacedMatrix, PlacedMatrix];
+    return kernels.prepareFeedForward({ gate, up, down, buffers, limit: sumLimit(phase) });
+  },
+};
