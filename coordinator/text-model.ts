@@ -10,6 +10,8 @@ import { readVocabulary } from './model/tokenizer/vocabulary.ts';
 export interface TextTools {
   readonly codec: TextCodec;
   readonly template: ChatTemplate;
+  /** Whether the template is the model file's own. */
+  readonly hasTemplate: boolean;
   /** What about the vocabulary and the template a user should know. */
   readonly warnings: readonly string[];
 }
@@ -27,5 +29,5 @@ export function openTextTools({ gguf: { metadata } }: OpenModel): TextTools {
   const { fault } = template;
   const unreadable = `the file's chat template (tokenizer.chat_template) cannot be read: ${fault}; chats will fail, prompts work; give a model file with another template`;
   const warnings = [vocabulary.warning, fault === null ? null : unreadable].filter((warning) => warning !== null);
-  return { codec: tokenizerCodec(tokenizer), template, warnings };
+  return { codec: tokenizerCodec(tokenizer), template, hasTemplate: source !== null, warnings };
 }
