@@ -15,6 +15,7 @@ import type { GenerationRequest } from '../generation/answer.ts';
 import { Generator } from '../generation/generator.ts';
 import { GREEDY } from '../generation/sampler.ts';
 import { openTextTools } from '../text-model.ts';
+import { AnswerPrinter } from './answer-printer.ts';
 import { type RunningDraft, startDraft } from './draft.ts';
 import { LocalDevices } from './local-devices.ts';
 import { openKnownModel } from './open-known-model.ts';
@@ -34,7 +35,7 @@ import {
   storeOption,
 } from './options.ts';
 import { progressBar } from './progress.ts';
-import { type PromptOptions, promptTokens } from './run-prompt.ts';
+import { encodeRun, type PromptOptions, type RunPrompt } from './run-prompt.ts';
 import { contextLength, startCluster } from './start-cluster.ts';
 
 interface RunOptions extends ComputeOptions, KvOptions, HeadOptions, PromptOptions {
@@ -56,6 +57,8 @@ export interface RunCommandDeps {
   readonly paths: HomePaths;
   readonly stdin: Readable;
   readonly stdout: (text: string) => void;
+  /** Whether standard output is one. */
+  readonly isTerminal: boolean;
   readonly signal: AbortSignal;
 }
 
@@ -88,10 +91,12 @@ export function runCommand(deps: RunCommandDeps): Command {
 The prompt goes through the model's chat template as a user's message; one for a model without a template, or with --raw, is
 continued as it is.
 
-The object of --json: text, tokens, prompt_tokens, completion_tokens, finish_reason, logits_sha256 (over the f32 bytes of the
-logits that each token was drawn from), steps, drafted_tokens, accepted_tokens, devices, backend, threads, kv, ttft_ms,
-tokens_per_second, and accounting: for each token after the first, what each device read, computed and waited for, and which of
-these took most of the time (compute, disk or network).
+What a model thinks before it answers is shown on a terminal only, dimmed.
+
+The object of --json: text, reasoning_content where there is any, tokens, prompt_tokens, completion_tokens, finish_reason,
+logits_sha256 (over the f32 bytes of the logits that each token was drawn from), steps, drafted_tokens, accepted_tokens, devices,
+backend, threads, kv, ttft_ms, tokens_per_second, and accounting: for each token after the first, what each device read, computed
+and waited for, and which of these took most of the time (compute, disk or network).
 
 Examples:
   $ starling run tiny-chat "Tell me a story about a dog."
@@ -115,7 +120,7 @@ Examples:
     let draft: RunningDraft | undefined;
     try {
       for (const warning of tools.warnings) log.warn(warning);
-      const tokens = await promptTokens(tools, prompt, options, log, deps.signal);
+      const asked = await encodeRun(tools, prompt, options, log, deps.signal);
       // What renders is not resident beside the model.
       tools.template.close();
       devices = await LocalDevices.start({
@@ -153,7 +158,7 @@ Examples:
           log,
           ...(draft === undefined ? {} : { draft: draft.model }),
         });
-        const result = await generate(cluster, generator, tokens, options, deps);
+        const result = await generate(cluster, generator, asked, options, deps);
         if (options.json) {
           deps.stdout(`${JSON.stringify({ ...result, devices: cluster.devices, ...compute, kv: options.kv })}\n`);
         } else {
@@ -175,15 +180,15 @@ Examples:
 async function generate(
   cluster: Cluster,
   generator: Generator,
-  promptTokens: number[],
+  asked: RunPrompt,
   options: RunOptions,
-  { stdout, signal }: RunCommandDeps,
+  { stdout, isTerminal, signal }: RunCommandDeps,
 ): Promise<Record<string, unknown>> {
   const { temperature, topK, topP, minP, seed } = options;
   const sampling = { ...GREEDY, temperature, topK, topP, minP, seed };
   const hash = createHash('sha256');
   const request: GenerationRequest = {
-    promptTokens,
+    ...asked,
     maxTokens: options.maxTokens,
     sampling,
     stop: options.stop,
@@ -192,11 +197,13 @@ async function generate(
       hash.update(Buffer.from(Float32Array.from(logits).buffer));
     },
   };
+  const printer = new AnswerPrinter(stdout, isTerminal);
   const started = performance.now();
   const tokens: number[] = [];
   let firstAt = started;
   let before = cluster.account();
   let text = '';
+  let reasoning = '';
   for await (const event of generator.generate(request, signal)) {
     if (event.type === 'token') {
       if (tokens.push(event.token) === 1) {
@@ -205,13 +212,15 @@ async function generate(
       }
     }
     text += event.text;
-    if (!options.json) stdout(event.text);
+    reasoning += event.reasoning;
+    if (!options.json) printer.print(event);
     if (event.type === 'end') {
       const seconds = (performance.now() - firstAt) / 1000;
       return {
         text,
+        ...(reasoning === '' ? {} : { reasoning_content: reasoning }),
         tokens,
-        prompt_tokens: promptTokens.length,
+        prompt_tokens: asked.promptTokens.length,
         completion_tokens: tokens.length,
         finish_reason: event.finishReason,
         logits_sha256: hash.digest('hex'),

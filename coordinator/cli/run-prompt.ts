@@ -1,6 +1,8 @@
 import { StarlingError } from '../../daemon/errors.ts';
 import type { Logger } from '../../daemon/log.ts';
+import type { Reasoning } from '../generation/answer-parts.ts';
 import { type ChatMessage, encodePrompt } from '../generation/text-codec.ts';
+import { opensReasoning } from '../model/reasoning-marks.ts';
 import type { TextTools } from '../text-model.ts';
 
 export interface PromptOptions {
@@ -10,19 +12,25 @@ export interface PromptOptions {
   readonly system?: string;
 }
 
+export interface RunPrompt {
+  readonly promptTokens: number[];
+  /** Left out where the text is all answer. */
+  readonly reasoning?: Reasoning;
+}
+
 /**
- * Token ids of what a user asks: a message in the model's chat template, or the bare text where that is wanted or the file has no
+ * What a user asks as token ids: a message in the model's chat template, or the bare text where that is wanted or the file has no
  * template.
  * @throws StarlingError invalid_argument for a system message without a template; template_invalid, template_failed, cancelled
  */
-export async function promptTokens(
-  { codec, template, hasTemplate }: TextTools,
+export async function encodeRun(
+  { codec, template, hasTemplate, reasoning: form }: TextTools,
   prompt: string,
   { raw, system }: PromptOptions,
   log: Logger,
   signal: AbortSignal,
-): Promise<number[]> {
-  if (raw === true) return encodePrompt(codec, prompt);
+): Promise<RunPrompt> {
+  if (raw === true) return { promptTokens: encodePrompt(codec, prompt) };
   if (!hasTemplate) {
     if (system !== undefined) {
       throw new StarlingError(
@@ -31,11 +39,14 @@ export async function promptTokens(
       );
     }
     log.warn('the model file has no chat template: the prompt is continued as it is, as with --raw');
-    return encodePrompt(codec, prompt);
+    return { promptTokens: encodePrompt(codec, prompt) };
   }
   const messages: ChatMessage[] = system === undefined ? [] : [{ role: 'system', content: system }];
   // The line break that ends standard input is no part of a message.
   messages.push({ role: 'user', content: prompt.replace(/\r?\n$/, '') });
-  const { text, typed } = await template.render(messages, { addGenerationPrompt: true, signal });
-  return encodePrompt(codec, text, typed);
+  const rendered = await template.render(messages, { addGenerationPrompt: true, signal });
+  const promptTokens = encodePrompt(codec, rendered.text, rendered.typed);
+  return form === null
+    ? { promptTokens }
+    : { promptTokens, reasoning: { form, opened: opensReasoning(form, rendered) } };
 }

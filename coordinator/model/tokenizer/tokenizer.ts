@@ -1,3 +1,4 @@
+import { REASONING_MARKS } from '../reasoning-marks.ts';
 import { bytesOfPiece } from './byte-alphabet.ts';
 import { BytePairEncoder } from './byte-pair-encoder.ts';
 import { type KnownTokens, knownTokens } from './known-tokens.ts';
@@ -112,14 +113,17 @@ function effectiveTypes({ tokens, types }: Vocabulary, { control, shown }: Known
   return effective;
 }
 
-/** Some converters mark what stands between turns as text that a user has defined. */
+/** Some converters mark what stands between turns as text that a user has defined; the marks of reasoning often are. */
 const MARKER = /^<[|｜].*[|｜]>$/s;
 
 /** What is looked for in text. Of user-defined tokens only markers are guarded: others, such as runs of spaces, are text. */
 function specialTokens({ tokens, types }: Vocabulary, effective: Uint8Array): SpecialToken[] {
   const wanted: readonly number[] = [TokenType.control, TokenType.userDefined, TokenType.unknown];
   const isText = (id: number, text: string): boolean =>
-    effective[id] === TokenType.userDefined && types?.[id] !== TokenType.control && !MARKER.test(text);
+    effective[id] === TokenType.userDefined &&
+    types?.[id] !== TokenType.control &&
+    !MARKER.test(text) &&
+    !REASONING_MARKS.includes(text);
   return tokens
     .map((text, id) => ({ id, text, guarded: !isText(id, text) }))
     .filter(({ id, text }) => text !== '' && wanted.includes(effective[id] as number));

@@ -5,6 +5,7 @@ import { basename, join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { TokenReport } from '../../../coordinator/cluster/account-report.ts';
+import { openGguf } from '../../../coordinator/model/gguf/reader.ts';
 import { ClusterKey } from '../../../daemon/cluster-key.ts';
 import { homePaths, packageRoot } from '../../../daemon/paths.ts';
 import { writeGguf } from '../../../scripts/gguf-writer.ts';
@@ -202,6 +203,27 @@ test('run continues the bare text of a model without a chat template, and says s
   const refused = await run('--system', 'Be brief.');
   assert.equal(refused.code, 2);
   assert.match(refused.stderr, /--system: .*no chat template.*\[invalid_argument\]/);
+});
+
+test('run prints the answer alone of a model that thinks, and tells of both in JSON', async (t) => {
+  const sandbox = new Sandbox(t);
+  const home = sandbox.home('home');
+  const path = join(sandbox.folder, 'thinker.gguf');
+  const whole = readFileSync(EMBEDDED);
+  const gguf = await openGguf(EMBEDDED);
+  const template = gguf.metadata.string('tokenizer.chat_template');
+  await gguf.close();
+  // As long as the template, so that nothing else of the file changes: it opens reasoning, which the model never closes.
+  const thinks = `{{ '<|user|>' + messages[0]['content'] + '<|end|><|assistant|><think>' }}{# </think> #}`;
+  whole.write(thinks.padEnd(template.length), whole.indexOf(template));
+  writeFileSync(path, whole);
+  const run = ['run', path, 'Who are you?', ...SHORT];
+  const { code, stdout, stderr } = await sandbox.run(run, { home });
+  assert.deepEqual([code, stdout, stderr], [0, '\n', '']);
+  type Told = { text: string; reasoning_content: string };
+  const { text, reasoning_content } = await sandbox.runJson<Told>([...run, '--json'], { home });
+  assert.equal(text, '');
+  assert.match(reasoning_content, /^\S.*[a-z]/);
 });
 
 test('a run accounts for each device, and refuses a memory in which nothing fits', async (t) => {
