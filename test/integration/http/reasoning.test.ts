@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import OpenAI, { BadRequestError } from 'openai';
+import { streamChat } from '../../../coordinator/cli/chat-client.ts';
 import type { ChatMessage, ChatRenderer, TextCodec } from '../../../coordinator/generation/text-codec.ts';
 import { reasoningForm } from '../../../coordinator/model/reasoning-marks.ts';
 import { byteCodec, byteToken, plainTemplate } from '../../fixtures/fake-text-model.ts';
 import { type Endpoint, withEndpoint } from '../../fixtures/http-endpoint.ts';
 import { OpenApiSchemas } from '../../fixtures/openapi-schema.ts';
 import { sharedData } from '../../fixtures/shared-data.ts';
+import { Sandbox } from '../../fixtures/starling-sandbox.ts';
 
 const openapiPath = sharedData('openapi/openapi.yaml');
 const schemas = openapiPath === null ? null : new OpenApiSchemas(openapiPath);
@@ -164,6 +166,18 @@ describe('reasoning in chat completions', () => {
         tokens += choices[0]?.logprobs?.content?.length ?? 0;
       }
       assert.equal(tokens, Buffer.byteLength(written));
+    });
+  });
+
+  it('is not what "starling chat" writes to a pipe', async (t) => {
+    const sandbox = new Sandbox(t);
+    await withEndpoint({ reply: written, reasoning: TEXT_MARKS }, async ({ url }) => {
+      const chatting = { home: sandbox.home('home'), stdin: 'What is 3 + 4?\n' };
+      const { code, stdout, stderr } = await sandbox.run(['chat', '--url', url, '--temperature', '0'], chatting);
+      assert.deepEqual([code, stdout, stderr], [0, 'Seven: €7.\n', '']);
+      const parts = [];
+      for await (const part of streamChat({ url, ...chat })) parts.push(part);
+      assert.equal(parts.map(({ reasoning }) => reasoning).join(''), 'Hm, 3 + 4.');
     });
   });
 
