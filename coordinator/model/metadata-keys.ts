@@ -64,9 +64,9 @@ export const GENERAL_KEYS: Readonly<Record<string, Treatment>> = {
   'tokenizer.ggml.add_eos_token': 'aside',
   'tokenizer.ggml.add_sep_token': 'aside',
   'tokenizer.ggml.add_space_prefix': 'read',
-  // Of the tokenizers of T5 and BERT.
-  'tokenizer.ggml.remove_extra_whitespaces': 'aside',
-  'tokenizer.ggml.precompiled_charsmap': 'aside',
+  'tokenizer.ggml.remove_extra_whitespaces': 'read',
+  'tokenizer.ggml.precompiled_charsmap': 'read',
+  // Of BERT's tokenizer.
   'tokenizer.ggml.normalizer.lowercase': 'aside',
   'tokenizer.ggml.normalizer.strip_accents': 'aside',
   'tokenizer.huggingface.json': 'aside',
