@@ -15,6 +15,14 @@ function decode(tokenizer: Tokenizer, ids: readonly number[], startOfText = true
   return ids.map((id) => detokenizer.push(id)).join('') + detokenizer.flush();
 }
 
+const recorded = JSON.parse(
+  readFileSync(new URL('../../../../../../test/fixtures/token-ids.json', import.meta.url), 'utf8'),
+) as {
+  readonly texts: readonly string[];
+  /** By vocabulary and text. */
+  readonly ids: Readonly<Record<string, readonly string[]>>;
+};
+
 for (const name of ['llama-spm', 'llama-bpe', 'qwen2', 'gpt-2', 'phi-3', 'starcoder', 'deepseek-llm']) {
   const path = sharedData(`tokenizers/${name}.gguf`);
   test(`${name}: llama.cpp's ids`, { skip: path === null && NO_DATA }, async (context) => {
@@ -31,6 +39,13 @@ for (const name of ['llama-spm', 'llama-bpe', 'qwen2', 'gpt-2', 'phi-3', 'starco
       texts.forEach((text, i) => {
         assert.deepEqual(tokenizer.encode(text, PLAIN), expected[i], `vector ${i}: ${JSON.stringify(text)}`);
         assert.equal(decode(tokenizer, expected[i] as number[]), text, `vector ${i} back to text`);
+      });
+    });
+
+    await context.test('ids recorded from llama.cpp, control tokens among them', () => {
+      recorded.texts.forEach((text, i) => {
+        const ids = tokenizer.encode(text, { addSpecial: false, parseSpecial: true }).join(' ');
+        assert.equal(ids, recorded.ids[name]?.[i], JSON.stringify(text));
       });
     });
 
