@@ -2,6 +2,8 @@ import { StarlingError } from '../../../daemon/errors.ts';
 
 /** Longest run of bytes that is replaced as one: enough for any composed character, and a bound on hostile maps. */
 const MAX_KEY_BYTES = 256;
+/** Longest replacement: those in use have 33 bytes. */
+const MAX_REPLACEMENT_BYTES = 256;
 /** Root of the array. */
 const ROOT = 0;
 
@@ -14,19 +16,20 @@ export class CharacterMap {
   readonly #nodes: Uint32Array;
   readonly #replacements: Uint8Array;
 
-  /** @throws StarlingError model_invalid for lengths that contradict each other */
+  /** @throws StarlingError model_invalid for lengths that contradict each other, or that no rules have */
   constructor(bytes: Uint8Array) {
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     const length = bytes.length < 4 ? Number.NaN : view.getUint32(0, true);
     if (!(length >= 4 && length % 4 === 0 && 4 + length < bytes.length && bytes[bytes.length - 1] === 0)) {
-      throw new StarlingError(
-        'model_invalid',
-        'tokenizer.ggml.precompiled_charsmap is cut off; the model file is damaged or badly converted',
-        { param: 'tokenizer.ggml.precompiled_charsmap' },
-      );
+      throw invalid('is cut off');
     }
     this.#nodes = Uint32Array.from({ length: length / 4 }, (_, i) => view.getUint32(4 + 4 * i, true));
     this.#replacements = bytes.subarray(4 + length);
+    for (let start = 0; start < this.#replacements.length; ) {
+      const end = this.#replacements.indexOf(0, start);
+      if (end - start > MAX_REPLACEMENT_BYTES) throw invalid(`has a replacement of ${end - start} bytes`);
+      start = end + 1;
+    }
   }
 
   /** The text with each of the longest keys replaced, left to right. @param text well-formed UTF-16 */
@@ -81,4 +84,12 @@ export class CharacterMap {
   #replacementAt(start: number): Uint8Array {
     return this.#replacements.subarray(start, this.#replacements.indexOf(0, start));
   }
+}
+
+function invalid(problem: string): StarlingError {
+  return new StarlingError(
+    'model_invalid',
+    `tokenizer.ggml.precompiled_charsmap ${problem}; the model file is damaged or badly converted`,
+    { param: 'tokenizer.ggml.precompiled_charsmap' },
+  );
 }

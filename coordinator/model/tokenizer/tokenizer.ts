@@ -15,7 +15,10 @@ export interface EncodeOptions {
   readonly typed?: readonly TextRange[];
 }
 
-/** Text to token ids and back as llama.cpp does it for the same model file; where it differs from the model's own tokenizer, as that. */
+/**
+ * Text to token ids and back, as llama.cpp does it for the same model file; where a file's model is known to have a
+ * tokenizer of its own that differs, as that does.
+ */
 export interface Tokenizer {
   readonly vocabSize: number;
   readonly bos: SpecialToken | null;
@@ -43,7 +46,7 @@ const EMPTY = new Uint8Array(0);
  * @throws StarlingError model_invalid when the vocabulary cannot write every text
  */
 export function createTokenizer(vocabulary: Vocabulary): Tokenizer {
-  const { tokens, bos, eos, addBos, addSpacePrefix } = vocabulary;
+  const { tokens, bos, eos, addBos, addSpacePrefix, removeExtraSpaces } = vocabulary;
   const isByteLevel = vocabulary.pre !== null;
   const ids = new Map<string, number>();
   for (let id = 0; id < tokens.length; id++) if (tokens[id] !== '') ids.set(tokens[id] as string, id);
@@ -62,7 +65,7 @@ export function createTokenizer(vocabulary: Vocabulary): Tokenizer {
     vocabSize: tokens.length,
     bos: named(bos),
     eos: named(eos),
-    addsSpacePrefix: addSpacePrefix,
+    addsSpacePrefix: addSpacePrefix || removeExtraSpaces,
     isControl,
     isEndOfGeneration: (token) => ends.has(token),
     tokenId: (text) => ids.get(text) ?? null,
