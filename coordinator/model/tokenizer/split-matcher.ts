@@ -9,6 +9,9 @@ export type Splitter = (text: string, start: number, end: number, emit: EmitPiec
 /** The class of "no character": the end of the text. */
 const END = 0;
 const MAX_CODE_POINTS = 0x110000;
+const MAX_CLASSES = 256;
+/** The sets that a class is in are bits of one number. */
+const MAX_SETS = 31;
 /** Scans that ran on for longer than this after the end of what they found are remembered. */
 const FUTILE = 16;
 
@@ -40,15 +43,12 @@ class SplitMatcher {
   readonly #members: number[] = [0];
   readonly #states: State[] = [];
   readonly #stateOf = new Map<string, number>();
-  /** Classes that a state has room for. */
-  readonly #room: number;
 
   constructor(pattern: string) {
     const { instructions, sets } = parsePattern(pattern);
-    if (sets.length > 31) throw new RangeError(`${sets.length} sets, more than 31`);
+    if (sets.length > MAX_SETS) throw new RangeError(`${sets.length} sets, more than ${MAX_SETS}`);
     this.#instructions = instructions;
     this.#sets = sets;
-    this.#room = 256;
     this.#state([]);
     this.#state(this.#follow(0, [], new Set()));
   }
@@ -142,7 +142,7 @@ class SplitMatcher {
     const key = places.join();
     let state = this.#stateOf.get(key);
     if (state === undefined) {
-      state = this.#states.push({ places, next: new Int32Array(this.#room).fill(UNKNOWN) }) - 1;
+      state = this.#states.push({ places, next: new Int32Array(MAX_CLASSES).fill(UNKNOWN) }) - 1;
       this.#stateOf.set(key, state);
     }
     return state;
@@ -158,7 +158,7 @@ class SplitMatcher {
     const members = this.#sets.reduce((bits, set, i) => (set.test(char) ? bits | (1 << i) : bits), 0);
     const known = this.#members.indexOf(members, END + 1);
     const kind = known >= 0 ? known : this.#members.push(members) - 1;
-    if (kind >= this.#room) throw new RangeError(`more than ${this.#room} classes of characters`);
+    if (kind >= MAX_CLASSES) throw new RangeError(`more than ${MAX_CLASSES} classes of characters`);
     this.#classes[point] = kind;
     return kind;
   }

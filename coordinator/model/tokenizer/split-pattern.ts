@@ -18,7 +18,7 @@ export type Instruction =
 
 export interface Program {
   readonly instructions: readonly Instruction[];
-  /** What the sets hold, as tests of one character. At most 31. */
+  /** What the sets hold, as tests of one character. */
   readonly sets: readonly RegExp[];
 }
 
