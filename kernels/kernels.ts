@@ -22,7 +22,7 @@ export type BackendName = 'native' | 'wasm' | 'reference';
  * 1.6666665459e-1, 5.0000001201e-1; y = f32(f32(f32(f32(p·f32(r·r))) + r) + 1); result f32(y · 2^n), with 2^n from
  * the bits (n + 127) << 23. Constants are rounded to f32 first. x > 88 is taken as 88; exp(NaN) is NaN. (Cephes expf.)
  *
- * NaNs are alike whatever their sign and payload. Outputs do not overlap inputs. Scalars (eps, scale) are rounded to f32 first.
+ * NaNs are alike whatever their sign and payload. Outputs do not overlap inputs unless stated. Scalars (eps, scale) are rounded to f32 first.
  * q8 rows hold −127..127 with true sums, as `quantize` makes them.
  */
 export interface Kernels {
@@ -102,7 +102,8 @@ export interface Kernels {
   /**
    * y = x · rsqrt(mean(x²) + eps) · weight, row by row. Eight accumulators a[c mod 8] = f32(a[c mod 8] + f32(x·x)), s = tree(a),
    * inv = f32(1 / f32(sqrt(f32(f32(s / dim) + eps)))), y = f32(f32(x · inv) · weight).
-   * @param dim the true width; @param cols the padded width (multiple of 32, zeros beyond dim); strides are in bytes
+   * @param dim the true width; @param cols the padded width (multiple of 8, zeros beyond dim); strides are in bytes
+   * @param out may be x itself, with the same stride
    */
   rmsnorm(
     x: Address,
@@ -170,6 +171,9 @@ export interface Kernels {
     outStride: number,
   ): void;
 
+  /** x[i] = f32(x[i] + f32(scale · y[i])), n values, a multiple of 8. */
+  addScaled(x: Address, y: Address, scale: number, n: number): void;
+
   /** dst[i] += src[i], n values of f64, n a multiple of 8. */
   addSums(dst: Address, src: Address, n: number): void;
 
@@ -214,7 +218,7 @@ export interface Kernels {
   prepareAttention(work: AttentionWork): number;
 
   /*
-   * Whole tiles for the rows of the panels, which are the step's rows from `first` on, as `composeTiles` (tile-work.ts) puts
+   * Whole tiles for the rows of the panels, which are the step's rows from `first` on, as `composeTiles` (compose-tiles.ts) puts
    * them together from the other kernels: in one call, as memory idles between two.
    */
 
@@ -225,7 +229,7 @@ export interface Kernels {
    */
   feedForward(prepared: number, first: number, rows: number, fresh: boolean): boolean;
 
-  /** k × x, rotated, and v × x, into the cache. */
+  /** k × x + kBias, normed by kNorm, rotated, and v × x + vBias, into the cache. */
   keyValue(prepared: number, first: number, rows: number): void;
 
   /** q × x, rotated, into the tile's buffers, from which `attention` takes it. */

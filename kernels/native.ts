@@ -22,6 +22,7 @@ interface Addon
     | 'rmsnorm'
     | 'rope'
     | 'swiglu'
+    | 'addScaled'
     | 'addSums'
     | 'residual'
     | 'packSums'
@@ -167,6 +168,7 @@ export function createNativeKernels(segments: readonly SharedArrayBuffer[], targ
     rmsnorm: addon.rmsnorm,
     rope: addon.rope,
     swiglu: addon.swiglu,
+    addScaled: addon.addScaled,
     addSums: addon.addSums,
     residual: addon.residual,
     packSums: addon.packSums,

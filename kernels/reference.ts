@@ -3,6 +3,7 @@
  * It follows the contract in kernels.ts line by line; f32(…) is one rounding. Sums and products of two f32 computed in
  * f64 and rounded once more are the correctly rounded f32 results (53 ≥ 2·24 + 2 bits), so Math.fround is exact IEEE.
  */
+import { composeTiles } from './compose-tiles.ts';
 import {
   type ActivationFormat,
   activationBytes,
@@ -30,7 +31,7 @@ import {
 import { repackRows } from './reference-repack.ts';
 import { roundTiesToEven, siluF32, tree } from './scalar.ts';
 import { SegmentViews } from './segment-views.ts';
-import { composeTiles, type TileKernels } from './tile-work.ts';
+import type { TileKernels } from './tile-work.ts';
 
 const f32 = Math.fround;
 
@@ -289,6 +290,12 @@ class ReferenceKernels implements Omit<Kernels, keyof TileKernels> {
         else attendHead(q8Math(query, scale, this.#half), q8Pages, positions + r, output);
       }
     }
+  }
+
+  addScaled(x: Address, y: Address, scale: number, n: number): void {
+    const values = this.#views.f32(x, n);
+    const added = this.#views.f32(y, n);
+    for (let i = 0; i < n; i++) values[i] = f32(values[i]! + f32(f32(scale) * added[i]!));
   }
 
   addSums(dst: Address, src: Address, n: number): void {

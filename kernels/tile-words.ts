@@ -1,5 +1,6 @@
-/** Tiles as the native addon reads them: numbers in the order of read_tile (native/addon.c). */
+/** Tiles as the native addon reads them: numbers in the order of read_tile (native/tiles.h). */
 import { KV_FORMATS, WEIGHT_FORMATS } from './formats.ts';
+import type { Address } from './kernels.ts';
 import type { AttentionWork, FeedForwardWork, KeyValueWork, PlacedMatrix, StepRows, TileBuffers } from './tile-work.ts';
 
 const matrix = ({ format, weights, rows, cols }: PlacedMatrix): number[] => [
@@ -19,14 +20,19 @@ const places = ({ panels, inner, innerStride, innerPanel, sums, sumStride }: Til
   sumStride,
 ];
 
+/** What stands for no address. */
+const NONE = -1;
+const optional = (address: Address | null): number => address ?? NONE;
+
 const rows = ({ positions, tables, pages, rope }: StepRows): number[] => [positions, tables, pages, rope];
 
 export function feedForwardWords({ gate, up, down, buffers, limit }: FeedForwardWork): Float64Array {
   return Float64Array.from([...matrix(gate), ...matrix(up), ...matrix(down), ...places(buffers), limit]);
 }
 
-export function keyValueWords({ k, v, kv, headDim, cache, buffers, step }: KeyValueWork): Float64Array {
-  const head = [KV_FORMATS[kv].id, headDim, cache];
+export function keyValueWords(work: KeyValueWork): Float64Array {
+  const { k, v, kBias, vBias, kNorm, eps, kv, headDim, cache, buffers, step } = work;
+  const head = [KV_FORMATS[kv].id, headDim, cache, ...[kBias, vBias, kNorm].map(optional), eps];
   return Float64Array.from([...matrix(k), ...matrix(v), ...places(buffers), ...rows(step), ...head]);
 }
 

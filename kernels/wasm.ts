@@ -2,9 +2,10 @@ import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { setFlagsFromString } from 'node:v8';
 import { type Arena, type ArenaHandle, alignmentFor } from './arena.ts';
+import { composeTiles } from './compose-tiles.ts';
 import { ACTIVATION_FORMATS, KV_FORMATS, roundUp, WEIGHT_FORMATS } from './formats.ts';
 import type { Address, Kernels } from './kernels.ts';
-import { composeTiles, type TileKernels } from './tile-work.ts';
+import type { TileKernels } from './tile-work.ts';
 
 const PAGE = 65536;
 const MOST_PAGES = 65536;
@@ -118,6 +119,7 @@ export function createWasmKernels(handle: Extract<ArenaHandle, { backend: 'wasm'
     rmsnorm: kernel('rmsnorm'),
     rope: kernel('rope'),
     swiglu: kernel('swiglu'),
+    addScaled: kernel('add_scaled'),
     addSums: kernel('add_sums'),
     residual: kernel('residual'),
     packSums: kernel('pack_sums'),

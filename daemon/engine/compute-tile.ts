@@ -88,7 +88,8 @@ export class TileComputer {
     }
     if (kind === 'kv') {
       const cache = cacheOf(shape.first);
-      return this.#kernels.prepareKeyValue({ k: first, v: second, kv, headDim, cache, buffers, step });
+      const none = { kBias: null, vBias: null, kNorm: null, eps: 0 };
+      return this.#kernels.prepareKeyValue({ k: first, v: second, ...none, kv, headDim, cache, buffers, step });
     }
     return this.#kernels.prepareAttention({
       q: first,

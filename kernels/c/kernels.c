@@ -151,6 +151,11 @@ void attend(int format, const uint8_t *q, int q_stride, int rows, int heads, int
   attend_before(format, q, q_stride, rows, heads, head_dim, scale, kv, pages, positions, out, out_stride, NULL);
 }
 
+KERNEL(add_scaled)
+void add_scaled(float *x, const float *y, float scale, int n) {
+  for (int i = 0; i < n; i += 8) store8(x + i, load8(x + i) + splat8(scale) * load8(y + i));
+}
+
 KERNEL(add_sums)
 void add_sums(double *dst, const double *src, int n) {
   for (int i = 0; i < n; i += 4) store4d(dst + i, load4d(dst + i) + load4d(src + i));

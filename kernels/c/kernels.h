@@ -56,6 +56,9 @@ typedef struct {
   step_rows step;
   uint8_t *cache;
   int kv_format, head_dim;
+  // NULL where there is none.
+  const float *k_bias, *v_bias, *k_norm;
+  float eps;
 } key_value_tile;
 
 typedef struct {
@@ -84,6 +87,7 @@ typedef struct {
   X(kv_store, void, (int format, const float *k, const float *v, int head_dim, uint8_t *page, int slot))               \
   X(attend, void, (int format, const uint8_t *q, int q_stride, int rows, int heads, int head_dim, float scale,         \
                    uint8_t *kv, const uint32_t *pages, int positions, uint8_t *out, int out_stride))                   \
+  X(add_scaled, void, (float *x, const float *y, float scale, int n))                                                  \
   X(add_sums, void, (double *dst, const double *src, int n))                                                           \
   X(residual, void, (float *x, const double *sums, int n))                                                             \
   X(pack_sums, int, (const double *sums, int n, uint8_t *out))                                                         \

@@ -1,5 +1,6 @@
-// Whole tiles in one call, as composeTiles (kernels/tile-work.ts) puts them together: between two calls memory idles.
+// Whole tiles in one call, as composeTiles (kernels/compose-tiles.ts) puts them together: between two calls memory idles.
 #pragma once
+#include "head-norm.h"
 
 INLINE int activation_of(int format) {
   return format == FORMAT_F32 || format == FORMAT_F16 || format == FORMAT_BF16 ? ACTIVATION_F32 : ACTIVATION_Q8;
@@ -37,7 +38,9 @@ static void key_value(const key_value_tile *t, int first, int rows) {
     const int row = first + i;
     const uint32_t position = step->positions[row], page = step->pages[step->tables[row] + position / KV_PAGE];
     float *const k = (float *)(b->inner[0] + (ptrdiff_t)i * b->inner_stride);
-    const float *const v = (const float *)(b->inner[1] + (ptrdiff_t)i * b->inner_stride);
+    float *const v = (float *)(b->inner[1] + (ptrdiff_t)i * b->inner_stride);
+    ready_heads(k, 1, t->head_dim, t->k_bias, t->k_norm, t->eps);
+    ready_heads(v, 1, t->head_dim, t->v_bias, NULL, t->eps);
     rope(k, 1, t->head_dim, step->rope + (ptrdiff_t)row * t->head_dim);
     kv_store(t->kv_format, k, v, t->head_dim, t->cache + (ptrdiff_t)page * page_bytes(t->kv_format, t->head_dim),
              (int)(position % KV_PAGE));

@@ -135,6 +135,13 @@ METHOD(attend, 12, {
   k->attend(N(0), q, N(2), N(3), N(4), N(5), (float)c.value[6], kv, pages, N(9), out, N(11));
   return finish(&c);
 })
+METHOD(addScaled, 4, {
+  float *x = P(0);
+  const float *y = P(1);
+  RESOLVED;
+  k->add_scaled(x, y, (float)c.value[2], N(3));
+  return finish(&c);
+})
 METHOD(addSums, 3, {
   double *dst = P(0);
   const double *src = P(1);
@@ -177,9 +184,10 @@ static const struct {
     {"quantize", method_quantize},     {"rmsnorm", method_rmsnorm},
     {"rope", method_rope},             {"swiglu", method_swiglu},
     {"kvStore", method_kvStore},       {"attend", method_attend},
-    {"addSums", method_addSums},       {"residual", method_residual},
-    {"packSums", method_packSums},     {"unpackSums", method_unpackSums},
-    {"repack", method_repack},         {"prepareFeedForward", method_prepareFeedForward},
+    {"addScaled", method_addScaled},   {"addSums", method_addSums},
+    {"residual", method_residual},     {"packSums", method_packSums},
+    {"unpackSums", method_unpackSums}, {"repack", method_repack},
+    {"prepareFeedForward", method_prepareFeedForward},
     {"prepareKeyValue", method_prepareKeyValue}, {"prepareAttention", method_prepareAttention},
     {"feedForward", method_feedForward}, {"keyValue", method_keyValue},
     {"queries", method_queries},       {"attention", method_attention},

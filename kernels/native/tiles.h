@@ -20,6 +20,14 @@ static void *next_place(words *w) {
   if (place == NULL) w->failed = 1;
   return place;
 }
+// NULL for -1.
+static void *next_place_or_null(words *w) {
+  if (w->next < w->end && *w->next == -1) {
+    w->next++;
+    return NULL;
+  }
+  return next_place(w);
+}
 static void next_matrix(words *w, matrix *m) {
   m->format = next_int(w);
   m->weights = next_place(w);
@@ -61,6 +69,10 @@ static void read_tile(words *w, tile *t, size_t caches) {
       kv->kv_format = next_int(w);
       kv->head_dim = next_int(w);
       kv->cache = next_place(w);
+      kv->k_bias = next_place_or_null(w);
+      kv->v_bias = next_place_or_null(w);
+      kv->k_norm = next_place_or_null(w);
+      kv->eps = (float)next_number(w);
       break;
     }
     case ATTENTION: {

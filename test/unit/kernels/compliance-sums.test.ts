@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { testCompliance, testEveryBackend } from '../../fixtures/compliance.ts';
 import { input, type KernelBench, output, scratch } from '../../fixtures/kernel-bench.ts';
-import { FINITE_STYLES } from '../../fixtures/kernel-values.ts';
+import { FINITE_STYLES, STYLES } from '../../fixtures/kernel-values.ts';
 import { Random } from '../../fixtures/random.ts';
 import {
+  addScaledCase,
   addSumsCase,
   DAMAGES,
   packByDefinition,
@@ -77,6 +78,15 @@ testCompliance('addSums and residual', function* () {
     for (const bits of [1, 24, 47, 52]) {
       yield addSumsCase(new Random(seed++), { n, bits });
       for (const style of FINITE_STYLES) yield residualCase(new Random(seed++), { n, style, bits });
+    }
+  }
+});
+
+testCompliance('addScaled', function* () {
+  let seed = 0;
+  for (const n of [0, 8, 64, 344]) {
+    for (const style of STYLES) {
+      for (const scale of [1, 0.22, -12, 1e-45, 3e38]) yield addScaledCase(new Random(seed++), { n, style, scale });
     }
   }
 });

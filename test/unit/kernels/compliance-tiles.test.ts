@@ -1,6 +1,7 @@
 import { KV_FORMAT_NAMES } from '../../../kernels/formats.ts';
 import { testCompliance } from '../../fixtures/compliance.ts';
 import { FORMATS } from '../../fixtures/kernel-cases.ts';
+import { STYLES } from '../../fixtures/kernel-values.ts';
 import { Random } from '../../fixtures/random.ts';
 import { attentionCase, feedForwardCase, keyValueCase } from '../../fixtures/tile-cases.ts';
 
@@ -17,6 +18,25 @@ testCompliance('feed-forward tiles of every format', function* () {
   }
 });
 
+testCompliance('key/value tiles with biases and norms', function* () {
+  let seed = 0;
+  for (const kv of KV_FORMAT_NAMES) {
+    for (const style of STYLES) {
+      for (const headDim of [8, 40, 64, 128, 512]) {
+        for (const [biased, normed] of [
+          [true, false],
+          [false, true],
+          [true, true],
+        ] as const) {
+          const rows = { format: 'Q8_0', last: 'Q8_0', rows: 3, first: 1, style, fresh: true } as const;
+          const shape = { ...rows, kv, headDim, ofFirst: 2, positions: [62, 130], biased, normed } as const;
+          yield keyValueCase(new Random(seed++), shape);
+        }
+      }
+    }
+  }
+});
+
 testCompliance('key/value and attention tiles over pages of two sequences', function* () {
   let seed = 0;
   for (const kv of KV_FORMAT_NAMES) {
@@ -27,7 +47,8 @@ testCompliance('key/value and attention tiles over pages of two sequences', func
         [3, 0],
       ] as const) {
         const rows = { format, last: format, rows: 7, first, style: 'normal', fresh: true } as const;
-        const shape = { ...rows, kv, headDim: 40, ofFirst, positions: [62, 130] } as const;
+        const positions = [62, 130] as const;
+        const shape = { ...rows, kv, headDim: 40, ofFirst, positions, biased: false, normed: false };
         yield keyValueCase(new Random(seed++), shape);
         yield attentionCase(new Random(seed++), { ...shape, group: 3, kvHeads: 2 });
       }
