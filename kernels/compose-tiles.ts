@@ -111,17 +111,19 @@ export function composeTiles(kernels: Parts, word: ReadWord, clear: Clear): Tile
     },
 
     queries(prepared, first, rows) {
-      const { q, headDim, group, caches, buffers, step } = works[prepared] as AttentionWork;
+      const { q, qBias, qNorm, eps, headDim, group, caches, buffers, step } = works[prepared] as AttentionWork;
+      const heads = group * caches.length;
       fromInput(kernels, q, buffers, rows, buffers.inner[0]);
       for (let i = 0; i < rows; i++) {
-        const table = step.rope + (first + i) * headDim * 4;
-        kernels.rope(buffers.inner[0] + i * buffers.innerStride, group * caches.length, headDim, table);
+        const row = buffers.inner[0] + i * buffers.innerStride;
+        readyHeads(kernels, row, heads, headDim, qBias, qNorm, eps);
+        kernels.rope(row, heads, headDim, step.rope + (first + i) * headDim * 4);
       }
     },
 
     attention(prepared, first, rows, fresh) {
       const work = works[prepared] as AttentionWork;
-      const { q, kv, headDim, group, buffers, step } = work;
+      const { q, kv, headDim, scale, group, window, softCap, buffers, step } = work;
       const { innerStride: stride } = buffers;
       const [queries, attended] = buffers.inner;
       const width = group * work.caches.length * headDim * 4;
@@ -133,9 +135,23 @@ export function composeTiles(kernels: Parts, word: ReadWord, clear: Clear): Tile
           const at = row * stride + i * group * headDim * 4;
           const table = step.pages + word(step.tables + (first + row) * 4) * 4;
           const positions = word(step.positions + (first + row) * 4) + 1;
-          const from = queries + at;
-          const to = attended + at;
-          kernels.attend(kv, from, stride, run, group, headDim, work.scale, cache, table, positions, to, stride);
+          kernels.attend(
+            kv,
+            queries + at,
+            stride,
+            run,
+            group,
+            headDim,
+            scale,
+            cache,
+            table,
+            positions,
+            attended + at,
+            stride,
+            window,
+            softCap,
+            work.sinks === null ? null : work.sinks + i * group * 4,
+          );
         }
       }
       return toSums(kernels, work.out, buffers, attended, first, rows, work.limit, fresh);

@@ -22,6 +22,8 @@ export type BackendName = 'native' | 'wasm' | 'reference';
  * 1.6666665459e-1, 5.0000001201e-1; y = f32(f32(f32(f32(p·f32(r·r))) + r) + 1); result f32(y · 2^n), with 2^n from
  * the bits (n + 127) << 23. Constants are rounded to f32 first. x > 88 is taken as 88; exp(NaN) is NaN. (Cephes expf.)
  *
+ * tanh(x) has the sign of x and the magnitude f32(f32(1 − t) / f32(1 + t)), t = exp(−2|x|).
+ *
  * NaNs are alike whatever their sign and payload. Outputs do not overlap inputs unless stated. Scalars (eps, scale) are rounded to f32 first.
  * q8 rows hold −127..127 with true sums, as `quantize` makes them.
  */
@@ -138,23 +140,29 @@ export interface Kernels {
 
   /**
    * Attention of `rows` consecutive rows of one sequence, each with `heads` query heads that share one key/value head. Row r sees the
-   * first `positions` + r positions. The bits of a row do not depend on how many rows or heads are computed together.
-   * Per row and head, pages in order; within a page, for the positions p that the row sees (n of them), `score`, then:
-   *   m = max score;  e[p] = exp(f32(score[p] − m)), 0 beyond n;  l = tree over eight accumulators a[p mod 8] = f32(a + e[p]), p in order.
+   * first `positions` + r positions, of these only the last `window` where that is not 0. The bits of a row do not depend on how many
+   * rows or heads are computed together.
+   * Per row and head, pages of which the row sees something, in order (no other is read, nor its id); within a page, for the
+   * positions p that the row sees, `score`, where `softCap` is not 0 score[p] = f32(softCap · tanh(f32(score[p] · f32(1 / softCap)))), then:
+   *   m = max score;  e[p] = exp(f32(score[p] − m)), 0 for others;  l = tree over eight accumulators a[p mod 8] = f32(a + e[p]), p in order.
    *   f16: qs[d] = f32(q[d]·scale);  score[p] = Σ_d in order f32(acc + f32(qs[d]·k[p][d])), from +0;
    *        o[d] = Σ_p in order f32(acc + f32(e[p]·v[p][d])), from +0.
    *   q8:  once a row and head (i, s) = words(q), qs = f32(s·scale);  with kd the scales of the runs j of 32 dimensions and dot the exact
    *        integer Σ i[d]·k[p][d] over a run, score[p] = f32(qs · Σ_j in order f32(acc + f32(f32(dot)·kd[j][p]))), from +0;
-   *        once a page (i, s) = words(f32(e[p]·vd[p]) for p < n, 0 beyond), vd the scales of V;  o[d] = f32(s · f32(Σ_p i[p]·v[p][d])), the sum exact.
+   *        once a page (i, s) = words(f32(e[p]·vd[p]) for p seen, 0 for others), vd the scales of V;  o[d] = f32(s · f32(Σ_p i[p]·v[p][d])), the sum exact.
    *        words(x): amax = max |x|; if any x is not finite then s = NaN and i = 0; if amax < 2^-100 then s = 0 and i = 0;
    *        else s = f32(amax / 32767), inv = f32(32767 / amax), i = roundTiesToEven(f32(x · inv)).
    * Merge: the first page sets M, L, O. Each next: M' = max(M, m); a = exp(f32(M − M')); b = exp(f32(m − M'));
    *   L = f32(f32(L·a) + f32(l·b)); O[d] = f32(f32(O[d]·a) + f32(o[d]·b)); M = M'.
+   * Where there are sinks, with that of the head, after the last page: M' = max(M, sink); a = exp(f32(M − M')); b = exp(f32(sink − M'));
+   *   L = f32(f32(L·a) + b); O[d] = f32(O[d]·a): one more score, whose value is zero.
    * out[d] = f32(O[d] · f32(1 / L)).
    * @param q first row, heads × headDim f32; rows are `qStride` bytes apart, in `out` `outStride`
    * @param headDim a multiple of 8 up to 512
    * @param kv the head's first page; page `i` of the sequence is at kv + pageTable[i] · kvPageBytes(format, headDim)
    * @param pageTable uint32 page ids, 4-byte aligned
+   * @param window positions that a row sees at most, or 0; @param softCap what scores approach, or 0
+   * @param sinks f32 [heads], 4-byte aligned, or null
    */
   attend(
     format: KvFormat,
@@ -169,6 +177,9 @@ export interface Kernels {
     positions: number,
     out: Address,
     outStride: number,
+    window: number,
+    softCap: number,
+    sinks: Address | null,
   ): void;
 
   /** x[i] = f32(x[i] + f32(scale · y[i])), n values, a multiple of 8. */
@@ -232,7 +243,7 @@ export interface Kernels {
   /** k × x + kBias, normed by kNorm, rotated, and v × x + vBias, into the cache. */
   keyValue(prepared: number, first: number, rows: number): void;
 
-  /** q × x, rotated, into the tile's buffers, from which `attention` takes it. */
+  /** q × x + qBias, normed by qNorm, rotated, into the tile's buffers, from which `attention` takes it. */
   queries(prepared: number, first: number, rows: number): void;
 
   /** out × attention, into the sums; for rows whose keys and values are in the caches. @returns see `feedForward` */

@@ -277,17 +277,22 @@ class ReferenceKernels implements Omit<Kernels, keyof TileKernels> {
     positions: number,
     out: Address,
     outStride: number,
+    window: number,
+    softCap: number,
+    sinks: Address | null,
   ): void {
     const table = this.#views.u32(pageTable, Math.ceil((positions + rows - 1) / KV_PAGE));
-    const pages = Array.from(table, (id) => kv + id * kvPageBytes(format, headDim));
-    const f16Pages = format === 'f16' ? pages.map((page) => this.#f16Page(page, headDim)) : [];
-    const q8Pages = format === 'q8' ? pages.map((page) => this.#q8Page(page, headDim)) : [];
+    const pageAt = (i: number): Address => kv + table[i]! * kvPageBytes(format, headDim);
+    const f16PageAt = (i: number): F16Page => this.#f16Page(pageAt(i), headDim);
+    const q8PageAt = (i: number): Q8Page => this.#q8Page(pageAt(i), headDim);
+    const sinkOf = sinks === null ? [] : this.#views.f32(sinks, heads);
     for (let r = 0; r < rows; r++) {
       for (let head = 0; head < heads; head++) {
         const query = this.#views.f32(q + r * qStride + head * headDim * 4, headDim);
         const output = this.#views.f32(out + r * outStride + head * headDim * 4, headDim);
-        if (format === 'f16') attendHead(f16Math(query, scale, this.#half), f16Pages, positions + r, output);
-        else attendHead(q8Math(query, scale, this.#half), q8Pages, positions + r, output);
+        const rules = { window, softCap, sink: sinkOf[head] ?? null };
+        if (format === 'f16') attendHead(f16Math(query, scale, this.#half), f16PageAt, positions + r, rules, output);
+        else attendHead(q8Math(query, scale, this.#half), q8PageAt, positions + r, rules, output);
       }
     }
   }

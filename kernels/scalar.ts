@@ -62,6 +62,13 @@ export function expF32(value: number): number {
   return f32(y * floatFromBits((n + 127) << 23));
 }
 
+/** tanh of an f32, as f32. Error below 2e-7. */
+export function tanhF32(x: number): number {
+  const t = expF32(f32(-2 * Math.abs(x)));
+  const magnitude = f32(f32(1 - t) / f32(1 + t));
+  return x < 0 || Object.is(x, -0) ? -magnitude : magnitude;
+}
+
 /** g · sigmoid(g) of an f32, as f32. */
 export function siluF32(g: number): number {
   return f32(g / f32(1 + expF32(-g)));

@@ -20,9 +20,8 @@ const places = ({ panels, inner, innerStride, innerPanel, sums, sumStride }: Til
   sumStride,
 ];
 
-/** What stands for no address. */
-const NONE = -1;
-const optional = (address: Address | null): number => address ?? NONE;
+/** NaN stands for no address. */
+const optional = (address: Address | null): number => address ?? Number.NaN;
 
 const rows = ({ positions, tables, pages, rope }: StepRows): number[] => [positions, tables, pages, rope];
 
@@ -38,6 +37,9 @@ export function keyValueWords(work: KeyValueWork): Float64Array {
 
 export function attentionWords(work: AttentionWork): Float64Array {
   const { q, out, kv, headDim, scale, group, caches, buffers, step, limit } = work;
-  const heads = [limit, KV_FORMATS[kv].id, headDim, scale, group, ...caches];
+  const { qBias, qNorm, eps, window, softCap, sinks } = work;
+  const ready = [optional(qBias), optional(qNorm), eps];
+  const rules = [window, softCap, optional(sinks)];
+  const heads = [limit, KV_FORMATS[kv].id, headDim, scale, group, ...ready, ...rules, ...caches];
   return Float64Array.from([...matrix(q), ...matrix(out), ...places(buffers), ...rows(step), ...heads]);
 }

@@ -65,10 +65,20 @@ export interface KeyValueWork {
 /** Of some query heads. */
 export interface AttentionWork {
   readonly q: PlacedMatrix;
+  /** f32, a value for each of q's that is of a head; null where the model has none. */
+  readonly qBias: Address | null;
+  /** f32 [headDim]: weights with which each head is normed (Kernels.rmsnorm) before it is rotated, or null. */
+  readonly qNorm: Address | null;
+  /** Of the norm. */
+  readonly eps: number;
   readonly out: PlacedMatrix;
   readonly kv: KvFormat;
   readonly headDim: number;
   readonly scale: number;
+  /** See Kernels.attend; sinks of all heads of the tile. */
+  readonly window: number;
+  readonly softCap: number;
+  readonly sinks: Address | null;
   /** Query heads that share a key/value head, and the caches of those, in order. */
   readonly group: number;
   readonly caches: readonly Address[];

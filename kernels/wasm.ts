@@ -113,7 +113,8 @@ export function createWasmKernels(handle: Extract<ArenaHandle, { backend: 'wasm'
     quantizePanel: (...args) => quantizePanel(...args) !== 0,
     repack: (format, ...rest) => repack(WEIGHT_FORMATS[format].id, ...rest) !== 0,
     kvStore: (format, ...rest) => void kvStore(KV_FORMATS[format].id, ...rest),
-    attend: (format, ...rest) => void attend(KV_FORMATS[format].id, ...rest),
+    // No address is 0, which is NULL.
+    attend: (format, ...rest) => void attend(KV_FORMATS[format].id, ...rest.map((value) => value ?? 0)),
     quantize: (...args) => quantize(...args) !== 0,
     unpackSums: (...args) => unpackSums(...args) !== 0,
     rmsnorm: kernel('rmsnorm'),

@@ -88,7 +88,23 @@ export function runWork(kernels: Kernels, work: KernelWork): boolean {
       const scale = 1 / Math.sqrt(headDim);
       const stride = heads * headDim * 4;
       for (const cache of work.caches) {
-        kernels.attend(format, q, stride, rows, heads, headDim, scale, cache, pageTable, positions, out, stride);
+        kernels.attend(
+          format,
+          q,
+          stride,
+          rows,
+          heads,
+          headDim,
+          scale,
+          cache,
+          pageTable,
+          positions,
+          out,
+          stride,
+          0,
+          0,
+          null,
+        );
       }
       return true;
     }

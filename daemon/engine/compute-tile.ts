@@ -93,9 +93,15 @@ export class TileComputer {
     }
     return this.#kernels.prepareAttention({
       q: first,
+      qBias: null,
+      qNorm: null,
+      eps: 0,
       out: second,
       kv,
       headDim,
+      window: 0,
+      softCap: 0,
+      sinks: null,
       scale: Math.fround(1 / Math.sqrt(headDim)),
       group: Math.min(shape.count, heads / spec.kvHeads),
       caches: kvHeads.map(cacheOf),

@@ -127,7 +127,8 @@ void kv_store(int format, const float *k, const float *v, int head_dim, uint8_t 
 
 // Kernels.attend; `after` is the page that is needed after these, or NULL.
 static void attend_before(int format, const uint8_t *q, int q_stride, int rows, int heads, int head_dim, float scale, uint8_t *kv,
-                          const uint32_t *pages, int positions, uint8_t *out, int out_stride, const uint8_t *after) {
+                          const uint32_t *pages, int positions, uint8_t *out, int out_stride, int window, float soft_cap,
+                          const float *sinks, const uint8_t *after) {
   const int all = rows * heads;
   for (int done = 0; done < all; done += QUERIES) {
     const int count = smaller(QUERIES, all - done);
@@ -135,20 +136,24 @@ static void attend_before(int format, const uint8_t *q, int q_stride, int rows, 
     const float *query[QUERIES];
     int seen[QUERIES];
     batch.head_dim = head_dim;
+    batch.soft_cap = soft_cap;
     for (int i = 0; i < count; i++) {
       const int row = (done + i) / heads, head = (done + i) % heads;
       query[i] = (const float *)(q + (ptrdiff_t)row * q_stride) + (ptrdiff_t)head * head_dim;
       batch.out[i] = (float *)(out + (ptrdiff_t)row * out_stride) + (ptrdiff_t)head * head_dim;
+      batch.sink[i] = sinks == NULL ? NULL : sinks + head;
       seen[i] = positions + row;
     }
-    (format == KV_F16 ? attend_f16 : attend_q8)(&batch, query, seen, count, scale, kv, pages, after);
+    (format == KV_F16 ? attend_f16 : attend_q8)(&batch, query, seen, count, scale, window, kv, pages, after);
   }
 }
 
 KERNEL(attend)
 void attend(int format, const uint8_t *q, int q_stride, int rows, int heads, int head_dim, float scale, uint8_t *kv,
-            const uint32_t *pages, int positions, uint8_t *out, int out_stride) {
-  attend_before(format, q, q_stride, rows, heads, head_dim, scale, kv, pages, positions, out, out_stride, NULL);
+            const uint32_t *pages, int positions, uint8_t *out, int out_stride, int window, float soft_cap,
+            const float *sinks) {
+  attend_before(format, q, q_stride, rows, heads, head_dim, scale, kv, pages, positions, out, out_stride, window, soft_cap,
+                sinks, NULL);
 }
 
 KERNEL(add_scaled)

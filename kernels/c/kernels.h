@@ -68,6 +68,10 @@ typedef struct {
   double limit;
   float scale;
   int kv_format, head_dim, group, cache_count;
+  // NULL, or 0, where there is none.
+  const float *q_bias, *q_norm, *sinks;
+  float eps, soft_cap;
+  int window;
   uint8_t *caches[];
 } attention_tile;
 
@@ -86,7 +90,8 @@ typedef struct {
   X(swiglu, void, (float *gate, const float *up, int n))                                                               \
   X(kv_store, void, (int format, const float *k, const float *v, int head_dim, uint8_t *page, int slot))               \
   X(attend, void, (int format, const uint8_t *q, int q_stride, int rows, int heads, int head_dim, float scale,         \
-                   uint8_t *kv, const uint32_t *pages, int positions, uint8_t *out, int out_stride))                   \
+                   uint8_t *kv, const uint32_t *pages, int positions, uint8_t *out, int out_stride, int window,        \
+                   float soft_cap, const float *sinks))                                                                \
   X(add_scaled, void, (float *x, const float *y, float scale, int n))                                                  \
   X(add_sums, void, (double *dst, const double *src, int n))                                                           \
   X(residual, void, (float *x, const double *sums, int n))                                                             \

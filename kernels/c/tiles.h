@@ -51,8 +51,10 @@ static void queries_of(const attention_tile *t, int first, int rows) {
   const tile_buffers *const b = &t->buffers;
   from_input(&t->q, b, rows, b->inner[0]);
   for (int i = 0; i < rows; i++) {
-    rope((float *)(b->inner[0] + (ptrdiff_t)i * b->inner_stride), t->group * t->cache_count, t->head_dim,
-         t->step.rope + (ptrdiff_t)(first + i) * t->head_dim);
+    float *const q = (float *)(b->inner[0] + (ptrdiff_t)i * b->inner_stride);
+    const int heads = t->group * t->cache_count;
+    ready_heads(q, heads, t->head_dim, t->q_bias, t->q_norm, t->eps);
+    rope(q, heads, t->head_dim, t->step.rope + (ptrdiff_t)(first + i) * t->head_dim);
   }
 }
 
@@ -66,9 +68,10 @@ INLINE int run_from(const step_rows *step, int row, int limit) {
   return end - row;
 }
 
-// The first page of a row's sequence.
+// The first page that a row sees something of.
 INLINE const uint8_t *page_of(const attention_tile *t, int cache, int row) {
-  return t->caches[cache] + (ptrdiff_t)t->step.pages[t->step.tables[row]] * page_bytes(t->kv_format, t->head_dim);
+  const int page = oldest_of((int)t->step.positions[row] + 1, t->window) / KV_PAGE;
+  return t->caches[cache] + (ptrdiff_t)t->step.pages[t->step.tables[row] + page] * page_bytes(t->kv_format, t->head_dim);
 }
 
 static int attention(const attention_tile *t, int first, int rows, int fresh) {
@@ -84,7 +87,8 @@ static int attention(const attention_tile *t, int first, int rows, int fresh) {
       if (row + run < first + rows) after = page_of(t, i, row + run);
       else if (i + 1 < t->cache_count) after = page_of(t, i + 1, first);
       attend_before(t->kv_format, b->inner[0] + at, b->inner_stride, run, t->group, t->head_dim, t->scale, t->caches[i],
-                    step->pages + step->tables[row], (int)step->positions[row] + 1, b->inner[1] + at, b->inner_stride, after);
+                    step->pages + step->tables[row], (int)step->positions[row] + 1, b->inner[1] + at, b->inner_stride, t->window,
+                    t->soft_cap, t->sinks == NULL ? NULL : t->sinks + i * t->group, after);
     }
   }
   return to_sums(&t->out, b, b->inner[1], first, rows, t->limit, fresh);

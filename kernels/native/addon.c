@@ -127,12 +127,13 @@ METHOD(kvStore, 6, {
   k->kv_store(N(0), key, value, N(3), page, N(5));
   return finish(&c);
 })
-METHOD(attend, 12, {
+METHOD(attend, 15, {
   const uint8_t *q = P(1);
   uint8_t *kv = P(7), *out = P(10);
   const uint32_t *pages = P(8);
+  const float *sinks = P_OR_NULL(14);
   RESOLVED;
-  k->attend(N(0), q, N(2), N(3), N(4), N(5), (float)c.value[6], kv, pages, N(9), out, N(11));
+  k->attend(N(0), q, N(2), N(3), N(4), N(5), (float)c.value[6], kv, pages, N(9), out, N(11), N(12), (float)c.value[13], sinks);
   return finish(&c);
 })
 METHOD(addScaled, 4, {

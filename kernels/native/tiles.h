@@ -20,9 +20,9 @@ static void *next_place(words *w) {
   if (place == NULL) w->failed = 1;
   return place;
 }
-// NULL for -1.
+// NULL for NaN.
 static void *next_place_or_null(words *w) {
-  if (w->next < w->end && *w->next == -1) {
+  if (w->next < w->end && isnan(*w->next)) {
     w->next++;
     return NULL;
   }
@@ -86,6 +86,12 @@ static void read_tile(words *w, tile *t, size_t caches) {
       a->head_dim = next_int(w);
       a->scale = (float)next_number(w);
       a->group = next_int(w);
+      a->q_bias = next_place_or_null(w);
+      a->q_norm = next_place_or_null(w);
+      a->eps = (float)next_number(w);
+      a->window = next_int(w);
+      a->soft_cap = (float)next_number(w);
+      a->sinks = next_place_or_null(w);
       a->cache_count = (int)caches;
       for (size_t i = 0; i < caches; i++) a->caches[i] = next_place(w);
       break;

@@ -37,6 +37,32 @@ testCompliance('key/value tiles with biases and norms', function* () {
   }
 });
 
+testCompliance('attention tiles with biases, norms, windows, bounded scores and sinks', function* () {
+  let seed = 0;
+  for (const kv of KV_FORMAT_NAMES) {
+    for (const style of STYLES) {
+      for (const [window, softCap, hasSinks] of [
+        [0, 0, false],
+        [1, 0, false],
+        [70, 50, false],
+        [20, 0, true],
+        [64, 30, true],
+      ] as const) {
+        const rows = { format: 'Q8_0', last: 'Q8_0', rows: 5, first: 1, style, fresh: true } as const;
+        const shape = { ...rows, kv, ofFirst: 3, positions: [62, 130], window, softCap, hasSinks } as const;
+        for (const [headDim, group, kvHeads] of [
+          [8, 5, 3],
+          [40, 3, 2],
+          [64, 1, 1],
+        ] as const) {
+          const heads = { headDim, group, kvHeads, biased: seed % 3 > 0, normed: seed % 3 < 2 };
+          yield attentionCase(new Random(seed++), { ...shape, ...heads });
+        }
+      }
+    }
+  }
+});
+
 testCompliance('key/value and attention tiles over pages of two sequences', function* () {
   let seed = 0;
   for (const kv of KV_FORMAT_NAMES) {
@@ -50,7 +76,14 @@ testCompliance('key/value and attention tiles over pages of two sequences', func
         const positions = [62, 130] as const;
         const shape = { ...rows, kv, headDim: 40, ofFirst, positions, biased: false, normed: false };
         yield keyValueCase(new Random(seed++), shape);
-        yield attentionCase(new Random(seed++), { ...shape, group: 3, kvHeads: 2 });
+        yield attentionCase(new Random(seed++), {
+          ...shape,
+          group: 3,
+          kvHeads: 2,
+          window: 0,
+          softCap: 0,
+          hasSinks: false,
+        });
       }
     }
   }

@@ -69,3 +69,105 @@ for (const [biased, normed] of HEADS) {
     }
   });
 }
+
+interface AttentionCase {
+  readonly window: number;
+  readonly softCap: number;
+  readonly hasSinks: boolean;
+  readonly biased: boolean;
+  readonly normed: boolean;
+}
+
+const PLAIN: AttentionCase = { window: 0, softCap: 0, hasSinks: false, biased: false, normed: false };
+const ATTENTION: Readonly<Record<string, Partial<AttentionCase>>> = {
+  'as it is': {},
+  'with a bias': { biased: true },
+  'of normed queries': { normed: true },
+  'over a window within a page': { window: 5 },
+  'over a window of several pages': { window: 100 },
+  'over a window that is wider than what there is': { window: 1000 },
+  'with bounded scores': { softCap: 1.5 },
+  'with sinks': { hasSinks: true },
+  'with all of it': { window: 70, softCap: 2, hasSinks: true, biased: true, normed: true },
+};
+
+for (const [name, changes] of Object.entries(ATTENTION)) {
+  test(`attention ${name} is that of f64`, () => {
+    const { window, softCap, hasSinks, biased, normed } = { ...PLAIN, ...changes };
+    const [cols, headDim, group, kvHeads, rows, position, eps] = [32, 8, 3, 2, 3, 150, 1e-6];
+    const heads = group * kvHeads;
+    const [inner, outRows, pages] = [64, 16, [2, 0, 1]];
+    const random = new Random(11);
+    const bench = new ReferenceBench(random);
+    const { kernels } = bench;
+    const x = bench.draw(rows * cols);
+    const [q, out] = [bench.matrix(inner, cols, heads * headDim), bench.matrix(outRows, inner)];
+    const [qBias, qNorm, sinks] = [bench.draw(heads * headDim), bench.draw(headDim, 2), bench.draw(heads)];
+    const scale = 0.75;
+    // Multiples of 1/64 below 2 are exact in f16.
+    const coarse = (): number[] => Array.from({ length: headDim }, () => random.between(-127, 127) / 64);
+    const stored = position + rows;
+    const keys = Array.from({ length: kvHeads }, () => Array.from({ length: stored }, coarse));
+    const values = Array.from({ length: kvHeads }, () => Array.from({ length: stored }, coarse));
+    const pageBytes = kvPageBytes('f16', headDim);
+    const caches = keys.map((ofHead, head) => {
+      const cache = bench.arena.alloc(pages.length * pageBytes);
+      for (const [p, key] of ofHead.entries()) {
+        const page = cache + pages[Math.floor(p / KV_PAGE)]! * pageBytes;
+        const [k, v] = [bench.floats(key), bench.floats(values[head]![p]!)];
+        kernels.kvStore('f16', k, v, headDim, page, p % KV_PAGE);
+      }
+      return cache;
+    });
+    const buffers = bench.buffers(x, cols, inner, outRows, rows);
+    const prepared = kernels.prepareAttention({
+      q: q.placed,
+      qBias: biased ? bench.floats(qBias) : null,
+      qNorm: normed ? bench.floats(qNorm) : null,
+      eps,
+      out: out.placed,
+      kv: 'f16',
+      headDim,
+      scale,
+      window,
+      softCap,
+      sinks: hasSinks ? bench.floats(sinks) : null,
+      group,
+      caches,
+      buffers,
+      step: bench.step(position, rows, headDim, pages),
+      limit: 2 ** 50,
+    });
+    kernels.queries(prepared, 0, rows);
+    assert.equal(kernels.attention(prepared, 0, rows, true), true);
+    for (let r = 0; r < rows; r++) {
+      const at = position + r;
+      const queries = product(q, x.slice(r * cols, (r + 1) * cols));
+      const attended = new Array<number>(inner).fill(0);
+      for (let head = 0; head < heads; head++) {
+        const part = (of: readonly number[]): number[] => of.slice(head * headDim, (head + 1) * headDim);
+        const query = readyHead(part(queries), biased ? part(qBias) : null, normed ? qNorm : null, eps, at);
+        const kvHead = Math.floor(head / group);
+        const oldest = window > 0 ? Math.max(0, at - window + 1) : 0;
+        const seen = Array.from({ length: at + 1 - oldest }, (_, i) => oldest + i);
+        const scores = seen.map((p) => {
+          const score = keys[kvHead]![p]!.reduce((sum, value, d) => sum + value * query[d]!, 0) * scale;
+          return softCap > 0 ? softCap * Math.tanh(score / softCap) : score;
+        });
+        const shares = scores.map((score) => Math.exp(score));
+        const total = shares.reduce((sum, share) => sum + share, hasSinks ? Math.exp(sinks[head]!) : 0);
+        for (let d = 0; d < headDim; d++) {
+          const sum = shares.reduce((all, share, i) => all + share * values[kvHead]![seen[i]!]![d]!, 0);
+          attended[head * headDim + d] = sum / total;
+        }
+      }
+      // Values are below 2, and scores below 40: their errors of a few 1e-6 are the relative ones of their exponentials.
+      assertNear(
+        bench.readSums(buffers.sums + r * buffers.sumStride, outRows),
+        product(out, attended),
+        3e-5,
+        `row ${r}`,
+      );
+    }
+  });
+}

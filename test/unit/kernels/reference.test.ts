@@ -236,7 +236,7 @@ for (const { format, positions, headDim } of ATTENTION) {
     }
     const queries = draw(random, heads * headDim).map((value) => value * 3);
     const out = arena.alloc(heads * headDim * 4);
-    kernels.attend(format, floats(queries), 0, 1, heads, headDim, scale, kv, table, positions, out, 0);
+    kernels.attend(format, floats(queries), 0, 1, heads, headDim, scale, kv, table, positions, out, 0, 0, 0, null);
     const attended = read(out, heads * headDim);
     for (let head = 0; head < heads; head++) {
       const q = queries.slice(head * headDim, (head + 1) * headDim).map(Math.fround);

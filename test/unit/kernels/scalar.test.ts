@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { expF32, floatBits, floatFromBits, roundTiesToEven, siluF32, tree } from '../../../kernels/scalar.ts';
+import { expF32, floatBits, floatFromBits, roundTiesToEven, siluF32, tanhF32, tree } from '../../../kernels/scalar.ts';
 import { Random } from '../../fixtures/random.ts';
 
 test('roundTiesToEven', () => {
@@ -71,6 +71,17 @@ test('exp outside its range and at its edges', () => {
   assert.equal(expF32(Infinity), expF32(88));
   assert.equal(expF32(1e30), expF32(88));
   assert.ok(Number.isNaN(expF32(Number.NaN)));
+});
+
+test('tanh is within 2e-7 of the true value, and keeps signs, bounds and NaN', () => {
+  const random = new Random(2);
+  for (let i = 0; i < 100000; i++) {
+    const x = Math.fround(random.normal() * 2 ** random.between(-20, 6));
+    assert.ok(Math.abs(tanhF32(x) - Math.tanh(x)) <= 2e-7, `${x}`);
+  }
+  for (const x of [0, -0, Infinity, -Infinity, 3e38, -3e38, Number.NaN]) {
+    assert.ok(Object.is(tanhF32(x), Math.tanh(x)), `${x}`);
+  }
 });
 
 test('silu is within 1e-6 of g / (1 + e^−g) from −80 up', () => {
