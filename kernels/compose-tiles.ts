@@ -82,12 +82,15 @@ export function composeTiles(kernels: Parts, word: ReadWord, clear: Clear): Tile
     prepareAttention: prepare,
 
     feedForward(prepared, first, rows, fresh) {
-      const { gate, up, down, buffers, limit } = works[prepared] as FeedForwardWork;
+      const { gate, up, down, gateBias, upBias, activation, buffers, limit } = works[prepared] as FeedForwardWork;
       const { inner, innerStride } = buffers;
       fromInput(kernels, gate, buffers, rows, inner[0]);
       fromInput(kernels, up, buffers, rows, inner[1]);
       for (let r = 0; r < rows; r++) {
-        kernels.swiglu(inner[0] + r * innerStride, inner[1] + r * innerStride, gate.rows);
+        const [gates, ups] = [inner[0] + r * innerStride, inner[1] + r * innerStride];
+        if (gateBias !== null) kernels.addScaled(gates, gateBias, 1, gate.rows);
+        if (upBias !== null) kernels.addScaled(ups, upBias, 1, gate.rows);
+        kernels.glu(activation, gates, ups, gate.rows);
       }
       return toSums(kernels, down, buffers, inner[0], first, rows, limit, fresh);
     },

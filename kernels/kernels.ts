@@ -1,4 +1,4 @@
-import type { ActivationFormat, KvFormat, WeightFormat } from './formats.ts';
+import type { ActivationFormat, ActivationFunction, KvFormat, WeightFormat } from './formats.ts';
 import type { AttentionWork, FeedForwardWork, KeyValueWork } from './tile-work.ts';
 
 /**
@@ -125,8 +125,16 @@ export interface Kernels {
    */
   rope(x: Address, heads: number, headDim: number, table: Address): void;
 
-  /** gate[i] = f32(silu(gate[i]) · up[i]) for n values (a multiple of 8), silu(g) = f32(g / f32(1 + exp(−g))). In place. */
-  swiglu(gate: Address, up: Address, n: number): void;
+  /**
+   * A gated linear unit: gate[i] becomes, with g = gate[i] and u = up[i], for n values (a multiple of 8):
+   *   silu: f32(silu(g) · u), silu(g) = f32(g / f32(1 + exp(−g)));
+   *   gelu: f32(gelu(g) · u), gelu(g) = f32(g' / f32(1 + exp(−f32(1.5957691·w)))), w = f32(g' · f32(1 + f32(0.044715·f32(g'·g')))),
+   *     g' = −10 for g < −10, where gelu is below 2e-37, else g. (The form with tanh: 1 + tanh(y) = 2 / (1 + exp(−2y)).)
+   *   clamped: f32(f32(g' / f32(1 + exp(−f32(1.702·g')))) · f32(u' + 1)), g' = 7 for g > 7, else g; u' = 7 for u > 7, −7 for u < −7, else u.
+   *     (OpenAI gpt-oss.)
+   * All give 0 for g = u = 0.
+   */
+  glu(activation: ActivationFunction, gate: Address, up: Address, n: number): void;
 
   /**
    * Writes K and V (f32) of one position and one key/value head to slot `slot` of a KV page; nothing of other slots changes.
@@ -188,6 +196,9 @@ export interface Kernels {
   /** dst[i] += src[i], n values of f64, n a multiple of 8. */
   addSums(dst: Address, src: Address, n: number): void;
 
+  /** out[i] = f32(sums[i] · 2^-24), n values, a multiple of 8. */
+  fromSums(sums: Address, n: number, out: Address): void;
+
   /** x[i] = f32(x[i] + sums[i] · 2^-24), the sum in f64; n values, a multiple of 8. */
   residual(x: Address, sums: Address, n: number): void;
 
@@ -234,7 +245,7 @@ export interface Kernels {
    */
 
   /**
-   * down × silu(gate × x) · (up × x), into the sums.
+   * down × glu(gate × x + gateBias, up × x + upBias), into the sums.
    * @param fresh see `matmulSums`
    * @returns false when a value is not finite, or is too large for the sums (which are then meaningless)
    */

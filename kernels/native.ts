@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
-import { ACTIVATION_FORMATS, KV_FORMATS, WEIGHT_FORMATS } from './formats.ts';
+import { ACTIVATION_FORMATS, ACTIVATION_FUNCTIONS, KV_FORMATS, WEIGHT_FORMATS } from './formats.ts';
 import type { Kernels } from './kernels.ts';
 import { attentionWords, feedForwardWords, keyValueWords } from './tile-words.ts';
 
@@ -21,9 +21,9 @@ interface Addon
     | 'quantize'
     | 'rmsnorm'
     | 'rope'
-    | 'swiglu'
     | 'addScaled'
     | 'addSums'
+    | 'fromSums'
     | 'residual'
     | 'packSums'
     | 'unpackSums'
@@ -35,6 +35,7 @@ interface Addon
   readonly repack: ByNumber<Kernels['repack']>;
   readonly kvStore: ByNumber<Kernels['kvStore']>;
   readonly attend: ByNumber<Kernels['attend']>;
+  readonly glu: ByNumber<Kernels['glu']>;
   matmulSums(format: number, ...rest: [...Rest<Kernels['matmul']>, limit: number, fresh: number]): boolean;
   prepareFeedForward(words: Float64Array, caches: number): number;
   prepareKeyValue(words: Float64Array, caches: number): number;
@@ -167,9 +168,10 @@ export function createNativeKernels(segments: readonly SharedArrayBuffer[], targ
     quantize: addon.quantize,
     rmsnorm: addon.rmsnorm,
     rope: addon.rope,
-    swiglu: addon.swiglu,
+    glu: (activation, ...rest) => addon.glu(ACTIVATION_FUNCTIONS[activation].id, ...rest),
     addScaled: addon.addScaled,
     addSums: addon.addSums,
+    fromSums: addon.fromSums,
     residual: addon.residual,
     packSums: addon.packSums,
     unpackSums: addon.unpackSums,

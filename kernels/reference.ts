@@ -6,6 +6,7 @@
 import { composeTiles } from './compose-tiles.ts';
 import {
   type ActivationFormat,
+  type ActivationFunction,
   activationBytes,
   BLOCK,
   KV_PAGE,
@@ -29,7 +30,7 @@ import {
   readQuantizedRow,
 } from './reference-matmul.ts';
 import { repackRows } from './reference-repack.ts';
-import { roundTiesToEven, siluF32, tree } from './scalar.ts';
+import { clampedUnitF32, geluF32, roundTiesToEven, siluF32, tree } from './scalar.ts';
 import { SegmentViews } from './segment-views.ts';
 import type { TileKernels } from './tile-work.ts';
 
@@ -39,6 +40,12 @@ const f32 = Math.fround;
 const SUM_SCALE = 2 ** 24;
 /** A block whose largest magnitude is below this quantises to zeros, so that 127 / amax stays finite. */
 const SMALLEST_AMAX = 2 ** -100;
+/** A gated unit of one gate and what it lets through. */
+const UNITS: Readonly<Record<ActivationFunction, (gate: number, up: number) => number>> = {
+  silu: (gate, up) => f32(siluF32(gate) * up),
+  gelu: (gate, up) => f32(geluF32(gate) * up),
+  clamped: clampedUnitF32,
+};
 /** Lanes of the strided accumulators over columns and positions. */
 const LANES = 8;
 
@@ -251,10 +258,11 @@ class ReferenceKernels implements Omit<Kernels, keyof TileKernels> {
     }
   }
 
-  swiglu(gate: Address, up: Address, n: number): void {
+  glu(activation: ActivationFunction, gate: Address, up: Address, n: number): void {
     const gates = this.#views.f32(gate, n);
     const ups = this.#views.f32(up, n);
-    for (let i = 0; i < n; i++) gates[i] = f32(siluF32(gates[i]!) * ups[i]!);
+    const unit = UNITS[activation];
+    for (let i = 0; i < n; i++) gates[i] = unit(gates[i]!, ups[i]!);
   }
 
   kvStore(format: KvFormat, k: Address, v: Address, headDim: number, page: Address, slot: number): void {
@@ -307,6 +315,11 @@ class ReferenceKernels implements Omit<Kernels, keyof TileKernels> {
     const totals = this.#views.f64(dst, n);
     const sums = this.#views.f64(src, n);
     for (let i = 0; i < n; i++) totals[i] = totals[i]! + sums[i]!;
+  }
+
+  fromSums(sums: Address, n: number, out: Address): void {
+    const totals = this.#views.f64(sums, n);
+    this.#views.f32(out, n).set(totals.map((total) => total / SUM_SCALE));
   }
 
   residual(x: Address, sums: Address, n: number): void {

@@ -1,5 +1,5 @@
 /** Tiles as the native addon reads them: numbers in the order of read_tile (native/tiles.h). */
-import { KV_FORMATS, WEIGHT_FORMATS } from './formats.ts';
+import { ACTIVATION_FUNCTIONS, KV_FORMATS, WEIGHT_FORMATS } from './formats.ts';
 import type { Address } from './kernels.ts';
 import type { AttentionWork, FeedForwardWork, KeyValueWork, PlacedMatrix, StepRows, TileBuffers } from './tile-work.ts';
 
@@ -25,8 +25,10 @@ const optional = (address: Address | null): number => address ?? Number.NaN;
 
 const rows = ({ positions, tables, pages, rope }: StepRows): number[] => [positions, tables, pages, rope];
 
-export function feedForwardWords({ gate, up, down, buffers, limit }: FeedForwardWork): Float64Array {
-  return Float64Array.from([...matrix(gate), ...matrix(up), ...matrix(down), ...places(buffers), limit]);
+export function feedForwardWords(work: FeedForwardWork): Float64Array {
+  const { gate, up, down, gateBias, upBias, activation, buffers, limit } = work;
+  const unit = [optional(gateBias), optional(upBias), ACTIVATION_FUNCTIONS[activation].id];
+  return Float64Array.from([...matrix(gate), ...matrix(up), ...matrix(down), ...places(buffers), limit, ...unit]);
 }
 
 export function keyValueWords(work: KeyValueWork): Float64Array {

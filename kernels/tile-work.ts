@@ -1,4 +1,4 @@
-import type { ActivationFormat, KvFormat, WeightFormat } from './formats.ts';
+import type { ActivationFormat, ActivationFunction, KvFormat, WeightFormat } from './formats.ts';
 import type { Address, Kernels } from './kernels.ts';
 
 /** A matrix in tile layout; see Kernels.matmul. */
@@ -37,6 +37,10 @@ export interface StepRows {
 export interface FeedForwardWork {
   readonly gate: PlacedMatrix;
   readonly up: PlacedMatrix;
+  /** f32, a value for each row of gate, zeros where rows are padding; null where the model has none. */
+  readonly gateBias: Address | null;
+  readonly upBias: Address | null;
+  readonly activation: ActivationFunction;
   /** Takes as many columns as gate and up have rows. */
   readonly down: PlacedMatrix;
   readonly buffers: TileBuffers;

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { setFlagsFromString } from 'node:v8';
 import { type Arena, type ArenaHandle, alignmentFor } from './arena.ts';
 import { composeTiles } from './compose-tiles.ts';
-import { ACTIVATION_FORMATS, KV_FORMATS, roundUp, WEIGHT_FORMATS } from './formats.ts';
+import { ACTIVATION_FORMATS, ACTIVATION_FUNCTIONS, KV_FORMATS, roundUp, WEIGHT_FORMATS } from './formats.ts';
 import type { Address, Kernels } from './kernels.ts';
 import type { TileKernels } from './tile-work.ts';
 
@@ -91,6 +91,7 @@ export function createWasmKernels(handle: Extract<ArenaHandle, { backend: 'wasm'
   const repack = kernel('repack');
   const kvStore = kernel('kv_store');
   const attend = kernel('attend');
+  const glu = kernel('glu');
   const quantize = kernel('quantize');
   const unpackSums = kernel('unpack_sums');
   const kernels: Omit<Kernels, keyof TileKernels> = {
@@ -119,9 +120,10 @@ export function createWasmKernels(handle: Extract<ArenaHandle, { backend: 'wasm'
     unpackSums: (...args) => unpackSums(...args) !== 0,
     rmsnorm: kernel('rmsnorm'),
     rope: kernel('rope'),
-    swiglu: kernel('swiglu'),
+    glu: (activation, ...rest) => void glu(ACTIVATION_FUNCTIONS[activation].id, ...rest),
     addScaled: kernel('add_scaled'),
     addSums: kernel('add_sums'),
+    fromSums: kernel('from_sums'),
     residual: kernel('residual'),
     packSums: kernel('pack_sums'),
   };

@@ -100,8 +100,16 @@ int main(void) {
   for (int i = 0; i < COLS; i++) weight[i] = uniform();
   kernels.rmsnorm((uint8_t *)x, COLS * 4, weight, COLS, COLS, ROWS, 1e-5f, (uint8_t *)y, COLS * 4);
   digest("rmsnorm", y, sizeof(float) * ROWS * COLS);
-  kernels.swiglu(y, x, ROWS * COLS);
-  digest("swiglu", y, sizeof(float) * ROWS * COLS);
+  const char *const units[] = {"swiglu", "geglu", "clamped glu"};
+  for (int activation = SILU; activation <= CLAMPED; activation++) {
+    kernels.glu(activation, y, x, ROWS * COLS);
+    digest(units[activation], y, sizeof(float) * ROWS * COLS);
+    for (int i = 0; i < ROWS * COLS; i++) y[i] *= 40;
+  }
+  kernels.rmsnorm((uint8_t *)y, 40 * 4, weight, 40, 40, ROWS * COLS / 40, 1e-6f, (uint8_t *)y, 40 * 4);
+  digest("rmsnorm in place", y, sizeof(float) * ROWS * COLS);
+  kernels.add_scaled(y, x, 0.3f, ROWS * COLS);
+  digest("add_scaled", y, sizeof(float) * ROWS * COLS);
   kernels.rope(y, 8, 64, x);
   digest("rope", y, sizeof(float) * COLS);
 
@@ -122,8 +130,13 @@ int main(void) {
     digest(name, kv, page_bytes * PAGES);
     // Rows that see 120 to 150 positions, so that some end in another page than others.
     kernels.attend(kv_formats[f].number, (uint8_t *)x, HEAD * 4, POSITIONS - 119, 3, HEAD, 0.125f, kv, pages, 120, (uint8_t *)y,
-                   3 * HEAD * 4);
+                   3 * HEAD * 4, 0, 0, NULL);
     snprintf(name, sizeof(name), "attend %s", kv_formats[f].name);
+    digest(name, y, sizeof(float) * 3 * HEAD * (POSITIONS - 119));
+    const float sinks[3] = {-1, 0.5f, 3};
+    kernels.attend(kv_formats[f].number, (uint8_t *)x, HEAD * 4, POSITIONS - 119, 3, HEAD, 0.125f, kv, pages, 120, (uint8_t *)y,
+                   3 * HEAD * 4, 60, 2.5f, sinks);
+    snprintf(name, sizeof(name), "attend %s, all rules", kv_formats[f].name);
     digest(name, y, sizeof(float) * 3 * HEAD * (POSITIONS - 119));
     free(kv);
   }
@@ -141,6 +154,8 @@ int main(void) {
   const int length = kernels.pack_sums(sums, COLS, packed);
   digest("pack_sums", packed, (size_t)length);
   if (!kernels.unpack_sums(packed, length, COLS, sums)) return 1;
+  kernels.from_sums(sums, COLS, y);
+  digest("from_sums", y, sizeof(float) * COLS);
   kernels.residual(x, sums, COLS);
   digest("residual", x, sizeof(float) * COLS);
   return 0;

@@ -2,6 +2,7 @@
 // build exports its table under STARLING_TABLE) and for WebAssembly (which exports the functions themselves).
 // Multiply then add, never fused: build with -ffp-contract=off and never with -ffast-math.
 #include "attention.h"
+#include "glu.h"
 #include "kernels.h"
 #include "matmul.h"
 #include "panel.h"
@@ -111,11 +112,12 @@ void rope(float *x, int heads, int head_dim, const float *table) {
   }
 }
 
-KERNEL(swiglu)
-void swiglu(float *gate, const float *up, int n) {
-  for (int i = 0; i < n; i += 8) {
-    const v8f g = load8(gate + i);
-    store8(gate + i, (g / (splat8(1.0f) + exp8(-g))) * load8(up + i));
+KERNEL(glu)
+void glu(int activation, float *gate, const float *up, int n) {
+  switch (activation) {
+    case SILU: glu_rows(SILU, gate, up, n); break;
+    case GELU: glu_rows(GELU, gate, up, n); break;
+    default: glu_rows(CLAMPED, gate, up, n);
   }
 }
 
@@ -164,6 +166,15 @@ void add_scaled(float *x, const float *y, float scale, int n) {
 KERNEL(add_sums)
 void add_sums(double *dst, const double *src, int n) {
   for (int i = 0; i < n; i += 4) store4d(dst + i, load4d(dst + i) + load4d(src + i));
+}
+
+KERNEL(from_sums)
+void from_sums(const double *sums, int n, float *out) {
+  const v4d unit = {0x1p-24, 0x1p-24, 0x1p-24, 0x1p-24};
+  for (int i = 0; i < n; i += 4) {
+    const v4f value = to_float4(load4d(sums + i) * unit);
+    memcpy(out + i, &value, 16);
+  }
 }
 
 KERNEL(residual)

@@ -20,6 +20,9 @@
 
 enum float_format { FORMAT_F32 = 0, FORMAT_F16 = 1, FORMAT_BF16 = 30 };
 
+// Numbers of ACTIVATION_FUNCTIONS (kernels/formats.ts).
+enum activation_function { SILU = 0, GELU = 1, CLAMPED = 2 };
+
 enum activation_format { ACTIVATION_F32 = 0, ACTIVATION_Q8 = 1 };
 
 // PANEL_BLOCK: bytes of a block of one row in a q8 panel.
@@ -48,6 +51,9 @@ typedef struct {
   matrix gate, up, down;
   tile_buffers buffers;
   double limit;
+  // NULL where there is none.
+  const float *gate_bias, *up_bias;
+  int activation;
 } feed_forward_tile;
 
 typedef struct {
@@ -87,13 +93,14 @@ typedef struct {
   X(rmsnorm, void, (const uint8_t *x, int x_stride, const float *weight, int dim, int cols, int rows, float eps,       \
                     uint8_t *out, int out_stride))                                                                     \
   X(rope, void, (float *x, int heads, int head_dim, const float *table))                                               \
-  X(swiglu, void, (float *gate, const float *up, int n))                                                               \
+  X(glu, void, (int activation, float *gate, const float *up, int n))                                                  \
   X(kv_store, void, (int format, const float *k, const float *v, int head_dim, uint8_t *page, int slot))               \
   X(attend, void, (int format, const uint8_t *q, int q_stride, int rows, int heads, int head_dim, float scale,         \
                    uint8_t *kv, const uint32_t *pages, int positions, uint8_t *out, int out_stride, int window,        \
                    float soft_cap, const float *sinks))                                                                \
   X(add_scaled, void, (float *x, const float *y, float scale, int n))                                                  \
   X(add_sums, void, (double *dst, const double *src, int n))                                                           \
+  X(from_sums, void, (const double *sums, int n, float *out))                                                          \
   X(residual, void, (float *x, const double *sums, int n))                                                             \
   X(pack_sums, int, (const double *sums, int n, uint8_t *out))                                                         \
   X(unpack_sums, int, (const uint8_t *packed, int length, int n, double *sums))                                        \

@@ -24,7 +24,10 @@ static int feed_forward(const feed_forward_tile *t, int first, int rows, int fre
   from_input(&t->up, b, rows, b->inner[1]);
   for (int r = 0; r < rows; r++) {
     const ptrdiff_t at = (ptrdiff_t)r * b->inner_stride;
-    swiglu((float *)(b->inner[0] + at), (const float *)(b->inner[1] + at), t->gate.rows);
+    float *const gate = (float *)(b->inner[0] + at), *const up = (float *)(b->inner[1] + at);
+    if (t->gate_bias != NULL) add_scaled(gate, t->gate_bias, 1.0f, t->gate.rows);
+    if (t->up_bias != NULL) add_scaled(up, t->up_bias, 1.0f, t->gate.rows);
+    glu(t->activation, gate, up, t->gate.rows);
   }
   return to_sums(&t->down, b, b->inner[0], first, rows, t->limit, fresh);
 }

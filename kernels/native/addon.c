@@ -113,11 +113,11 @@ METHOD(rope, 4, {
   k->rope(x, N(1), N(2), table);
   return finish(&c);
 })
-METHOD(swiglu, 3, {
-  float *gate = P(0);
-  const float *up = P(1);
+METHOD(glu, 4, {
+  float *gate = P(1);
+  const float *up = P(2);
   RESOLVED;
-  k->swiglu(gate, up, N(2));
+  k->glu(N(0), gate, up, N(3));
   return finish(&c);
 })
 METHOD(kvStore, 6, {
@@ -148,6 +148,13 @@ METHOD(addSums, 3, {
   const double *src = P(1);
   RESOLVED;
   k->add_sums(dst, src, N(2));
+  return finish(&c);
+})
+METHOD(fromSums, 3, {
+  const double *sums = P(0);
+  float *out = P(2);
+  RESOLVED;
+  k->from_sums(sums, N(1), out);
   return finish(&c);
 })
 METHOD(residual, 3, {
@@ -183,11 +190,12 @@ static const struct {
     {"matmul", method_matmul},         {"matmulSums", method_matmulSums},
     {"packPanel", method_packPanel},   {"quantizePanel", method_quantizePanel},
     {"quantize", method_quantize},     {"rmsnorm", method_rmsnorm},
-    {"rope", method_rope},             {"swiglu", method_swiglu},
+    {"rope", method_rope},             {"glu", method_glu},
     {"kvStore", method_kvStore},       {"attend", method_attend},
     {"addScaled", method_addScaled},   {"addSums", method_addSums},
-    {"residual", method_residual},     {"packSums", method_packSums},
-    {"unpackSums", method_unpackSums}, {"repack", method_repack},
+    {"fromSums", method_fromSums},     {"residual", method_residual},
+    {"packSums", method_packSums},     {"unpackSums", method_unpackSums},
+    {"repack", method_repack},
     {"prepareFeedForward", method_prepareFeedForward},
     {"prepareKeyValue", method_prepareKeyValue}, {"prepareAttention", method_prepareAttention},
     {"feedForward", method_feedForward}, {"keyValue", method_keyValue},

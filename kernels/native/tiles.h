@@ -58,6 +58,9 @@ static void read_tile(words *w, tile *t, size_t caches) {
       next_matrix(w, &f->down);
       next_buffers(w, &f->buffers);
       f->limit = next_number(w);
+      f->gate_bias = next_place_or_null(w);
+      f->up_bias = next_place_or_null(w);
+      f->activation = next_int(w);
       break;
     }
     case KEY_VALUE: {

@@ -7,6 +7,7 @@ import {
   addScaledCase,
   addSumsCase,
   DAMAGES,
+  fromSumsCase,
   packByDefinition,
   packSumsCase,
   residualCase,
@@ -79,6 +80,13 @@ testCompliance('addSums and residual', function* () {
       yield addSumsCase(new Random(seed++), { n, bits });
       for (const style of FINITE_STYLES) yield residualCase(new Random(seed++), { n, style, bits });
     }
+  }
+});
+
+testCompliance('fromSums', function* () {
+  let seed = 0;
+  for (const n of [0, 8, 64, 344]) {
+    for (let bits = 0; bits <= 53; bits += 3) yield fromSumsCase(new Random(seed++), { n, bits });
   }
 });
 

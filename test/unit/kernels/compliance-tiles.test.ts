@@ -1,4 +1,4 @@
-import { KV_FORMAT_NAMES } from '../../../kernels/formats.ts';
+import { ACTIVATION_FUNCTION_NAMES, KV_FORMAT_NAMES } from '../../../kernels/formats.ts';
 import { testCompliance } from '../../fixtures/compliance.ts';
 import { FORMATS } from '../../fixtures/kernel-cases.ts';
 import { STYLES } from '../../fixtures/kernel-values.ts';
@@ -12,7 +12,19 @@ testCompliance('feed-forward tiles of every format', function* () {
     for (const rows of [1, 9]) {
       for (const fresh of [true, false]) {
         const shape = { format, last: format, rows, first: 2, style: 'normal', fresh } as const;
-        yield feedForwardCase(new Random(seed++), shape);
+        yield feedForwardCase(new Random(seed++), { ...shape, activation: 'silu', biased: false });
+      }
+    }
+  }
+});
+
+testCompliance('feed-forward tiles of every activation function', function* () {
+  let seed = 0;
+  for (const activation of ACTIVATION_FUNCTION_NAMES) {
+    for (const style of STYLES) {
+      for (const rows of [1, 5]) {
+        const shape = { format: 'Q4_0', last: 'Q8_0', rows, first: 1, style, fresh: true } as const;
+        for (const biased of [true, false]) yield feedForwardCase(new Random(seed++), { ...shape, activation, biased });
       }
     }
   }

@@ -1,10 +1,10 @@
 // What the reference computes with the parts of a tile that only some models have, against straightforward f64 mathematics.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { KV_PAGE, kvPageBytes } from '../../../kernels/formats.ts';
+import { ACTIVATION_FUNCTION_NAMES, type ActivationFunction, KV_PAGE, kvPageBytes } from '../../../kernels/formats.ts';
 import { halfToFloat } from '../../../kernels/half.ts';
 import { Random } from '../../fixtures/random.ts';
-import { product, ReferenceBench, readyHead } from '../../fixtures/reference-bench.ts';
+import { type BenchMatrix, product, ReferenceBench, readyHead } from '../../fixtures/reference-bench.ts';
 
 function assertNear(actual: readonly number[], expected: readonly number[], tolerance: number, where: string): void {
   assert.equal(actual.length, expected.length);
@@ -170,4 +170,69 @@ for (const [name, changes] of Object.entries(ATTENTION)) {
       );
     }
   });
+}
+
+/** Gated units as f64 has them. */
+const UNITS: Readonly<Record<ActivationFunction, (gate: number, up: number) => number>> = {
+  silu: (g, u) => (g / (1 + Math.exp(-g))) * u,
+  gelu: (g, u) => (g / 2) * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (g + 0.044715 * g ** 3))) * u,
+  clamped: (g, u) => {
+    const gate = Math.min(g, 7);
+    return (gate / (1 + Math.exp(-1.702 * gate))) * (Math.max(-7, Math.min(7, u)) + 1);
+  },
+};
+
+/** What a feed-forward tile adds to a row's sums; the last 8 columns of its inner width are padding. */
+function feedForwardOf(
+  [gate, up, down]: readonly [BenchMatrix, BenchMatrix, BenchMatrix],
+  [gateBias, upBias]: readonly [readonly number[], readonly number[]],
+  activation: ActivationFunction,
+  x: readonly number[],
+  weight = 1,
+): number[] {
+  const [gates, ups] = [product(gate, x), product(up, x)];
+  const inner = gates.map((value, i) => UNITS[activation](value + gateBias[i]!, ups[i]! + upBias[i]!) * weight);
+  return product(down, inner);
+}
+
+function feedForwardSetUp(activation: ActivationFunction, biased: boolean, rows: number) {
+  const [cols, inner, used, outRows] = [64, 32, 24, 16];
+  const bench = new ReferenceBench(new Random(13));
+  const x = bench.draw(rows * cols, 6);
+  const matrices = [
+    bench.matrix(inner, cols, used),
+    bench.matrix(inner, cols, used),
+    bench.matrix(outRows, inner),
+  ] as const;
+  const bias = (): number[] => [...bench.draw(used), ...new Array<number>(inner - used).fill(0)];
+  const biases = biased ? ([bias(), bias()] as const) : ([new Array(inner).fill(0), new Array(inner).fill(0)] as const);
+  const buffers = bench.buffers(x, cols, inner, outRows, rows);
+  const [gate, up, down] = matrices;
+  const prepared = bench.kernels.prepareFeedForward({
+    gate: gate.placed,
+    up: up.placed,
+    down: down.placed,
+    gateBias: biased ? bench.floats(biases[0]) : null,
+    upBias: biased ? bench.floats(biases[1]) : null,
+    activation,
+    buffers,
+    limit: 2 ** 50,
+  });
+  const rowOf = (r: number): number[] => x.slice(r * cols, (r + 1) * cols);
+  const sumsOf = (r: number): number[] => bench.readSums(buffers.sums + r * buffers.sumStride, outRows);
+  const expected = (r: number, weight?: number): number[] =>
+    feedForwardOf(matrices, biases, activation, rowOf(r), weight);
+  return { bench, buffers, prepared, sumsOf, expected };
+}
+
+for (const activation of ACTIVATION_FUNCTION_NAMES) {
+  for (const biased of [true, false]) {
+    test(`a feed-forward tile with ${activation} ${biased ? 'and biases ' : ''}is that of f64`, () => {
+      const rows = 3;
+      const { bench, prepared, sumsOf, expected } = feedForwardSetUp(activation, biased, rows);
+      assert.equal(bench.kernels.feedForward(prepared, 0, rows, true), true);
+      // Inner values are below 500, and their errors some 1e-7 of that.
+      for (let r = 0; r < rows; r++) assertNear(sumsOf(r), expected(r), 2e-4, `row ${r}`);
+    });
+  }
 }
