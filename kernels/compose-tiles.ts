@@ -20,10 +20,28 @@ export type Clear = (address: Address, bytes: number) => void;
 /** The kernels that tiles are composed from. */
 type Parts = Omit<Kernels, keyof TileKernels>;
 
-/** A matrix times the phase's input. */
-function fromInput(kernels: Parts, m: PlacedMatrix, buffers: TileBuffers, rows: number, out: Address): void {
-  const panel = buffers.panels[WEIGHT_FORMATS[m.format].activation];
+/** A matrix times the phase's input, or times a panel of some of its rows. */
+function fromInput(
+  kernels: Parts,
+  m: PlacedMatrix,
+  buffers: TileBuffers,
+  rows: number,
+  out: Address,
+  panel = buffers.panels[WEIGHT_FORMATS[m.format].activation],
+): void {
   kernels.matmul(m.format, m.weights, m.rows, m.cols, panel, rows, out, buffers.innerStride);
+}
+
+/** Biases and the gated unit, of rows of the inner buffers. */
+function gatedUnits(kernels: Parts, work: FeedForwardWork, rows: number): void {
+  const { gate, gateBias, upBias, activation, buffers } = work;
+  for (let r = 0; r < rows; r++) {
+    const at = r * buffers.innerStride;
+    const [gates, ups] = [buffers.inner[0] + at, buffers.inner[1] + at];
+    if (gateBias !== null) kernels.addScaled(gates, gateBias, 1, gate.rows);
+    if (upBias !== null) kernels.addScaled(ups, upBias, 1, gate.rows);
+    kernels.glu(activation, gates, ups, gate.rows);
+  }
 }
 
 /** A matrix times rows of the inner width, into the sums of rows from `first` on. @returns see Kernels.feedForward */
@@ -36,12 +54,13 @@ function toSums(
   rows: number,
   limit: number,
   fresh: boolean,
+  list: Address | null = null,
 ): boolean {
   if (WEIGHT_FORMATS[format].activation === 'f32') {
     kernels.packPanel('f32', inner, innerStride, cols, rows, innerPanel);
   } else if (!kernels.quantizePanel(inner, innerStride, cols, rows, innerPanel)) return false;
   const into = sums + first * sumStride;
-  return kernels.matmulSums(format, weights, outRows, cols, innerPanel, rows, into, sumStride, limit, fresh);
+  return kernels.matmulSums(format, weights, outRows, cols, innerPanel, rows, into, sumStride, limit, fresh, list);
 }
 
 /** What becomes of a row's heads of queries or keys before they are rotated: a bias is added, and each head is normed. */
@@ -82,17 +101,35 @@ export function composeTiles(kernels: Parts, word: ReadWord, clear: Clear): Tile
     prepareAttention: prepare,
 
     feedForward(prepared, first, rows, fresh) {
-      const { gate, up, down, gateBias, upBias, activation, buffers, limit } = works[prepared] as FeedForwardWork;
-      const { inner, innerStride } = buffers;
+      const work = works[prepared] as FeedForwardWork;
+      const { gate, up, down, buffers, limit } = work;
+      const { inner } = buffers;
       fromInput(kernels, gate, buffers, rows, inner[0]);
       fromInput(kernels, up, buffers, rows, inner[1]);
-      for (let r = 0; r < rows; r++) {
-        const [gates, ups] = [inner[0] + r * innerStride, inner[1] + r * innerStride];
-        if (gateBias !== null) kernels.addScaled(gates, gateBias, 1, gate.rows);
-        if (upBias !== null) kernels.addScaled(ups, upBias, 1, gate.rows);
-        kernels.glu(activation, gates, ups, gate.rows);
-      }
+      gatedUnits(kernels, work, rows);
       return toSums(kernels, down, buffers, inner[0], first, rows, limit, fresh);
+    },
+
+    expert(prepared, first, rows, list, weights, count, fresh) {
+      const work = works[prepared] as FeedForwardWork;
+      const { gate, up, down, gathered, buffers, limit } = work;
+      const { panels, inner, innerStride, sums, sumStride } = buffers;
+      if (gathered === null) throw new RangeError('the tile was not prepared as an expert');
+      for (let row = 0, i = 0; row < rows && fresh; row++) {
+        if (i < count && word(list + i * 4) === row) i++;
+        else clear(sums + (first + row) * sumStride, down.rows * 8);
+      }
+      if (count === 0) return true;
+      const some = count < rows;
+      for (const [i, matrix] of [gate, up].entries()) {
+        const { activation } = WEIGHT_FORMATS[matrix.format];
+        const panel = panels[activation];
+        if (some) kernels.gatherPanel(activation, panel, matrix.cols, rows, list, count, gathered);
+        fromInput(kernels, matrix, buffers, count, inner[i]!, some ? gathered : panel);
+      }
+      gatedUnits(kernels, work, count);
+      kernels.scaleRows(inner[0], innerStride, weights, gate.rows, count);
+      return toSums(kernels, down, buffers, inner[0], first, count, limit, fresh, some ? list : null);
     },
 
     keyValue(prepared, first, rows) {

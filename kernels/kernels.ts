@@ -66,7 +66,8 @@ export interface Kernels {
   /**
    * sums[r][o] += roundTiesToEven(out[r][o] · 2^24), with `out` as `matmul` gives it; sums in f64 (exact integers).
    * @param sumStride bytes between rows of sums
-   * @param fresh whether `sums` counts as zeros, whatever it holds
+   * @param fresh whether the sums of these rows count as zeros, whatever they hold
+   * @param list u32 [rows], 4-byte aligned: row r of the product goes to row list[r] of the sums, each its own; null: to row r
    * @returns false when a value of `out` is not finite or |out · 2^24| exceeds `limit` (sumLimit in daemon/engine/engine-spec.ts);
    * `sums` is then meaningless
    */
@@ -81,6 +82,7 @@ export interface Kernels {
     sumStride: number,
     limit: number,
     fresh: boolean,
+    list: Address | null,
   ): boolean;
 
   /**
@@ -89,6 +91,21 @@ export interface Kernels {
    * @param out room for panelBytes(format, cols, rows)
    */
   packPanel(format: ActivationFormat, x: Address, xStride: number, cols: number, rows: number, out: Address): void;
+
+  /**
+   * A panel of `count` rows of another panel, which has `rows`.
+   * @param list u32 [count], 4-byte aligned: which rows
+   * @param out room for panelBytes(format, cols, count)
+   */
+  gatherPanel(
+    format: ActivationFormat,
+    panel: Address,
+    cols: number,
+    rows: number,
+    list: Address,
+    count: number,
+    out: Address,
+  ): void;
 
   /** `quantize` and `packPanel` in one: a q8 panel of rows of f32. @returns false when any value is not finite (the panel is then meaningless) */
   quantizePanel(x: Address, xStride: number, cols: number, rows: number, out: Address): boolean;
@@ -193,6 +210,9 @@ export interface Kernels {
   /** x[i] = f32(x[i] + f32(scale · y[i])), n values, a multiple of 8. */
   addScaled(x: Address, y: Address, scale: number, n: number): void;
 
+  /** x[r][c] = f32(x[r][c] · factors[r]) for rows of `cols` values (a multiple of 8), xStride bytes apart. */
+  scaleRows(x: Address, xStride: number, factors: Address, cols: number, rows: number): void;
+
   /** dst[i] += src[i], n values of f64, n a multiple of 8. */
   addSums(dst: Address, src: Address, n: number): void;
 
@@ -250,6 +270,24 @@ export interface Kernels {
    * @returns false when a value is not finite, or is too large for the sums (which are then meaningless)
    */
   feedForward(prepared: number, first: number, rows: number, fresh: boolean): boolean;
+
+  /**
+   * The same for some rows, as one expert of several: what glu gives is multiplied by a row's weight, f32(inner · weight), before down.
+   * Sums of other rows stay as they are, or, where `fresh`, become zeros. Where these are all rows of the panels, nothing is copied.
+   * @param list u32 [count], 4-byte aligned: rows of the panels, ascending, each once; row 0 is row `first` of the step
+   * @param weights f32 [count], 4-byte aligned
+   * @param count may be 0
+   * @returns see `feedForward`
+   */
+  expert(
+    prepared: number,
+    first: number,
+    rows: number,
+    list: Address,
+    weights: Address,
+    count: number,
+    fresh: boolean,
+  ): boolean;
 
   /** k × x + kBias, normed by kNorm, rotated, and v × x + vBias, into the cache. */
   keyValue(prepared: number, first: number, rows: number): void;

@@ -30,7 +30,8 @@ import {
   readQuantizedRow,
 } from './reference-matmul.ts';
 import { repackRows } from './reference-repack.ts';
-import { clampedUnitF32, geluF32, roundTiesToEven, siluF32, tree } from './scalar.ts';
+import { GATED_UNITS, quantizeRow, rmsnormRow, ropeHead } from './reference-rows.ts';
+import { roundTiesToEven } from './scalar.ts';
 import { SegmentViews } from './segment-views.ts';
 import type { TileKernels } from './tile-work.ts';
 
@@ -38,16 +39,6 @@ const f32 = Math.fround;
 
 /** Sums are fixed-point numbers with 24 bits after the point. */
 const SUM_SCALE = 2 ** 24;
-/** A block whose largest magnitude is below this quantises to zeros, so that 127 / amax stays finite. */
-const SMALLEST_AMAX = 2 ** -100;
-/** A gated unit of one gate and what it lets through. */
-const UNITS: Readonly<Record<ActivationFunction, (gate: number, up: number) => number>> = {
-  silu: (gate, up) => f32(siluF32(gate) * up),
-  gelu: (gate, up) => f32(geluF32(gate) * up),
-  clamped: clampedUnitF32,
-};
-/** Lanes of the strided accumulators over columns and positions. */
-const LANES = 8;
 
 /**
  * Kernels over the segments of a SegmentArena.
@@ -100,12 +91,14 @@ class ReferenceKernels implements Omit<Kernels, keyof TileKernels> {
     sumStride: number,
     limit: number,
     fresh: boolean,
+    list: Address | null,
   ): boolean {
+    const rowOf = list === null ? undefined : this.#views.u32(list, rows);
     const y = Array.from({ length: rows }, () => new Float32Array(outRows));
     this.#multiply(format, weights, outRows, cols, panel, y);
     let good = true;
     for (let r = 0; r < rows; r++) {
-      const totals = this.#views.f64(sums + r * sumStride, outRows);
+      const totals = this.#views.f64(sums + (rowOf?.[r] ?? r) * sumStride, outRows);
       for (let o = 0; o < outRows; o++) {
         const scaled = y[r]![o]! * SUM_SCALE; // exact: a power of two
         if (!(Math.abs(scaled) <= limit)) good = false;
@@ -119,6 +112,22 @@ class ReferenceKernels implements Omit<Kernels, keyof TileKernels> {
     const stride = activationBytes(format, cols);
     for (let r = 0; r < rows; r++) {
       this.#views.u8(out + r * stride, stride).set(this.#views.u8(x + r * xStride, stride));
+    }
+  }
+
+  gatherPanel(
+    format: ActivationFormat,
+    panel: Address,
+    cols: number,
+    rows: number,
+    list: Address,
+    count: number,
+    out: Address,
+  ): void {
+    const stride = activationBytes(format, cols);
+    const source = this.#views.u8(panel, rows * stride);
+    for (const [i, row] of this.#views.u32(list, count).entries()) {
+      this.#views.u8(out + i * stride, stride).set(source.subarray(row * stride, (row + 1) * stride));
     }
   }
 
@@ -192,31 +201,7 @@ class ReferenceKernels implements Omit<Kernels, keyof TileKernels> {
   quantize(x: Address, xStride: number, cols: number, rows: number, out: Address, outStride: number): boolean {
     const source = this.#floatRows(x, xStride, cols, rows);
     const target = this.#quantizedRows(out, outStride, cols, rows);
-    for (let r = 0; r < rows; r++) {
-      const values = source[r]!;
-      const { quants, scales, sums } = target[r]!;
-      for (let block = 0; block < cols / BLOCK; block++) {
-        const first = block * BLOCK;
-        let amax = 0;
-        for (let c = first; c < first + BLOCK; c++) {
-          const magnitude = Math.abs(values[c]!);
-          if (!(magnitude < Infinity)) return false;
-          if (magnitude > amax) amax = magnitude;
-        }
-        const zero = amax < SMALLEST_AMAX;
-        const inverse = zero ? 0 : f32(127 / amax);
-        sums[2 * block] = 0;
-        sums[2 * block + 1] = 0;
-        for (let c = 0; c < BLOCK; c++) {
-          const q = zero ? 0 : roundTiesToEven(f32(values[first + c]! * inverse));
-          const half = 2 * block + (c < BLOCK / 2 ? 0 : 1);
-          quants[first + c] = q;
-          sums[half] = sums[half]! + q;
-        }
-        scales[block] = zero ? 0 : f32(amax / 127);
-      }
-    }
-    return true;
+    return source.every((values, r) => quantizeRow(values, target[r]!));
   }
 
   rmsnorm(
@@ -231,15 +216,8 @@ class ReferenceKernels implements Omit<Kernels, keyof TileKernels> {
     outStride: number,
   ): void {
     const gains = this.#views.f32(weight, cols);
-    const a = new Float32Array(LANES);
     for (let r = 0; r < rows; r++) {
-      const values = this.#views.f32(x + r * xStride, cols);
-      const y = this.#views.f32(out + r * outStride, cols);
-      a.fill(0);
-      for (let c = 0; c < cols; c++) a[c % LANES] = f32(a[c % LANES]! + f32(values[c]! * values[c]!));
-      const mean = f32(tree(a) / dim);
-      const inverse = f32(1 / f32(Math.sqrt(f32(mean + f32(eps)))));
-      for (let c = 0; c < cols; c++) y[c] = f32(f32(values[c]! * inverse) * gains[c]!);
+      rmsnormRow(this.#views.f32(x + r * xStride, cols), gains, dim, eps, this.#views.f32(out + r * outStride, cols));
     }
   }
 
@@ -247,21 +225,14 @@ class ReferenceKernels implements Omit<Kernels, keyof TileKernels> {
     const values = this.#views.f32(x, heads * headDim); // [heads][headDim/2][2]
     const turns = this.#views.f32(table, headDim); // [headDim/2] (cos, sin)
     for (let head = 0; head < heads; head++) {
-      for (let d = 0; d < headDim; d += 2) {
-        const a = values[head * headDim + d]!;
-        const b = values[head * headDim + d + 1]!;
-        const cos = turns[d]!;
-        const sin = turns[d + 1]!;
-        values[head * headDim + d] = f32(f32(a * cos) - f32(b * sin));
-        values[head * headDim + d + 1] = f32(f32(a * sin) + f32(b * cos));
-      }
+      ropeHead(values.subarray(head * headDim, (head + 1) * headDim), turns);
     }
   }
 
   glu(activation: ActivationFunction, gate: Address, up: Address, n: number): void {
     const gates = this.#views.f32(gate, n);
     const ups = this.#views.f32(up, n);
-    const unit = UNITS[activation];
+    const unit = GATED_UNITS[activation];
     for (let i = 0; i < n; i++) gates[i] = unit(gates[i]!, ups[i]!);
   }
 
@@ -309,6 +280,13 @@ class ReferenceKernels implements Omit<Kernels, keyof TileKernels> {
     const values = this.#views.f32(x, n);
     const added = this.#views.f32(y, n);
     for (let i = 0; i < n; i++) values[i] = f32(values[i]! + f32(f32(scale) * added[i]!));
+  }
+
+  scaleRows(x: Address, xStride: number, factors: Address, cols: number, rows: number): void {
+    for (const [r, factor] of this.#views.f32(factors, rows).entries()) {
+      const values = this.#views.f32(x + r * xStride, cols);
+      for (let c = 0; c < cols; c++) values[c] = f32(values[c]! * factor);
+    }
   }
 
   addSums(dst: Address, src: Address, n: number): void {

@@ -26,8 +26,8 @@ const optional = (address: Address | null): number => address ?? Number.NaN;
 const rows = ({ positions, tables, pages, rope }: StepRows): number[] => [positions, tables, pages, rope];
 
 export function feedForwardWords(work: FeedForwardWork): Float64Array {
-  const { gate, up, down, gateBias, upBias, activation, buffers, limit } = work;
-  const unit = [optional(gateBias), optional(upBias), ACTIVATION_FUNCTIONS[activation].id];
+  const { gate, up, down, gateBias, upBias, gathered, activation, buffers, limit } = work;
+  const unit = [optional(gateBias), optional(upBias), optional(gathered), ACTIVATION_FUNCTIONS[activation].id];
   return Float64Array.from([...matrix(gate), ...matrix(up), ...matrix(down), ...places(buffers), limit, ...unit]);
 }
 

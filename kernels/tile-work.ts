@@ -41,6 +41,8 @@ export interface FeedForwardWork {
   readonly gateBias: Address | null;
   readonly upBias: Address | null;
   readonly activation: ActivationFunction;
+  /** Of an expert: room for rows of the input as a panel of either format; else null. */
+  readonly gathered: Address | null;
   /** Takes as many columns as gate and up have rows. */
   readonly down: PlacedMatrix;
   readonly buffers: TileBuffers;
@@ -94,5 +96,12 @@ export interface AttentionWork {
 /** The kernels that compute whole tiles; see Kernels. */
 export type TileKernels = Pick<
   Kernels,
-  'prepareFeedForward' | 'prepareKeyValue' | 'prepareAttention' | 'feedForward' | 'keyValue' | 'queries' | 'attention'
+  | 'prepareFeedForward'
+  | 'prepareKeyValue'
+  | 'prepareAttention'
+  | 'feedForward'
+  | 'expert'
+  | 'keyValue'
+  | 'queries'
+  | 'attention'
 >;

@@ -87,6 +87,7 @@ export function createWasmKernels(handle: Extract<ArenaHandle, { backend: 'wasm'
   const matmul = kernel('matmul');
   const matmulSums = kernel('matmul_sums');
   const packPanel = kernel('pack_panel');
+  const gatherPanel = kernel('gather_panel');
   const quantizePanel = kernel('quantize_panel');
   const repack = kernel('repack');
   const kvStore = kernel('kv_store');
@@ -97,7 +98,8 @@ export function createWasmKernels(handle: Extract<ArenaHandle, { backend: 'wasm'
   const kernels: Omit<Kernels, keyof TileKernels> = {
     backend: 'wasm',
     matmul: (format, ...rest) => void matmul(WEIGHT_FORMATS[format].id, ...rest),
-    matmulSums: (format, weights, outRows, cols, panel, rows, sums, sumStride, limit, fresh) =>
+    // No address is 0, which is NULL.
+    matmulSums: (format, weights, outRows, cols, panel, rows, sums, sumStride, limit, fresh, list) =>
       matmulSums(
         WEIGHT_FORMATS[format].id,
         weights,
@@ -109,12 +111,13 @@ export function createWasmKernels(handle: Extract<ArenaHandle, { backend: 'wasm'
         sumStride,
         limit,
         Number(fresh),
+        list ?? 0,
       ) !== 0,
+    gatherPanel: (format, ...rest) => void gatherPanel(ACTIVATION_FORMATS[format].id, ...rest),
     packPanel: (format, ...rest) => void packPanel(ACTIVATION_FORMATS[format].id, ...rest),
     quantizePanel: (...args) => quantizePanel(...args) !== 0,
     repack: (format, ...rest) => repack(WEIGHT_FORMATS[format].id, ...rest) !== 0,
     kvStore: (format, ...rest) => void kvStore(KV_FORMATS[format].id, ...rest),
-    // No address is 0, which is NULL.
     attend: (format, ...rest) => void attend(KV_FORMATS[format].id, ...rest.map((value) => value ?? 0)),
     quantize: (...args) => quantize(...args) !== 0,
     unpackSums: (...args) => unpackSums(...args) !== 0,
@@ -122,6 +125,7 @@ export function createWasmKernels(handle: Extract<ArenaHandle, { backend: 'wasm'
     rope: kernel('rope'),
     glu: (activation, ...rest) => void glu(ACTIVATION_FUNCTIONS[activation].id, ...rest),
     addScaled: kernel('add_scaled'),
+    scaleRows: kernel('scale_rows'),
     addSums: kernel('add_sums'),
     fromSums: kernel('from_sums'),
     residual: kernel('residual'),

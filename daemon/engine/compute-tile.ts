@@ -84,7 +84,7 @@ export class TileComputer {
     const cacheOf = (kvHead: number): Address => caches.get(kvKey(layer, kvHead))!;
     if (kind === 'ffn') {
       const limit = sumLimit(spec, layer, PHASE.ffn);
-      const plain = { gateBias: null, upBias: null, activation: 'silu' } as const;
+      const plain = { gateBias: null, upBias: null, activation: 'silu', gathered: null } as const;
       return this.#kernels.prepareFeedForward({ gate: first, up: second, down: third, ...plain, buffers, limit });
     }
     if (kind === 'kv') {

@@ -51,8 +51,8 @@ void matmul(int format, const uint8_t *weights, int out_rows, int cols, const ui
 
 KERNEL(matmul_sums)
 int matmul_sums(int format, const uint8_t *weights, int out_rows, int cols, const uint8_t *panel, int rows, uint8_t *sums,
-                int sum_stride, double limit, int fresh) {
-  destination to = {.rows = sums, .stride = sum_stride, .to_sums = 1, .fresh = fresh};
+                int sum_stride, double limit, int fresh, const uint32_t *list) {
+  destination to = {.rows = sums, .stride = sum_stride, .to_sums = 1, .fresh = fresh, .list = list};
   multiply(format, weights, out_rows, cols, panel, rows, &to);
   return within(&to, limit);
 }
@@ -61,6 +61,12 @@ KERNEL(pack_panel)
 void pack_panel(int format, const uint8_t *x, int x_stride, int cols, int rows, uint8_t *out) {
   if (format == ACTIVATION_F32) pack_floats(x, x_stride, cols, rows, (float *)out);
   else pack_blocks(x, x_stride, cols, rows, (q8_block *)out);
+}
+
+KERNEL(gather_panel)
+void gather_panel(int format, const uint8_t *panel, int cols, int rows, const uint32_t *list, int count, uint8_t *out) {
+  if (format == ACTIVATION_F32) gather_floats((const float *)panel, cols, rows, list, count, (float *)out);
+  else gather_blocks((const q8_block *)panel, cols, rows, list, count, (q8_block *)out);
 }
 
 KERNEL(quantize_panel)
@@ -161,6 +167,13 @@ void attend(int format, const uint8_t *q, int q_stride, int rows, int heads, int
 KERNEL(add_scaled)
 void add_scaled(float *x, const float *y, float scale, int n) {
   for (int i = 0; i < n; i += 8) store8(x + i, load8(x + i) + splat8(scale) * load8(y + i));
+}
+
+KERNEL(scale_rows)
+void scale_rows(uint8_t *x, int x_stride, const float *factors, int cols, int rows) {
+  for (int r = 0; r < rows; r++, x += x_stride) {
+    for (int c = 0; c < cols; c += 8) store8((float *)x + c, load8((float *)x + c) * splat8(factors[r]));
+  }
 }
 
 KERNEL(add_sums)

@@ -53,6 +53,7 @@ typedef struct {
   double limit;
   // NULL where there is none.
   const float *gate_bias, *up_bias;
+  uint8_t *gathered;
   int activation;
 } feed_forward_tile;
 
@@ -86,8 +87,10 @@ typedef struct {
   X(matmul, void, (int format, const uint8_t *weights, int out_rows, int cols, const uint8_t *panel, int rows,         \
                    uint8_t *out, int out_stride))                                                                      \
   X(matmul_sums, int, (int format, const uint8_t *weights, int out_rows, int cols, const uint8_t *panel, int rows,     \
-                       uint8_t *sums, int sum_stride, double limit, int fresh))                                        \
+                       uint8_t *sums, int sum_stride, double limit, int fresh, const uint32_t *list))                  \
   X(pack_panel, void, (int format, const uint8_t *x, int x_stride, int cols, int rows, uint8_t *out))                  \
+  X(gather_panel, void, (int format, const uint8_t *panel, int cols, int rows, const uint32_t *list, int count,        \
+                         uint8_t *out))                                                                                \
   X(quantize_panel, int, (const uint8_t *x, int x_stride, int cols, int rows, uint8_t *out))                           \
   X(quantize, int, (const uint8_t *x, int x_stride, int cols, int rows, uint8_t *out, int out_stride))                 \
   X(rmsnorm, void, (const uint8_t *x, int x_stride, const float *weight, int dim, int cols, int rows, float eps,       \
@@ -99,6 +102,7 @@ typedef struct {
                    uint8_t *kv, const uint32_t *pages, int positions, uint8_t *out, int out_stride, int window,        \
                    float soft_cap, const float *sinks))                                                                \
   X(add_scaled, void, (float *x, const float *y, float scale, int n))                                                  \
+  X(scale_rows, void, (uint8_t *x, int x_stride, const float *factors, int cols, int rows))                            \
   X(add_sums, void, (double *dst, const double *src, int n))                                                           \
   X(from_sums, void, (const double *sums, int n, float *out))                                                          \
   X(residual, void, (float *x, const double *sums, int n))                                                             \
@@ -107,6 +111,8 @@ typedef struct {
   X(repack, int, (int format, const uint8_t *source, int source_stride, int rows, int cols, uint8_t *out,              \
                   int out_rows, int out_cols))                                                                         \
   X(feed_forward, int, (const feed_forward_tile *tile, int first, int rows, int fresh))                                \
+  X(expert, int, (const feed_forward_tile *tile, int first, int rows, const uint32_t *list, const float *weights,      \
+                  int count, int fresh))                                                                               \
   X(key_value, void, (const key_value_tile *tile, int first, int rows))                                                \
   X(queries_of, void, (const attention_tile *tile, int first, int rows))                                               \
   X(attention, int, (const attention_tile *tile, int first, int rows, int fresh))

@@ -6,31 +6,25 @@ INLINE int activation_of(int format) {
   return format == FORMAT_F32 || format == FORMAT_F16 || format == FORMAT_BF16 ? ACTIVATION_F32 : ACTIVATION_Q8;
 }
 
-INLINE void from_input(const matrix *m, const tile_buffers *b, int rows, uint8_t *out) {
-  matmul(m->format, m->weights, m->rows, m->cols, b->panels[activation_of(m->format)], rows, out, b->inner_stride);
+INLINE void from_panel(const matrix *m, const uint8_t *panel, const tile_buffers *b, int rows, uint8_t *out) {
+  matmul(m->format, m->weights, m->rows, m->cols, panel, rows, out, b->inner_stride);
 }
 
-INLINE int to_sums(const matrix *m, const tile_buffers *b, const uint8_t *inner, int first, int rows, double limit, int fresh) {
+INLINE void from_input(const matrix *m, const tile_buffers *b, int rows, uint8_t *out) {
+  from_panel(m, b->panels[activation_of(m->format)], b, rows, out);
+}
+
+// @param list see matmul_sums
+INLINE int to_sums(const matrix *m, const tile_buffers *b, const uint8_t *inner, int first, int rows, double limit, int fresh,
+                   const uint32_t *list) {
   if (activation_of(m->format) == ACTIVATION_F32) {
     pack_panel(ACTIVATION_F32, inner, b->inner_stride, m->cols, rows, b->inner_panel);
   } else if (!quantize_panel(inner, b->inner_stride, m->cols, rows, b->inner_panel)) return 0;
   return matmul_sums(m->format, m->weights, m->rows, m->cols, b->inner_panel, rows,
-                     b->sums + (ptrdiff_t)first * b->sum_stride, b->sum_stride, limit, fresh);
+                     b->sums + (ptrdiff_t)first * b->sum_stride, b->sum_stride, limit, fresh, list);
 }
 
-static int feed_forward(const feed_forward_tile *t, int first, int rows, int fresh) {
-  const tile_buffers *const b = &t->buffers;
-  from_input(&t->gate, b, rows, b->inner[0]);
-  from_input(&t->up, b, rows, b->inner[1]);
-  for (int r = 0; r < rows; r++) {
-    const ptrdiff_t at = (ptrdiff_t)r * b->inner_stride;
-    float *const gate = (float *)(b->inner[0] + at), *const up = (float *)(b->inner[1] + at);
-    if (t->gate_bias != NULL) add_scaled(gate, t->gate_bias, 1.0f, t->gate.rows);
-    if (t->up_bias != NULL) add_scaled(up, t->up_bias, 1.0f, t->gate.rows);
-    glu(t->activation, gate, up, t->gate.rows);
-  }
-  return to_sums(&t->down, b, b->inner[0], first, rows, t->limit, fresh);
-}
+#include "feed-forward.h"
 
 static void key_value(const key_value_tile *t, int first, int rows) {
   const tile_buffers *const b = &t->buffers;
@@ -94,5 +88,5 @@ static int attention(const attention_tile *t, int first, int rows, int fresh) {
                     t->soft_cap, t->sinks == NULL ? NULL : t->sinks + i * t->group, after);
     }
   }
-  return to_sums(&t->out, b, b->inner[1], first, rows, t->limit, fresh);
+  return to_sums(&t->out, b, b->inner[1], first, rows, t->limit, fresh, NULL);
 }

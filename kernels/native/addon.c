@@ -73,17 +73,26 @@ METHOD(matmul, 8, {
   k->matmul(N(0), w, N(2), N(3), panel, N(5), out, N(7));
   return finish(&c);
 })
-METHOD(matmulSums, 10, {
+METHOD(matmulSums, 11, {
   const uint8_t *w = P(1), *panel = P(4);
   uint8_t *sums = P(6);
+  const uint32_t *list = P_OR_NULL(10);
   RESOLVED;
-  return finish_boolean(&c, k->matmul_sums(N(0), w, N(2), N(3), panel, N(5), sums, N(7), c.value[8], N(9)));
+  return finish_boolean(&c, k->matmul_sums(N(0), w, N(2), N(3), panel, N(5), sums, N(7), c.value[8], N(9), list));
 })
 METHOD(packPanel, 6, {
   const uint8_t *x = P(1);
   uint8_t *out = P(5);
   RESOLVED;
   k->pack_panel(N(0), x, N(2), N(3), N(4), out);
+  return finish(&c);
+})
+METHOD(gatherPanel, 7, {
+  const uint8_t *panel = P(1);
+  const uint32_t *list = P(4);
+  uint8_t *out = P(6);
+  RESOLVED;
+  k->gather_panel(N(0), panel, N(2), N(3), list, N(5), out);
   return finish(&c);
 })
 METHOD(quantizePanel, 5, {
@@ -143,6 +152,13 @@ METHOD(addScaled, 4, {
   k->add_scaled(x, y, (float)c.value[2], N(3));
   return finish(&c);
 })
+METHOD(scaleRows, 5, {
+  uint8_t *x = P(0);
+  const float *factors = P(2);
+  RESOLVED;
+  k->scale_rows(x, N(1), factors, N(3), N(4));
+  return finish(&c);
+})
 METHOD(addSums, 3, {
   double *dst = P(0);
   const double *src = P(1);
@@ -198,6 +214,8 @@ static const struct {
     {"repack", method_repack},
     {"prepareFeedForward", method_prepareFeedForward},
     {"prepareKeyValue", method_prepareKeyValue}, {"prepareAttention", method_prepareAttention},
+    {"gatherPanel", method_gatherPanel}, {"scaleRows", method_scaleRows},
+    {"expert", method_expert},
     {"feedForward", method_feedForward}, {"keyValue", method_keyValue},
     {"queries", method_queries},       {"attention", method_attention},
 };

@@ -60,6 +60,7 @@ static void read_tile(words *w, tile *t, size_t caches) {
       f->limit = next_number(w);
       f->gate_bias = next_place_or_null(w);
       f->up_bias = next_place_or_null(w);
+      f->gathered = next_place_or_null(w);
       f->activation = next_int(w);
       break;
     }
@@ -163,6 +164,14 @@ METHOD(feedForward, 4, {
   const tile *t = tile_of(&c, FEED_FORWARD);
   RESOLVED;
   return finish_boolean(&c, k->feed_forward(&t->feed_forward, N(1), N(2), N(3)));
+})
+METHOD(expert, 7, {
+  const tile *t = tile_of(&c, FEED_FORWARD);
+  const uint32_t *list = P(3);
+  const float *weights = P(4);
+  if (t != NULL && t->feed_forward.gathered == NULL) c.failed = 1;
+  RESOLVED;
+  return finish_boolean(&c, k->expert(&t->feed_forward, N(1), N(2), list, weights, N(5), N(6)));
 })
 METHOD(keyValue, 3, {
   const tile *t = tile_of(&c, KEY_VALUE);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { ACTIVATION_FUNCTION_NAMES } from '../../../kernels/formats.ts';
 import { testCompliance, testEveryBackend, testPairs } from '../../fixtures/compliance.ts';
-import { gluCase, quantizeCase, rmsnormCase, ropeCase } from '../../fixtures/compute-cases.ts';
+import { gluCase, quantizeCase, rmsnormCase, ropeCase, scaleRowsCase } from '../../fixtures/compute-cases.ts';
 import { input, type KernelCase, output } from '../../fixtures/kernel-bench.ts';
 import { FINITE_STYLES, STYLES } from '../../fixtures/kernel-values.ts';
 import { Random } from '../../fixtures/random.ts';
@@ -95,6 +95,15 @@ testCompliance('rope', function* () {
   for (const style of STYLES) {
     for (const heads of [1, 2, 3, 8]) {
       for (const headDim of [8, 32, 64, 80, 128]) yield ropeCase(new Random(seed++), { heads, headDim, style });
+    }
+  }
+});
+
+testCompliance('scaleRows', function* () {
+  let seed = 0;
+  for (const style of STYLES) {
+    for (const rows of [0, ...ROWS]) {
+      for (const cols of [8, 40, 352]) yield scaleRowsCase(new Random(seed++), { rows, cols, style });
     }
   }
 });

@@ -32,7 +32,7 @@ function accumulate(bench: KernelBench, values: number[], sums: number[], limit:
     },
     run(kernels, at) {
       kernels.packPanel('f32', at('x'), 128, 32, 1, at('panel'));
-      return kernels.matmulSums('F32', at('weights'), 8, 32, at('panel'), 1, at('sums'), 64, limit, fresh);
+      return kernels.matmulSums('F32', at('weights'), 8, 32, at('panel'), 1, at('sums'), 64, limit, fresh, null);
     },
   });
   return { result, sums: doubles(buffers.sums!) };

@@ -1,7 +1,13 @@
 // What the reference computes with the parts of a tile that only some models have, against straightforward f64 mathematics.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ACTIVATION_FUNCTION_NAMES, type ActivationFunction, KV_PAGE, kvPageBytes } from '../../../kernels/formats.ts';
+import {
+  ACTIVATION_FUNCTION_NAMES,
+  type ActivationFunction,
+  KV_PAGE,
+  kvPageBytes,
+  panelBytes,
+} from '../../../kernels/formats.ts';
 import { halfToFloat } from '../../../kernels/half.ts';
 import { Random } from '../../fixtures/random.ts';
 import { type BenchMatrix, product, ReferenceBench, readyHead } from '../../fixtures/reference-bench.ts';
@@ -215,6 +221,7 @@ function feedForwardSetUp(activation: ActivationFunction, biased: boolean, rows:
     gateBias: biased ? bench.floats(biases[0]) : null,
     upBias: biased ? bench.floats(biases[1]) : null,
     activation,
+    gathered: bench.arena.alloc(panelBytes('f32', cols, rows)),
     buffers,
     limit: 2 ** 50,
   });
@@ -236,3 +243,22 @@ for (const activation of ACTIVATION_FUNCTION_NAMES) {
     });
   }
 }
+
+test('experts add their weighted results to the rows that they are for, and make fresh sums of others zeros', () => {
+  const rows = 5;
+  const { bench, prepared, sumsOf, expected } = feedForwardSetUp('clamped', true, rows);
+  const expert = (list: number[], weights: number[], fresh: boolean): boolean => {
+    const [at, of] = [bench.words(list), bench.floats(weights)];
+    return bench.kernels.expert(prepared, 0, rows, at, of, list.length, fresh);
+  };
+  assert.equal(expert([1, 4], [0.25, -2], true), true);
+  for (const row of [0, 2, 3]) assert.deepEqual(sumsOf(row), new Array(16).fill(0));
+  assert.equal(expert([], [], false), true);
+  assert.equal(expert([0, 1, 2, 3], [1, 0.5, 0, 3], false), true);
+  // See above; weights make errors up to 3 times as large.
+  for (const [row, weight] of [1, 0.75, 0, 3, -2].entries()) {
+    assertNear(sumsOf(row), expected(row, weight), 6e-4, `row ${row}`);
+  }
+  assert.equal(expert([], [], true), true);
+  for (let row = 0; row < rows; row++) assert.deepEqual(sumsOf(row), new Array(16).fill(0));
+});
