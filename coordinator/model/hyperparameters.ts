@@ -14,7 +14,8 @@ export interface Hyperparameters {
   readonly rmsEps: number;
 }
 
-const SUPPORTED_ARCHITECTURES: readonly string[] = ['llama'];
+/** Values of general.architecture. */
+export const SUPPORTED_ARCHITECTURES: readonly string[] = ['llama'];
 
 /**
  * Reads and bounds the hyperparameters of a llama model.
