@@ -9,6 +9,7 @@ export interface Ablation {
 
 /** What a key is replaced by; null: it is left out. Sizes are not here, as without them a file is not valid. */
 const KEYS: Readonly<Record<string, GgufValue | null>> = {
+  'attention.layer_norm_rms_epsilon': { type: 'float32', value: 1e-6 },
   'rope.freq_base': { type: 'float32', value: 500 },
   'rope.scaling.type': { type: 'string', value: 'linear' },
   'rope.scaling.factor': { type: 'float32', value: 1 },

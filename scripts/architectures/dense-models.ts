@@ -17,7 +17,8 @@ const BASE = {
   ffDim: 672,
   vocabSize: 512,
   contextLength: 4096,
-  rmsEps: 1e-5,
+  // Large enough to be missed.
+  rmsEps: 0.1,
   ropeBase: 10_000,
   ropeFactor: null,
   tied: false,
@@ -60,8 +61,9 @@ const plain = (shape: ArchitectureShape) => () => [
 const LONG_HEADS = shapeOf({ headDim: 64 });
 const llama = { architecture: 'llama', shape: LONG_HEADS, keys: {}, layer: plain(LONG_HEADS) } as const;
 
+/** As in the smallest real one: a width that is no multiple of 256, and a number of heads that is no power of two. */
 function qwen2(): ArchitectureModel {
-  const shape = shapeOf({ ropeBase: 1e6 });
+  const shape = shapeOf({ dim: 224, heads: 7, kvHeads: 1, ropeBase: 1e6 });
   const layer = () => [
     norm('attn_norm', shape.dim),
     ...attention(shape, { biases: ['attn_q', 'attn_k', 'attn_v'] }),

@@ -20,7 +20,7 @@ const mixture = (shape: ArchitectureShape, heads: AttentionOptions, options: Exp
 ];
 
 function mixtral(): ArchitectureModel {
-  const shape = shapeOf({ headDim: 64, ffDim: 192, ropeBase: 1e6 });
+  const shape = shapeOf({ headDim: 48, ffDim: 192, ropeBase: 1e6 });
   const keys = { expert_count: integer(8), expert_used_count: integer(2) };
   const layer = mixture(shape, {}, { count: 8, ffDim: shape.ffDim });
   return { name: 'mixtral', architecture: 'llama', type: 'Q4_K', shape, keys, layer };
