@@ -1,32 +1,28 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Engine } from '../daemon/engine/engine.ts';
-import { type EngineSpec, HEAD, inputFormat, MAX_ROWS, ropeValues } from '../daemon/engine/engine-spec.ts';
+import { MAX_ROWS, ropeValues } from '../daemon/engine/engine-spec.ts';
 import type { RowRange, Step } from '../daemon/engine/step.ts';
 import { StarlingError } from '../daemon/errors.ts';
 import { LONGEST_TURN_MS } from '../daemon/turns.ts';
-import { f32View } from '../kernels/arena.ts';
-import { activationBytes, KV_PAGE } from '../kernels/formats.ts';
+import { KV_PAGE } from '../kernels/formats.ts';
 import type { Address } from '../kernels/kernels.ts';
 import type { Allreduce } from './cluster/allreduce.ts';
 import type { Overlap } from './cluster/overlap.ts';
 import type { LanguageModel, SequenceRows } from './language-model.ts';
-import type { Norms } from './model/norms.ts';
+import type { FrameVectors } from './model/frame-vectors.ts';
 import type { ModelSpec } from './model/spec.ts';
+import { ResidualStream } from './residual-stream.ts';
 import { RopeTable } from './rope-table.ts';
 
-/** What stays with the coordinator: embeddings and norms. */
+/** What stays with the coordinator: embeddings, and what is done around products. */
 export interface CoordinatorWeights {
   /** Rows of the token embedding, from a file that may change under a running model. */
   readonly embedding: { row(token: number, into: Float32Array): Promise<void>; assertUnchanged(): void };
-  readonly norms: Norms;
+  readonly vectors: FrameVectors;
 }
 
-/** f32 values of the forward pass's own buffers: the residual rows, and all norm weights padded to `cols`. */
-export const forwardScratchBytes = ({ layers, cols }: EngineSpec): number =>
-  (MAX_ROWS + layers.flat().length + 1) * cols * 4;
-
 export interface ForwardPassOptions {
-  /** Where phases take their input from and leave their sums; created with `forwardScratchBytes` of scratch. */
+  /** Where phases take their input from and leave their sums; created with `residualBytes` of scratch. */
   readonly engine: Engine;
   /** Over the same engine. */
   readonly allreduce: Allreduce;
@@ -50,24 +46,19 @@ export class ForwardPass implements LanguageModel {
   readonly #overlap: Overlap;
   readonly #now: () => number;
   readonly #ropes: readonly RopeTable[];
-  readonly #residual: Address;
-  readonly #normWeights: Address;
+  readonly #stream: ResidualStream;
 
   constructor({ engine, allreduce, model, weights, contextLength, overlap, now }: ForwardPassOptions) {
-    const { cols } = engine.spec;
     this.#allreduce = allreduce;
     this.#engine = engine;
     this.#model = model;
     this.#weights = weights;
     this.#overlap = overlap;
     this.#now = now ?? (() => performance.now());
-    this.#ropes = model.ropes.map((rope) => new RopeTable(rope));
     this.vocabSize = model.vocabSize;
     this.contextLength = Math.min(contextLength, engine.spec.kvPages * KV_PAGE);
-    this.#residual = engine.scratch;
-    this.#normWeights = engine.scratch + MAX_ROWS * cols * 4;
-    const norms = [...weights.norms.layers.flat(), weights.norms.output];
-    for (const [i, norm] of norms.entries()) f32View(engine.arena, this.#normWeights + i * cols * 4, cols).set(norm);
+    this.#ropes = model.ropes.map((rope) => new RopeTable(rope, this.contextLength));
+    this.#stream = new ResidualStream(engine, model, weights.vectors);
   }
 
   get kvPages(): number {
@@ -95,17 +86,15 @@ export class ForwardPass implements LanguageModel {
    * compute in that order, so that the keys and values of a part are there when a later one attends to them.
    */
   async #layers(parts: readonly RowRange[], signal: AbortSignal | undefined): Promise<void> {
-    const sums: (Promise<Address> | undefined)[] = parts.map(() => undefined);
+    const underWay: ({ layer: number; phase: number; sums: Promise<Address> } | undefined)[] = parts.map(
+      () => undefined,
+    );
     const finish = async (i: number): Promise<void> => {
-      const address = await sums[i];
-      if (address === undefined) return;
-      const { first, count } = parts[i]!;
-      const { cols } = this.#engine.spec;
-      this.#engine.kernels.residual(this.#residual + first * cols * 4, address, count * cols);
+      const last = underWay[i];
+      if (last !== undefined) this.#stream.leave(last.layer, last.phase, parts[i]!, await last.sums);
     };
     let turn = this.#now();
     try {
-      let norm = 0;
       for (const [layer, phases] of this.#engine.spec.layers.entries()) {
         for (const [phase, { input }] of phases.entries()) {
           for (const [i, rows] of parts.entries()) {
@@ -116,25 +105,25 @@ export class ForwardPass implements LanguageModel {
             }
             if (signal?.aborted)
               throw new StarlingError('cancelled', 'the request was cancelled', { cause: signal.reason });
-            this.#normalise(norm, rows, input, `in layer ${layer}`);
-            sums[i] = this.#allreduce.allreduce(layer, phase, rows);
+            this.#stream.enter(layer, phase, rows, input);
+            const sums = this.#allreduce.allreduce(layer, phase, rows);
             // It may fail before it is waited for.
-            sums[i].catch(() => {});
+            sums.catch(() => {});
+            underWay[i] = { layer, phase, sums };
           }
-          norm++;
         }
       }
       for (const i of parts.keys()) await finish(i);
     } finally {
       // Where one part has failed, the devices are still to answer another: before that they take no new step.
-      await Promise.allSettled(sums);
+      await Promise.allSettled(underWay.map((each) => each?.sums));
     }
   }
 
   /** Logits of the rows that want them. */
   async #head(batch: readonly SequenceRows[]): Promise<Float32Array[]> {
-    const { arena, spec } = this.#engine;
-    const residual = f32View(arena, this.#residual, MAX_ROWS * spec.cols);
+    const { spec } = this.#engine;
+    const residual = this.#stream.rows(MAX_ROWS);
     let wanted = 0;
     let row = 0;
     for (const { tokens, logits } of batch) {
@@ -145,42 +134,38 @@ export class ForwardPass implements LanguageModel {
       row += tokens.length;
     }
     if (wanted === 0) return [];
-    const format = inputFormat(spec, 0, HEAD);
-    this.#normalise(spec.layers.flat().length, { first: 0, count: wanted }, format, 'before the head');
+    this.#stream.enterHead(wanted, spec.head);
     const { logits, stride } = await this.#allreduce.head(wanted);
-    return Array.from({ length: wanted }, (_, i) => logits.subarray(i * stride, i * stride + this.vocabSize));
+    const rows = Array.from({ length: wanted }, (_, i) => logits.subarray(i * stride, i * stride + this.vocabSize));
+    for (const each of rows) this.#bound(each);
+    return rows;
   }
 
   /** residual[row] = the token's embedding, zero beyond dim. */
   async #embed(tokens: readonly number[]): Promise<void> {
     this.#weights.embedding.assertUnchanged();
     const { cols } = this.#engine.spec;
-    const rows = f32View(this.#engine.arena, this.#residual, tokens.length * cols);
+    const { dim, embeddingScale } = this.#model;
+    const rows = this.#stream.rows(tokens.length);
     // At once, as each may wait for the file; until all have ended, as they write where the next step's go.
     const read = await Promise.allSettled(
-      tokens.map((token, row) => {
-        rows.fill(0, row * cols + this.#model.dim, (row + 1) * cols);
-        return this.#weights.embedding.row(token, rows.subarray(row * cols, row * cols + this.#model.dim));
+      tokens.map(async (token, row) => {
+        const into = rows.subarray(row * cols, row * cols + dim);
+        rows.fill(0, row * cols + dim, (row + 1) * cols);
+        await this.#weights.embedding.row(token, into);
+        if (embeddingScale !== 1) for (let i = 0; i < dim; i++) into[i] = into[i]! * Math.fround(embeddingScale);
       }),
     );
     for (const each of read) if (each.status === 'rejected') throw each.reason;
   }
 
-  /** Fills the engine's input from residual rows: RMSNorm with norm weight `norm`, quantised too where the phase takes that. */
-  #normalise(norm: number, { first, count }: RowRange, format: 'q8' | 'f32', where: string): void {
-    const { kernels, spec } = this.#engine;
-    const { cols, dim } = spec;
-    const x = this.#residual + first * cols * 4;
-    const f32 = this.#engine.input('f32', first);
-    const weight = this.#normWeights + norm * cols * 4;
-    kernels.rmsnorm(x, cols * 4, weight, dim, cols, count, this.#model.rmsEps, f32, cols * 4);
-    if (format === 'f32') return;
-    const q8 = this.#engine.input('q8', first);
-    if (!kernels.quantize(f32, cols * 4, cols, count, q8, activationBytes('q8', cols))) {
-      throw new StarlingError(
-        'numeric_overflow',
-        `an activation ${where} is not finite: the model file is damaged or its weights are out of range`,
-      );
+  /** Scales and bounds a row's logits, where the model does. */
+  #bound(logits: Float32Array): void {
+    const { logitScale, logitCap } = this.#model;
+    if (logitScale === 1 && logitCap === 0) return;
+    for (let i = 0; i < logits.length; i++) {
+      const scaled = logits[i]! * logitScale;
+      logits[i] = logitCap === 0 ? scaled : logitCap * Math.tanh(scaled / logitCap);
     }
   }
 

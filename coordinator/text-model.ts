@@ -1,6 +1,7 @@
 import type { TextCodec } from './generation/text-codec.ts';
 import { tokenizerCodec } from './generation/tokenizer-codec.ts';
 import type { OpenModel } from './model/open-model.ts';
+import { type ReasoningForm, reasoningForm } from './model/reasoning-marks.ts';
 import { ChatTemplate } from './model/template/chat-template.ts';
 import { defaultTemplate } from './model/template/default-template.ts';
 import { createTokenizer } from './model/tokenizer/tokenizer.ts';
@@ -10,6 +11,10 @@ import { readVocabulary } from './model/tokenizer/vocabulary.ts';
 export interface TextTools {
   readonly codec: TextCodec;
   readonly template: ChatTemplate;
+  /** Whether the template is the model file's own. */
+  readonly hasTemplate: boolean;
+  /** How the model marks its reasoning; null where it does not. */
+  readonly reasoning: ReasoningForm | null;
   /** What about the vocabulary and the template a user should know. */
   readonly warnings: readonly string[];
 }
@@ -27,5 +32,6 @@ export function openTextTools({ gguf: { metadata } }: OpenModel): TextTools {
   const { fault } = template;
   const unreadable = `the file's chat template (tokenizer.chat_template) cannot be read: ${fault}; chats will fail, prompts work; give a model file with another template`;
   const warnings = [vocabulary.warning, fault === null ? null : unreadable].filter((warning) => warning !== null);
-  return { codec: tokenizerCodec(tokenizer), template, warnings };
+  const reasoning = reasoningForm(template.source, (text) => tokenizer.tokenId(text));
+  return { codec: tokenizerCodec(tokenizer), template, hasTemplate: source !== null, reasoning, warnings };
 }

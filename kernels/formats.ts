@@ -155,6 +155,16 @@ export const WEIGHT_FORMATS = {
 
 export type WeightFormat = keyof typeof WEIGHT_FORMATS;
 
+/** What a gated linear unit does to its gate (Kernels.glu); numbers of kernel calls. */
+export const ACTIVATION_FUNCTIONS = { silu: { id: 0 }, gelu: { id: 1 }, clamped: { id: 2 } } as const;
+
+export type ActivationFunction = keyof typeof ACTIVATION_FUNCTIONS;
+
+export const ACTIVATION_FUNCTION_NAMES = Object.keys(ACTIVATION_FUNCTIONS) as [
+  ActivationFunction,
+  ...ActivationFunction[],
+];
+
 /** The form in which a matrix product takes its activations. */
 export const ACTIVATION_FORMATS = { f32: { id: 0 }, q8: { id: 1 } } as const;
 

@@ -1,4 +1,4 @@
-import type { ActivationFormat, KvFormat, WeightFormat } from './formats.ts';
+import type { ActivationFormat, ActivationFunction, KvFormat, WeightFormat } from './formats.ts';
 import type { AttentionWork, FeedForwardWork, KeyValueWork } from './tile-work.ts';
 
 /**
@@ -22,7 +22,9 @@ export type BackendName = 'native' | 'wasm' | 'reference';
  * 1.6666665459e-1, 5.0000001201e-1; y = f32(f32(f32(f32(p·f32(r·r))) + r) + 1); result f32(y · 2^n), with 2^n from
  * the bits (n + 127) << 23. Constants are rounded to f32 first. x > 88 is taken as 88; exp(NaN) is NaN. (Cephes expf.)
  *
- * NaNs are alike whatever their sign and payload. Outputs do not overlap inputs. Scalars (eps, scale) are rounded to f32 first.
+ * tanh(x) has the sign of x and the magnitude f32(f32(1 − t) / f32(1 + t)), t = exp(−2|x|).
+ *
+ * NaNs are alike whatever their sign and payload. Outputs do not overlap inputs unless stated. Scalars (eps, scale) are rounded to f32 first.
  * q8 rows hold −127..127 with true sums, as `quantize` makes them.
  */
 export interface Kernels {
@@ -64,7 +66,8 @@ export interface Kernels {
   /**
    * sums[r][o] += roundTiesToEven(out[r][o] · 2^24), with `out` as `matmul` gives it; sums in f64 (exact integers).
    * @param sumStride bytes between rows of sums
-   * @param fresh whether `sums` counts as zeros, whatever it holds
+   * @param fresh whether the sums of these rows count as zeros, whatever they hold
+   * @param list u32 [rows], 4-byte aligned: row r of the product goes to row list[r] of the sums, each its own; null: to row r
    * @returns false when a value of `out` is not finite or |out · 2^24| exceeds `limit` (sumLimit in daemon/engine/engine-spec.ts);
    * `sums` is then meaningless
    */
@@ -79,6 +82,7 @@ export interface Kernels {
     sumStride: number,
     limit: number,
     fresh: boolean,
+    list: Address | null,
   ): boolean;
 
   /**
@@ -87,6 +91,21 @@ export interface Kernels {
    * @param out room for panelBytes(format, cols, rows)
    */
   packPanel(format: ActivationFormat, x: Address, xStride: number, cols: number, rows: number, out: Address): void;
+
+  /**
+   * A panel of `count` rows of another panel, which has `rows`.
+   * @param list u32 [count], 4-byte aligned: which rows
+   * @param out room for panelBytes(format, cols, count)
+   */
+  gatherPanel(
+    format: ActivationFormat,
+    panel: Address,
+    cols: number,
+    rows: number,
+    list: Address,
+    count: number,
+    out: Address,
+  ): void;
 
   /** `quantize` and `packPanel` in one: a q8 panel of rows of f32. @returns false when any value is not finite (the panel is then meaningless) */
   quantizePanel(x: Address, xStride: number, cols: number, rows: number, out: Address): boolean;
@@ -102,7 +121,8 @@ export interface Kernels {
   /**
    * y = x · rsqrt(mean(x²) + eps) · weight, row by row. Eight accumulators a[c mod 8] = f32(a[c mod 8] + f32(x·x)), s = tree(a),
    * inv = f32(1 / f32(sqrt(f32(f32(s / dim) + eps)))), y = f32(f32(x · inv) · weight).
-   * @param dim the true width; @param cols the padded width (multiple of 32, zeros beyond dim); strides are in bytes
+   * @param dim the true width; @param cols the padded width (multiple of 8, zeros beyond dim); strides are in bytes
+   * @param out may be x itself, with the same stride
    */
   rmsnorm(
     x: Address,
@@ -122,8 +142,16 @@ export interface Kernels {
    */
   rope(x: Address, heads: number, headDim: number, table: Address): void;
 
-  /** gate[i] = f32(silu(gate[i]) · up[i]) for n values (a multiple of 8), silu(g) = f32(g / f32(1 + exp(−g))). In place. */
-  swiglu(gate: Address, up: Address, n: number): void;
+  /**
+   * A gated linear unit: gate[i] becomes, with g = gate[i] and u = up[i], for n values (a multiple of 8):
+   *   silu: f32(silu(g) · u), silu(g) = f32(g / f32(1 + exp(−g)));
+   *   gelu: f32(gelu(g) · u), gelu(g) = f32(g' / f32(1 + exp(−f32(1.5957691·w)))), w = f32(g' · f32(1 + f32(0.044715·f32(g'·g')))),
+   *     g' = −10 for g < −10, where gelu is below 2e-37, else g. (The form with tanh: 1 + tanh(y) = 2 / (1 + exp(−2y)).)
+   *   clamped: f32(f32(g' / f32(1 + exp(−f32(1.702·g')))) · f32(u' + 1)), g' = 7 for g > 7, else g; u' = 7 for u > 7, −7 for u < −7, else u.
+   *     (OpenAI gpt-oss.)
+   * All give 0 for g = u = 0.
+   */
+  glu(activation: ActivationFunction, gate: Address, up: Address, n: number): void;
 
   /**
    * Writes K and V (f32) of one position and one key/value head to slot `slot` of a KV page; nothing of other slots changes.
@@ -137,23 +165,29 @@ export interface Kernels {
 
   /**
    * Attention of `rows` consecutive rows of one sequence, each with `heads` query heads that share one key/value head. Row r sees the
-   * first `positions` + r positions. The bits of a row do not depend on how many rows or heads are computed together.
-   * Per row and head, pages in order; within a page, for the positions p that the row sees (n of them), `score`, then:
-   *   m = max score;  e[p] = exp(f32(score[p] − m)), 0 beyond n;  l = tree over eight accumulators a[p mod 8] = f32(a + e[p]), p in order.
+   * first `positions` + r positions, of these only the last `window` where that is not 0. The bits of a row do not depend on how many
+   * rows or heads are computed together.
+   * Per row and head, pages of which the row sees something, in order (no other is read, nor its id); within a page, for the
+   * positions p that the row sees, `score`, where `softCap` is not 0 score[p] = f32(softCap · tanh(f32(score[p] · f32(1 / softCap)))), then:
+   *   m = max score;  e[p] = exp(f32(score[p] − m)), 0 for others;  l = tree over eight accumulators a[p mod 8] = f32(a + e[p]), p in order.
    *   f16: qs[d] = f32(q[d]·scale);  score[p] = Σ_d in order f32(acc + f32(qs[d]·k[p][d])), from +0;
    *        o[d] = Σ_p in order f32(acc + f32(e[p]·v[p][d])), from +0.
    *   q8:  once a row and head (i, s) = words(q), qs = f32(s·scale);  with kd the scales of the runs j of 32 dimensions and dot the exact
    *        integer Σ i[d]·k[p][d] over a run, score[p] = f32(qs · Σ_j in order f32(acc + f32(f32(dot)·kd[j][p]))), from +0;
-   *        once a page (i, s) = words(f32(e[p]·vd[p]) for p < n, 0 beyond), vd the scales of V;  o[d] = f32(s · f32(Σ_p i[p]·v[p][d])), the sum exact.
+   *        once a page (i, s) = words(f32(e[p]·vd[p]) for p seen, 0 for others), vd the scales of V;  o[d] = f32(s · f32(Σ_p i[p]·v[p][d])), the sum exact.
    *        words(x): amax = max |x|; if any x is not finite then s = NaN and i = 0; if amax < 2^-100 then s = 0 and i = 0;
    *        else s = f32(amax / 32767), inv = f32(32767 / amax), i = roundTiesToEven(f32(x · inv)).
    * Merge: the first page sets M, L, O. Each next: M' = max(M, m); a = exp(f32(M − M')); b = exp(f32(m − M'));
    *   L = f32(f32(L·a) + f32(l·b)); O[d] = f32(f32(O[d]·a) + f32(o[d]·b)); M = M'.
+   * Where there are sinks, with that of the head, after the last page: M' = max(M, sink); a = exp(f32(M − M')); b = exp(f32(sink − M'));
+   *   L = f32(f32(L·a) + b); O[d] = f32(O[d]·a): one more score, whose value is zero.
    * out[d] = f32(O[d] · f32(1 / L)).
    * @param q first row, heads × headDim f32; rows are `qStride` bytes apart, in `out` `outStride`
    * @param headDim a multiple of 8 up to 512
    * @param kv the head's first page; page `i` of the sequence is at kv + pageTable[i] · kvPageBytes(format, headDim)
    * @param pageTable uint32 page ids, 4-byte aligned
+   * @param window positions that a row sees at most, or 0; @param softCap what scores approach, or 0
+   * @param sinks f32 [heads], 4-byte aligned, or null
    */
   attend(
     format: KvFormat,
@@ -168,10 +202,22 @@ export interface Kernels {
     positions: number,
     out: Address,
     outStride: number,
+    window: number,
+    softCap: number,
+    sinks: Address | null,
   ): void;
+
+  /** x[i] = f32(x[i] + f32(scale · y[i])), n values, a multiple of 8. */
+  addScaled(x: Address, y: Address, scale: number, n: number): void;
+
+  /** x[r][c] = f32(x[r][c] · factors[r]) for rows of `cols` values (a multiple of 8), xStride bytes apart. */
+  scaleRows(x: Address, xStride: number, factors: Address, cols: number, rows: number): void;
 
   /** dst[i] += src[i], n values of f64, n a multiple of 8. */
   addSums(dst: Address, src: Address, n: number): void;
+
+  /** out[i] = f32(sums[i] · 2^-24), n values, a multiple of 8. */
+  fromSums(sums: Address, n: number, out: Address): void;
 
   /** x[i] = f32(x[i] + sums[i] · 2^-24), the sum in f64; n values, a multiple of 8. */
   residual(x: Address, sums: Address, n: number): void;
@@ -214,21 +260,39 @@ export interface Kernels {
   prepareAttention(work: AttentionWork): number;
 
   /*
-   * Whole tiles for the rows of the panels, which are the step's rows from `first` on, as `composeTiles` (tile-work.ts) puts
+   * Whole tiles for the rows of the panels, which are the step's rows from `first` on, as `composeTiles` (compose-tiles.ts) puts
    * them together from the other kernels: in one call, as memory idles between two.
    */
 
   /**
-   * down × silu(gate × x) · (up × x), into the sums.
+   * down × glu(gate × x + gateBias, up × x + upBias), into the sums.
    * @param fresh see `matmulSums`
    * @returns false when a value is not finite, or is too large for the sums (which are then meaningless)
    */
   feedForward(prepared: number, first: number, rows: number, fresh: boolean): boolean;
 
-  /** k × x, rotated, and v × x, into the cache. */
+  /**
+   * The same for some rows, as one expert of several: what glu gives is multiplied by a row's weight, f32(inner · weight), before down.
+   * Sums of other rows stay as they are, or, where `fresh`, become zeros. Where these are all rows of the panels, nothing is copied.
+   * @param list u32 [count], 4-byte aligned: rows of the panels, ascending, each once; row 0 is row `first` of the step
+   * @param weights f32 [count], 4-byte aligned
+   * @param count may be 0
+   * @returns see `feedForward`
+   */
+  expert(
+    prepared: number,
+    first: number,
+    rows: number,
+    list: Address,
+    weights: Address,
+    count: number,
+    fresh: boolean,
+  ): boolean;
+
+  /** k × x + kBias, normed by kNorm, rotated, and v × x + vBias, into the cache. */
   keyValue(prepared: number, first: number, rows: number): void;
 
-  /** q × x, rotated, into the tile's buffers, from which `attention` takes it. */
+  /** q × x + qBias, normed by qNorm, rotated, into the tile's buffers, from which `attention` takes it. */
   queries(prepared: number, first: number, rows: number): void;
 
   /** out × attention, into the sums; for rows whose keys and values are in the caches. @returns see `feedForward` */

@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
-import { ACTIVATION_FORMATS, KV_FORMATS, WEIGHT_FORMATS } from './formats.ts';
-import type { Kernels } from './kernels.ts';
+import { ACTIVATION_FORMATS, ACTIVATION_FUNCTIONS, KV_FORMATS, WEIGHT_FORMATS } from './formats.ts';
+import type { Address, Kernels } from './kernels.ts';
 import { attentionWords, feedForwardWords, keyValueWords } from './tile-words.ts';
 
 /** A kernel's parameters after the format. */
@@ -21,8 +21,10 @@ interface Addon
     | 'quantize'
     | 'rmsnorm'
     | 'rope'
-    | 'swiglu'
+    | 'addScaled'
+    | 'scaleRows'
     | 'addSums'
+    | 'fromSums'
     | 'residual'
     | 'packSums'
     | 'unpackSums'
@@ -34,10 +36,24 @@ interface Addon
   readonly repack: ByNumber<Kernels['repack']>;
   readonly kvStore: ByNumber<Kernels['kvStore']>;
   readonly attend: ByNumber<Kernels['attend']>;
-  matmulSums(format: number, ...rest: [...Rest<Kernels['matmul']>, limit: number, fresh: number]): boolean;
+  readonly glu: ByNumber<Kernels['glu']>;
+  matmulSums(
+    format: number,
+    ...rest: [...Rest<Kernels['matmul']>, limit: number, fresh: number, list: Address | null]
+  ): boolean;
   prepareFeedForward(words: Float64Array, caches: number): number;
   prepareKeyValue(words: Float64Array, caches: number): number;
   prepareAttention(words: Float64Array, caches: number): number;
+  readonly gatherPanel: ByNumber<Kernels['gatherPanel']>;
+  expert(
+    prepared: number,
+    first: number,
+    rows: number,
+    list: Address,
+    weights: Address,
+    count: number,
+    fresh: number,
+  ): boolean;
   feedForward(prepared: number, first: number, rows: number, fresh: number): boolean;
   attention(prepared: number, first: number, rows: number, fresh: number): boolean;
 }
@@ -138,7 +154,7 @@ export function createNativeKernels(segments: readonly SharedArrayBuffer[], targ
   return {
     backend: 'native',
     matmul: (format, ...rest) => addon.matmul(WEIGHT_FORMATS[format].id, ...rest),
-    matmulSums: (format, weights, outRows, cols, panel, rows, sums, sumStride, limit, fresh) =>
+    matmulSums: (format, weights, outRows, cols, panel, rows, sums, sumStride, limit, fresh, list) =>
       addon.matmulSums(
         WEIGHT_FORMATS[format].id,
         weights,
@@ -150,13 +166,17 @@ export function createNativeKernels(segments: readonly SharedArrayBuffer[], targ
         sumStride,
         limit,
         Number(fresh),
+        list,
       ),
+    gatherPanel: (format, ...rest) => addon.gatherPanel(ACTIVATION_FORMATS[format].id, ...rest),
     packPanel: (format, ...rest) => addon.packPanel(ACTIVATION_FORMATS[format].id, ...rest),
     quantizePanel: addon.quantizePanel,
     prepareFeedForward: (work) => addon.prepareFeedForward(feedForwardWords(work), 0),
     prepareKeyValue: (work) => addon.prepareKeyValue(keyValueWords(work), 0),
     prepareAttention: (work) => addon.prepareAttention(attentionWords(work), work.caches.length),
     feedForward: (prepared, first, rows, fresh) => addon.feedForward(prepared, first, rows, Number(fresh)),
+    expert: (prepared, first, rows, list, weights, count, fresh) =>
+      addon.expert(prepared, first, rows, list, weights, count, Number(fresh)),
     keyValue: addon.keyValue,
     queries: addon.queries,
     attention: (prepared, first, rows, fresh) => addon.attention(prepared, first, rows, Number(fresh)),
@@ -166,8 +186,11 @@ export function createNativeKernels(segments: readonly SharedArrayBuffer[], targ
     quantize: addon.quantize,
     rmsnorm: addon.rmsnorm,
     rope: addon.rope,
-    swiglu: addon.swiglu,
+    glu: (activation, ...rest) => addon.glu(ACTIVATION_FUNCTIONS[activation].id, ...rest),
+    addScaled: addon.addScaled,
+    scaleRows: addon.scaleRows,
     addSums: addon.addSums,
+    fromSums: addon.fromSums,
     residual: addon.residual,
     packSums: addon.packSums,
     unpackSums: addon.unpackSums,

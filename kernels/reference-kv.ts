@@ -54,10 +54,10 @@ export function f16Math(query: Float32Array, scale: number, half: Float32Array):
       for (let d = 0; d < headDim; d++) score = f32(score + f32(qs[d]! * half[keys[d * KV_PAGE + p]!]!));
       return score;
     },
-    weigh({ values }, e, n, o) {
+    weigh({ values }, e, from, n, o) {
       for (let d = 0; d < headDim; d++) {
         let sum = 0;
-        for (let p = 0; p < n; p++) sum = f32(sum + f32(e[p]! * half[values[p * headDim + d]!]!));
+        for (let p = from; p < n; p++) sum = f32(sum + f32(e[p]! * half[values[p * headDim + d]!]!));
         o[d] = sum;
       }
     },
@@ -81,13 +81,13 @@ export function q8Math(query: Float32Array, scale: number, half: Float32Array): 
       }
       return f32(score * qs);
     },
-    weigh({ values, valueScales }, e, n, o) {
-      for (let p = 0; p < KV_PAGE; p++) weights[p] = p < n ? f32(e[p]! * half[valueScales[p]!]!) : 0;
+    weigh({ values, valueScales }, e, from, n, o) {
+      for (let p = 0; p < KV_PAGE; p++) weights[p] = p >= from && p < n ? f32(e[p]! * half[valueScales[p]!]!) : 0;
       const words = integersOf(weights, 32767);
       const s = wordScale(words.amax);
       for (let d = 0; d < headDim; d++) {
         let sum = 0;
-        for (let p = 0; p < n; p++) sum += words.integers[p]! * values[valueAt(p, d)]!;
+        for (let p = from; p < n; p++) sum += words.integers[p]! * values[valueAt(p, d)]!;
         o[d] = f32(f32(sum) * s);
       }
     },

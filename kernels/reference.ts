@@ -3,8 +3,10 @@
  * It follows the contract in kernels.ts line by line; f32(…) is one rounding. Sums and products of two f32 computed in
  * f64 and rounded once more are the correctly rounded f32 results (53 ≥ 2·24 + 2 bits), so Math.fround is exact IEEE.
  */
+import { composeTiles } from './compose-tiles.ts';
 import {
   type ActivationFormat,
+  type ActivationFunction,
   activationBytes,
   BLOCK,
   KV_PAGE,
@@ -28,18 +30,15 @@ import {
   readQuantizedRow,
 } from './reference-matmul.ts';
 import { repackRows } from './reference-repack.ts';
-import { roundTiesToEven, siluF32, tree } from './scalar.ts';
+import { GATED_UNITS, quantizeRow, rmsnormRow, ropeHead } from './reference-rows.ts';
+import { roundTiesToEven } from './scalar.ts';
 import { SegmentViews } from './segment-views.ts';
-import { composeTiles, type TileKernels } from './tile-work.ts';
+import type { TileKernels } from './tile-work.ts';
 
 const f32 = Math.fround;
 
 /** Sums are fixed-point numbers with 24 bits after the point. */
 const SUM_SCALE = 2 ** 24;
-/** A block whose largest magnitude is below this quantises to zeros, so that 127 / amax stays finite. */
-const SMALLEST_AMAX = 2 ** -100;
-/** Lanes of the strided accumulators over columns and positions. */
-const LANES = 8;
 
 /**
  * Kernels over the segments of a SegmentArena.
@@ -92,12 +91,14 @@ class ReferenceKernels implements Omit<Kernels, keyof TileKernels> {
     sumStride: number,
     limit: number,
     fresh: boolean,
+    list: Address | null,
   ): boolean {
+    const rowOf = list === null ? undefined : this.#views.u32(list, rows);
     const y = Array.from({ length: rows }, () => new Float32Array(outRows));
     this.#multiply(format, weights, outRows, cols, panel, y);
     let good = true;
     for (let r = 0; r < rows; r++) {
-      const totals = this.#views.f64(sums + r * sumStride, outRows);
+      const totals = this.#views.f64(sums + (rowOf?.[r] ?? r) * sumStride, outRows);
       for (let o = 0; o < outRows; o++) {
         const scaled = y[r]![o]! * SUM_SCALE; // exact: a power of two
         if (!(Math.abs(scaled) <= limit)) good = false;
@@ -111,6 +112,22 @@ class ReferenceKernels implements Omit<Kernels, keyof TileKernels> {
     const stride = activationBytes(format, cols);
     for (let r = 0; r < rows; r++) {
       this.#views.u8(out + r * stride, stride).set(this.#views.u8(x + r * xStride, stride));
+    }
+  }
+
+  gatherPanel(
+    format: ActivationFormat,
+    panel: Address,
+    cols: number,
+    rows: number,
+    list: Address,
+    count: number,
+    out: Address,
+  ): void {
+    const stride = activationBytes(format, cols);
+    const source = this.#views.u8(panel, rows * stride);
+    for (const [i, row] of this.#views.u32(list, count).entries()) {
+      this.#views.u8(out + i * stride, stride).set(source.subarray(row * stride, (row + 1) * stride));
     }
   }
 
@@ -184,31 +201,7 @@ class ReferenceKernels implements Omit<Kernels, keyof TileKernels> {
   quantize(x: Address, xStride: number, cols: number, rows: number, out: Address, outStride: number): boolean {
     const source = this.#floatRows(x, xStride, cols, rows);
     const target = this.#quantizedRows(out, outStride, cols, rows);
-    for (let r = 0; r < rows; r++) {
-      const values = source[r]!;
-      const { quants, scales, sums } = target[r]!;
-      for (let block = 0; block < cols / BLOCK; block++) {
-        const first = block * BLOCK;
-        let amax = 0;
-        for (let c = first; c < first + BLOCK; c++) {
-          const magnitude = Math.abs(values[c]!);
-          if (!(magnitude < Infinity)) return false;
-          if (magnitude > amax) amax = magnitude;
-        }
-        const zero = amax < SMALLEST_AMAX;
-        const inverse = zero ? 0 : f32(127 / amax);
-        sums[2 * block] = 0;
-        sums[2 * block + 1] = 0;
-        for (let c = 0; c < BLOCK; c++) {
-          const q = zero ? 0 : roundTiesToEven(f32(values[first + c]! * inverse));
-          const half = 2 * block + (c < BLOCK / 2 ? 0 : 1);
-          quants[first + c] = q;
-          sums[half] = sums[half]! + q;
-        }
-        scales[block] = zero ? 0 : f32(amax / 127);
-      }
-    }
-    return true;
+    return source.every((values, r) => quantizeRow(values, target[r]!));
   }
 
   rmsnorm(
@@ -223,15 +216,8 @@ class ReferenceKernels implements Omit<Kernels, keyof TileKernels> {
     outStride: number,
   ): void {
     const gains = this.#views.f32(weight, cols);
-    const a = new Float32Array(LANES);
     for (let r = 0; r < rows; r++) {
-      const values = this.#views.f32(x + r * xStride, cols);
-      const y = this.#views.f32(out + r * outStride, cols);
-      a.fill(0);
-      for (let c = 0; c < cols; c++) a[c % LANES] = f32(a[c % LANES]! + f32(values[c]! * values[c]!));
-      const mean = f32(tree(a) / dim);
-      const inverse = f32(1 / f32(Math.sqrt(f32(mean + f32(eps)))));
-      for (let c = 0; c < cols; c++) y[c] = f32(f32(values[c]! * inverse) * gains[c]!);
+      rmsnormRow(this.#views.f32(x + r * xStride, cols), gains, dim, eps, this.#views.f32(out + r * outStride, cols));
     }
   }
 
@@ -239,21 +225,15 @@ class ReferenceKernels implements Omit<Kernels, keyof TileKernels> {
     const values = this.#views.f32(x, heads * headDim); // [heads][headDim/2][2]
     const turns = this.#views.f32(table, headDim); // [headDim/2] (cos, sin)
     for (let head = 0; head < heads; head++) {
-      for (let d = 0; d < headDim; d += 2) {
-        const a = values[head * headDim + d]!;
-        const b = values[head * headDim + d + 1]!;
-        const cos = turns[d]!;
-        const sin = turns[d + 1]!;
-        values[head * headDim + d] = f32(f32(a * cos) - f32(b * sin));
-        values[head * headDim + d + 1] = f32(f32(a * sin) + f32(b * cos));
-      }
+      ropeHead(values.subarray(head * headDim, (head + 1) * headDim), turns);
     }
   }
 
-  swiglu(gate: Address, up: Address, n: number): void {
+  glu(activation: ActivationFunction, gate: Address, up: Address, n: number): void {
     const gates = this.#views.f32(gate, n);
     const ups = this.#views.f32(up, n);
-    for (let i = 0; i < n; i++) gates[i] = f32(siluF32(gates[i]!) * ups[i]!);
+    const unit = GATED_UNITS[activation];
+    for (let i = 0; i < n; i++) gates[i] = unit(gates[i]!, ups[i]!);
   }
 
   kvStore(format: KvFormat, k: Address, v: Address, headDim: number, page: Address, slot: number): void {
@@ -276,18 +256,36 @@ class ReferenceKernels implements Omit<Kernels, keyof TileKernels> {
     positions: number,
     out: Address,
     outStride: number,
+    window: number,
+    softCap: number,
+    sinks: Address | null,
   ): void {
     const table = this.#views.u32(pageTable, Math.ceil((positions + rows - 1) / KV_PAGE));
-    const pages = Array.from(table, (id) => kv + id * kvPageBytes(format, headDim));
-    const f16Pages = format === 'f16' ? pages.map((page) => this.#f16Page(page, headDim)) : [];
-    const q8Pages = format === 'q8' ? pages.map((page) => this.#q8Page(page, headDim)) : [];
+    const pageAt = (i: number): Address => kv + table[i]! * kvPageBytes(format, headDim);
+    const f16PageAt = (i: number): F16Page => this.#f16Page(pageAt(i), headDim);
+    const q8PageAt = (i: number): Q8Page => this.#q8Page(pageAt(i), headDim);
+    const sinkOf = sinks === null ? [] : this.#views.f32(sinks, heads);
     for (let r = 0; r < rows; r++) {
       for (let head = 0; head < heads; head++) {
         const query = this.#views.f32(q + r * qStride + head * headDim * 4, headDim);
         const output = this.#views.f32(out + r * outStride + head * headDim * 4, headDim);
-        if (format === 'f16') attendHead(f16Math(query, scale, this.#half), f16Pages, positions + r, output);
-        else attendHead(q8Math(query, scale, this.#half), q8Pages, positions + r, output);
+        const rules = { window, softCap, sink: sinkOf[head] ?? null };
+        if (format === 'f16') attendHead(f16Math(query, scale, this.#half), f16PageAt, positions + r, rules, output);
+        else attendHead(q8Math(query, scale, this.#half), q8PageAt, positions + r, rules, output);
       }
+    }
+  }
+
+  addScaled(x: Address, y: Address, scale: number, n: number): void {
+    const values = this.#views.f32(x, n);
+    const added = this.#views.f32(y, n);
+    for (let i = 0; i < n; i++) values[i] = f32(values[i]! + f32(f32(scale) * added[i]!));
+  }
+
+  scaleRows(x: Address, xStride: number, factors: Address, cols: number, rows: number): void {
+    for (const [r, factor] of this.#views.f32(factors, rows).entries()) {
+      const values = this.#views.f32(x + r * xStride, cols);
+      for (let c = 0; c < cols; c++) values[c] = f32(values[c]! * factor);
     }
   }
 
@@ -295,6 +293,11 @@ class ReferenceKernels implements Omit<Kernels, keyof TileKernels> {
     const totals = this.#views.f64(dst, n);
     const sums = this.#views.f64(src, n);
     for (let i = 0; i < n; i++) totals[i] = totals[i]! + sums[i]!;
+  }
+
+  fromSums(sums: Address, n: number, out: Address): void {
+    const totals = this.#views.f64(sums, n);
+    this.#views.f32(out, n).set(totals.map((total) => total / SUM_SCALE));
   }
 
   residual(x: Address, sums: Address, n: number): void {

@@ -62,7 +62,37 @@ export function expF32(value: number): number {
   return f32(y * floatFromBits((n + 127) << 23));
 }
 
+/** tanh of an f32, as f32. Error below 2e-7. */
+export function tanhF32(x: number): number {
+  const t = expF32(f32(-2 * Math.abs(x)));
+  const magnitude = f32(f32(1 - t) / f32(1 + t));
+  return x < 0 || Object.is(x, -0) ? -magnitude : magnitude;
+}
+
 /** g · sigmoid(g) of an f32, as f32. */
 export function siluF32(g: number): number {
   return f32(g / f32(1 + expF32(-g)));
+}
+
+/** √(8/π) and the factor of the cube, of gelu's form with tanh (Hendrycks and Gimpel, arXiv:1606.08415). */
+const GELU_SLOPE = f32(1.5957691);
+const GELU_CUBE = f32(0.044715);
+/** Below it gelu is as good as 0, and the range of exp ends. */
+const GELU_LEAST = -10;
+
+/** gelu of an f32 in its form with tanh, as f32. */
+export function geluF32(value: number): number {
+  const g = Math.max(value, GELU_LEAST);
+  const w = f32(g * f32(1 + f32(GELU_CUBE * f32(g * g))));
+  return f32(g / f32(1 + expF32(-f32(GELU_SLOPE * w))));
+}
+
+const CLAMP = 7;
+const CLAMPED_SLOPE = f32(1.702);
+
+/** The gated unit of gpt-oss: min(g, 7) · sigmoid(1.702 · min(g, 7)) · (1 + u within ±7), of f32, as f32. */
+export function clampedUnitF32(gate: number, up: number): number {
+  const g = Math.min(gate, CLAMP);
+  const u = Math.max(-CLAMP, Math.min(up, CLAMP));
+  return f32(f32(g / f32(1 + expF32(-f32(CLAMPED_SLOPE * g)))) * f32(u + 1));
 }

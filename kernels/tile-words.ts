@@ -1,5 +1,6 @@
-/** Tiles as the native addon reads them: numbers in the order of read_tile (native/addon.c). */
-import { KV_FORMATS, WEIGHT_FORMATS } from './formats.ts';
+/** Tiles as the native addon reads them: numbers in the order of read_tile (native/tiles.h). */
+import { ACTIVATION_FUNCTIONS, KV_FORMATS, WEIGHT_FORMATS } from './formats.ts';
+import type { Address } from './kernels.ts';
 import type { AttentionWork, FeedForwardWork, KeyValueWork, PlacedMatrix, StepRows, TileBuffers } from './tile-work.ts';
 
 const matrix = ({ format, weights, rows, cols }: PlacedMatrix): number[] => [
@@ -19,19 +20,28 @@ const places = ({ panels, inner, innerStride, innerPanel, sums, sumStride }: Til
   sumStride,
 ];
 
+/** NaN stands for no address. */
+const optional = (address: Address | null): number => address ?? Number.NaN;
+
 const rows = ({ positions, tables, pages, rope }: StepRows): number[] => [positions, tables, pages, rope];
 
-export function feedForwardWords({ gate, up, down, buffers, limit }: FeedForwardWork): Float64Array {
-  return Float64Array.from([...matrix(gate), ...matrix(up), ...matrix(down), ...places(buffers), limit]);
+export function feedForwardWords(work: FeedForwardWork): Float64Array {
+  const { gate, up, down, gateBias, upBias, gathered, activation, buffers, limit } = work;
+  const unit = [optional(gateBias), optional(upBias), optional(gathered), ACTIVATION_FUNCTIONS[activation].id];
+  return Float64Array.from([...matrix(gate), ...matrix(up), ...matrix(down), ...places(buffers), limit, ...unit]);
 }
 
-export function keyValueWords({ k, v, kv, headDim, cache, buffers, step }: KeyValueWork): Float64Array {
-  const head = [KV_FORMATS[kv].id, headDim, cache];
+export function keyValueWords(work: KeyValueWork): Float64Array {
+  const { k, v, kBias, vBias, kNorm, eps, kv, headDim, cache, buffers, step } = work;
+  const head = [KV_FORMATS[kv].id, headDim, cache, ...[kBias, vBias, kNorm].map(optional), eps];
   return Float64Array.from([...matrix(k), ...matrix(v), ...places(buffers), ...rows(step), ...head]);
 }
 
 export function attentionWords(work: AttentionWork): Float64Array {
   const { q, out, kv, headDim, scale, group, caches, buffers, step, limit } = work;
-  const heads = [limit, KV_FORMATS[kv].id, headDim, scale, group, ...caches];
+  const { qBias, qNorm, eps, window, softCap, sinks } = work;
+  const ready = [optional(qBias), optional(qNorm), eps];
+  const rules = [window, softCap, optional(sinks)];
+  const heads = [limit, KV_FORMATS[kv].id, headDim, scale, group, ...ready, ...rules, ...caches];
   return Float64Array.from([...matrix(q), ...matrix(out), ...places(buffers), ...rows(step), ...heads]);
 }

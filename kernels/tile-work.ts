@@ -1,11 +1,4 @@
-import {
-  type ActivationFormat,
-  KV_PAGE,
-  type KvFormat,
-  kvPageBytes,
-  WEIGHT_FORMATS,
-  type WeightFormat,
-} from './formats.ts';
+import type { ActivationFormat, ActivationFunction, KvFormat, WeightFormat } from './formats.ts';
 import type { Address, Kernels } from './kernels.ts';
 
 /** A matrix in tile layout; see Kernels.matmul. */
@@ -44,6 +37,12 @@ export interface StepRows {
 export interface FeedForwardWork {
   readonly gate: PlacedMatrix;
   readonly up: PlacedMatrix;
+  /** f32, a value for each row of gate, zeros where rows are padding; null where the model has none. */
+  readonly gateBias: Address | null;
+  readonly upBias: Address | null;
+  readonly activation: ActivationFunction;
+  /** Of an expert: room for rows of the input as a panel of either format; else null. */
+  readonly gathered: Address | null;
   /** Takes as many columns as gate and up have rows. */
   readonly down: PlacedMatrix;
   readonly buffers: TileBuffers;
@@ -51,10 +50,16 @@ export interface FeedForwardWork {
   readonly limit: number;
 }
 
-/** Of one key/value head. */
+/** Of one key/value head. Biases and norm are f32 [headDim], or null where the model has none. */
 export interface KeyValueWork {
   readonly k: PlacedMatrix;
   readonly v: PlacedMatrix;
+  readonly kBias: Address | null;
+  readonly vBias: Address | null;
+  /** Weights with which the head's keys are normed (Kernels.rmsnorm) before they are rotated. */
+  readonly kNorm: Address | null;
+  /** Of the norm. */
+  readonly eps: number;
   readonly kv: KvFormat;
   readonly headDim: number;
   /** The head's first page. */
@@ -66,10 +71,20 @@ export interface KeyValueWork {
 /** Of some query heads. */
 export interface AttentionWork {
   readonly q: PlacedMatrix;
+  /** f32, a value for each of q's that is of a head; null where the model has none. */
+  readonly qBias: Address | null;
+  /** f32 [headDim]: weights with which each head is normed (Kernels.rmsnorm) before it is rotated, or null. */
+  readonly qNorm: Address | null;
+  /** Of the norm. */
+  readonly eps: number;
   readonly out: PlacedMatrix;
   readonly kv: KvFormat;
   readonly headDim: number;
   readonly scale: number;
+  /** See Kernels.attend; sinks of all heads of the tile. */
+  readonly window: number;
+  readonly softCap: number;
+  readonly sinks: Address | null;
   /** Query heads that share a key/value head, and the caches of those, in order. */
   readonly group: number;
   readonly caches: readonly Address[];
@@ -81,115 +96,12 @@ export interface AttentionWork {
 /** The kernels that compute whole tiles; see Kernels. */
 export type TileKernels = Pick<
   Kernels,
-  'prepareFeedForward' | 'prepareKeyValue' | 'prepareAttention' | 'feedForward' | 'keyValue' | 'queries' | 'attention'
+  | 'prepareFeedForward'
+  | 'prepareKeyValue'
+  | 'prepareAttention'
+  | 'feedForward'
+  | 'expert'
+  | 'keyValue'
+  | 'queries'
+  | 'attention'
 >;
-
-/** Reads a u32 of the arena. */
-export type ReadWord = (address: Address) => number;
-
-/** Zeroes bytes of the arena. */
-export type Clear = (address: Address, bytes: number) => void;
-
-/** Tiles composed from the other kernels, call by call: what a backend that computes a tile in one call must give the bits of. */
-export function composeTiles(kernels: Omit<Kernels, keyof TileKernels>, word: ReadWord, clear: Clear): TileKernels {
-  const works: (FeedForwardWork | KeyValueWork | AttentionWork)[] = [];
-  const prepare = (work: FeedForwardWork | KeyValueWork | AttentionWork): number => works.push(work) - 1;
-
-  const fromInput = (m: PlacedMatrix, { panels, innerStride }: TileBuffers, rows: number, out: Address): void => {
-    const panel = panels[WEIGHT_FORMATS[m.format].activation];
-    kernels.matmul(m.format, m.weights, m.rows, m.cols, panel, rows, out, innerStride);
-  };
-
-  const toSums = (
-    { format, weights, rows: outRows, cols }: PlacedMatrix,
-    { innerStride, innerPanel, sums, sumStride }: TileBuffers,
-    inner: Address,
-    first: number,
-    rows: number,
-    limit: number,
-    fresh: boolean,
-  ): boolean => {
-    if (WEIGHT_FORMATS[format].activation === 'f32') {
-      kernels.packPanel('f32', inner, innerStride, cols, rows, innerPanel);
-    } else if (!kernels.quantizePanel(inner, innerStride, cols, rows, innerPanel)) return false;
-    const into = sums + first * sumStride;
-    return kernels.matmulSums(format, weights, outRows, cols, innerPanel, rows, into, sumStride, limit, fresh);
-  };
-
-  /** How many rows from `row` on, before `limit`, are consecutive positions of one sequence: they attend together. */
-  const runFrom = ({ tables, positions }: StepRows, row: number, limit: number): number => {
-    let end = row + 1;
-    while (
-      end < limit &&
-      word(tables + end * 4) === word(tables + row * 4) &&
-      word(positions + end * 4) - word(positions + row * 4) === end - row
-    ) {
-      end++;
-    }
-    return end - row;
-  };
-
-  return {
-    prepareFeedForward: prepare,
-    prepareKeyValue: prepare,
-    prepareAttention: prepare,
-
-    feedForward(prepared, first, rows, fresh) {
-      const { gate, up, down, buffers, limit } = works[prepared] as FeedForwardWork;
-      const { inner, innerStride } = buffers;
-      fromInput(gate, buffers, rows, inner[0]);
-      fromInput(up, buffers, rows, inner[1]);
-      for (let r = 0; r < rows; r++) {
-        kernels.swiglu(inner[0] + r * innerStride, inner[1] + r * innerStride, gate.rows);
-      }
-      return toSums(down, buffers, inner[0], first, rows, limit, fresh);
-    },
-
-    keyValue(prepared, first, rows) {
-      const { k, v, kv, headDim, cache, buffers, step } = works[prepared] as KeyValueWork;
-      const [keys, values] = buffers.inner;
-      fromInput(k, buffers, rows, keys);
-      fromInput(v, buffers, rows, values);
-      for (let i = 0; i < rows; i++) {
-        const row = first + i;
-        const position = word(step.positions + row * 4);
-        const page = word(step.pages + (word(step.tables + row * 4) + Math.floor(position / KV_PAGE)) * 4);
-        const at = i * buffers.innerStride;
-        kernels.rope(keys + at, 1, headDim, step.rope + row * headDim * 4);
-        const place = cache + page * kvPageBytes(kv, headDim);
-        kernels.kvStore(kv, keys + at, values + at, headDim, place, position % KV_PAGE);
-      }
-    },
-
-    queries(prepared, first, rows) {
-      const { q, headDim, group, caches, buffers, step } = works[prepared] as AttentionWork;
-      fromInput(q, buffers, rows, buffers.inner[0]);
-      for (let i = 0; i < rows; i++) {
-        const table = step.rope + (first + i) * headDim * 4;
-        kernels.rope(buffers.inner[0] + i * buffers.innerStride, group * caches.length, headDim, table);
-      }
-    },
-
-    attention(prepared, first, rows, fresh) {
-      const work = works[prepared] as AttentionWork;
-      const { q, kv, headDim, group, buffers, step } = work;
-      const { innerStride: stride } = buffers;
-      const [queries, attended] = buffers.inner;
-      const width = group * work.caches.length * headDim * 4;
-      const padding = q.rows * 4 - width;
-      for (let i = 0; i < rows && padding > 0; i++) clear(attended + i * stride + width, padding);
-      for (const [i, cache] of work.caches.entries()) {
-        for (let row = 0, run = 0; row < rows; row += run) {
-          run = runFrom(step, first + row, first + rows);
-          const at = row * stride + i * group * headDim * 4;
-          const table = step.pages + word(step.tables + (first + row) * 4) * 4;
-          const positions = word(step.positions + (first + row) * 4) + 1;
-          const from = queries + at;
-          const to = attended + at;
-          kernels.attend(kv, from, stride, run, group, headDim, work.scale, cache, table, positions, to, stride);
-        }
-      }
-      return toSums(work.out, buffers, attended, first, rows, work.limit, fresh);
-    },
-  };
-}

@@ -2,9 +2,10 @@ import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { setFlagsFromString } from 'node:v8';
 import { type Arena, type ArenaHandle, alignmentFor } from './arena.ts';
-import { ACTIVATION_FORMATS, KV_FORMATS, roundUp, WEIGHT_FORMATS } from './formats.ts';
+import { composeTiles } from './compose-tiles.ts';
+import { ACTIVATION_FORMATS, ACTIVATION_FUNCTIONS, KV_FORMATS, roundUp, WEIGHT_FORMATS } from './formats.ts';
 import type { Address, Kernels } from './kernels.ts';
-import { composeTiles, type TileKernels } from './tile-work.ts';
+import type { TileKernels } from './tile-work.ts';
 
 const PAGE = 65536;
 const MOST_PAGES = 65536;
@@ -86,16 +87,19 @@ export function createWasmKernels(handle: Extract<ArenaHandle, { backend: 'wasm'
   const matmul = kernel('matmul');
   const matmulSums = kernel('matmul_sums');
   const packPanel = kernel('pack_panel');
+  const gatherPanel = kernel('gather_panel');
   const quantizePanel = kernel('quantize_panel');
   const repack = kernel('repack');
   const kvStore = kernel('kv_store');
   const attend = kernel('attend');
+  const glu = kernel('glu');
   const quantize = kernel('quantize');
   const unpackSums = kernel('unpack_sums');
   const kernels: Omit<Kernels, keyof TileKernels> = {
     backend: 'wasm',
     matmul: (format, ...rest) => void matmul(WEIGHT_FORMATS[format].id, ...rest),
-    matmulSums: (format, weights, outRows, cols, panel, rows, sums, sumStride, limit, fresh) =>
+    // No address is 0, which is NULL.
+    matmulSums: (format, weights, outRows, cols, panel, rows, sums, sumStride, limit, fresh, list) =>
       matmulSums(
         WEIGHT_FORMATS[format].id,
         weights,
@@ -107,18 +111,23 @@ export function createWasmKernels(handle: Extract<ArenaHandle, { backend: 'wasm'
         sumStride,
         limit,
         Number(fresh),
+        list ?? 0,
       ) !== 0,
+    gatherPanel: (format, ...rest) => void gatherPanel(ACTIVATION_FORMATS[format].id, ...rest),
     packPanel: (format, ...rest) => void packPanel(ACTIVATION_FORMATS[format].id, ...rest),
     quantizePanel: (...args) => quantizePanel(...args) !== 0,
     repack: (format, ...rest) => repack(WEIGHT_FORMATS[format].id, ...rest) !== 0,
     kvStore: (format, ...rest) => void kvStore(KV_FORMATS[format].id, ...rest),
-    attend: (format, ...rest) => void attend(KV_FORMATS[format].id, ...rest),
+    attend: (format, ...rest) => void attend(KV_FORMATS[format].id, ...rest.map((value) => value ?? 0)),
     quantize: (...args) => quantize(...args) !== 0,
     unpackSums: (...args) => unpackSums(...args) !== 0,
     rmsnorm: kernel('rmsnorm'),
     rope: kernel('rope'),
-    swiglu: kernel('swiglu'),
+    glu: (activation, ...rest) => void glu(ACTIVATION_FUNCTIONS[activation].id, ...rest),
+    addScaled: kernel('add_scaled'),
+    scaleRows: kernel('scale_rows'),
     addSums: kernel('add_sums'),
+    fromSums: kernel('from_sums'),
     residual: kernel('residual'),
     packSums: kernel('pack_sums'),
   };

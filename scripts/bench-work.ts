@@ -88,7 +88,23 @@ export function runWork(kernels: Kernels, work: KernelWork): boolean {
       const scale = 1 / Math.sqrt(headDim);
       const stride = heads * headDim * 4;
       for (const cache of work.caches) {
-        kernels.attend(format, q, stride, rows, heads, headDim, scale, cache, pageTable, positions, out, stride);
+        kernels.attend(
+          format,
+          q,
+          stride,
+          rows,
+          heads,
+          headDim,
+          scale,
+          cache,
+          pageTable,
+          positions,
+          out,
+          stride,
+          0,
+          0,
+          null,
+        );
       }
       return true;
     }
@@ -101,7 +117,7 @@ export function runWork(kernels: Kernels, work: KernelWork): boolean {
       return repeat(work.times, () => kernels.quantize(x, cols * 4, cols, rows, out, outStride));
     }
     case 'swiglu':
-      return repeat(work.times, () => kernels.swiglu(work.gate, work.up, work.n));
+      return repeat(work.times, () => kernels.glu('silu', work.gate, work.up, work.n));
     case 'packSums':
       return repeat(work.times, () => kernels.packSums(work.sums, work.n, work.out) > 0);
     case 'unpackSums':

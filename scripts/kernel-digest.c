@@ -100,12 +100,21 @@ int main(void) {
   for (int i = 0; i < COLS; i++) weight[i] = uniform();
   kernels.rmsnorm((uint8_t *)x, COLS * 4, weight, COLS, COLS, ROWS, 1e-5f, (uint8_t *)y, COLS * 4);
   digest("rmsnorm", y, sizeof(float) * ROWS * COLS);
-  kernels.swiglu(y, x, ROWS * COLS);
-  digest("swiglu", y, sizeof(float) * ROWS * COLS);
+  const char *const units[] = {"swiglu", "geglu", "clamped glu"};
+  for (int activation = SILU; activation <= CLAMPED; activation++) {
+    kernels.glu(activation, y, x, ROWS * COLS);
+    digest(units[activation], y, sizeof(float) * ROWS * COLS);
+    for (int i = 0; i < ROWS * COLS; i++) y[i] *= 40;
+  }
+  kernels.rmsnorm((uint8_t *)y, 40 * 4, weight, 40, 40, ROWS * COLS / 40, 1e-6f, (uint8_t *)y, 40 * 4);
+  digest("rmsnorm in place", y, sizeof(float) * ROWS * COLS);
+  kernels.add_scaled(y, x, 0.3f, ROWS * COLS);
+  digest("add_scaled", y, sizeof(float) * ROWS * COLS);
   kernels.rope(y, 8, 64, x);
   digest("rope", y, sizeof(float) * COLS);
 
   enum { HEAD = 64, PAGES = 3, POSITIONS = 150 };
+  uint8_t *attended = buffer(sizeof(float) * 3 * HEAD * (POSITIONS - 119));
   // By format: its number, and bytes of a page (kvPageBytes in kernels/formats.ts).
   const struct { const char *name; int number; size_t page_bytes; } kv_formats[] = {
       {"f16", 1, KV_PAGE * HEAD * 4}, {"q8", 8, KV_PAGE * (2 * HEAD + 2 * (HEAD / 32 + 1))}};
@@ -121,10 +130,15 @@ int main(void) {
     snprintf(name, sizeof(name), "kv_store %s", kv_formats[f].name);
     digest(name, kv, page_bytes * PAGES);
     // Rows that see 120 to 150 positions, so that some end in another page than others.
-    kernels.attend(kv_formats[f].number, (uint8_t *)x, HEAD * 4, POSITIONS - 119, 3, HEAD, 0.125f, kv, pages, 120, (uint8_t *)y,
-                   3 * HEAD * 4);
+    kernels.attend(kv_formats[f].number, (uint8_t *)x, HEAD * 4, POSITIONS - 119, 3, HEAD, 0.125f, kv, pages, 120, attended,
+                   3 * HEAD * 4, 0, 0, NULL);
     snprintf(name, sizeof(name), "attend %s", kv_formats[f].name);
-    digest(name, y, sizeof(float) * 3 * HEAD * (POSITIONS - 119));
+    digest(name, attended, sizeof(float) * 3 * HEAD * (POSITIONS - 119));
+    const float sinks[3] = {-1, 0.5f, 3};
+    kernels.attend(kv_formats[f].number, (uint8_t *)x, HEAD * 4, POSITIONS - 119, 3, HEAD, 0.125f, kv, pages, 120, attended,
+                   3 * HEAD * 4, 60, 2.5f, sinks);
+    snprintf(name, sizeof(name), "attend %s, all rules", kv_formats[f].name);
+    digest(name, attended, sizeof(float) * 3 * HEAD * (POSITIONS - 119));
     free(kv);
   }
 
@@ -134,13 +148,35 @@ int main(void) {
   float ones[32];
   for (int i = 0; i < 32; i++) ones[i] = 1;
   for (int i = 0; i < COLS; i++) memcpy(column + ((size_t)(i / 8) * 32 * 8 + i % 8) * 4, &x[i], 4);
-  if (!kernels.matmul_sums(FORMAT_F32, column, COLS, 32, (uint8_t *)ones, 1, (uint8_t *)sums, COLS * 8, 0x1p50, 1)) return 1;
+  if (!kernels.matmul_sums(FORMAT_F32, column, COLS, 32, (uint8_t *)ones, 1, (uint8_t *)sums, COLS * 8, 0x1p50, 1, NULL)) return 1;
   kernels.add_sums(sums, sums, COLS);
   digest("matmul_sums", sums, sizeof(double) * COLS);
+  // Rows of a list: into sums, and out of a panel.
+  const uint32_t list[2] = {2, 0};
+  float twice[2 * 32];
+  for (int i = 0; i < 2 * 32; i++) twice[i] = x[i];
+  uint8_t *pair = buffer(sizeof(twice)), *listed = buffer(sizeof(double) * COLS * 3);
+  kernels.pack_panel(ACTIVATION_F32, (uint8_t *)twice, 32 * 4, 32, 2, pair);
+  if (!kernels.matmul_sums(FORMAT_F32, column, COLS, 32, pair, 2, listed, COLS * 8, 0x1p50, 0, list)) return 1;
+  digest("matmul_sums of listed rows", listed, sizeof(double) * COLS * 3);
+  const uint32_t rows[3] = {1, 5, 9};
+  uint8_t *some = buffer(ROWS * COLS / BLOCK * PANEL_BLOCK), *all = buffer(ROWS * COLS / BLOCK * PANEL_BLOCK);
+  kernels.pack_panel(ACTIVATION_Q8, q, STRIDE, COLS, ROWS, all);
+  kernels.gather_panel(ACTIVATION_Q8, all, COLS, ROWS, rows, 3, some);
+  // Eight rows of Q8_0 weights: scales of one, and quants of every size.
+  uint8_t *weights = buffer((size_t)COLS / 32 * 272);
+  for (int b = 0; b < COLS / 32; b++) {
+    for (int i = 0; i < 272; i++) weights[b * 272 + i] = i < 16 ? (i % 2 ? 0x3c : 0) : (uint8_t)(i % 255 - 127);
+  }
+  kernels.matmul(8, weights, 8, COLS, some, 3, (uint8_t *)y, 32);
+  kernels.scale_rows((uint8_t *)y, 32, x, 8, 3);
+  digest("gather_panel and scale_rows", y, 3 * 32);
   uint8_t *packed = buffer(COLS / 32 * 257);
   const int length = kernels.pack_sums(sums, COLS, packed);
   digest("pack_sums", packed, (size_t)length);
   if (!kernels.unpack_sums(packed, length, COLS, sums)) return 1;
+  kernels.from_sums(sums, COLS, y);
+  digest("from_sums", y, sizeof(float) * COLS);
   kernels.residual(x, sums, COLS);
   digest("residual", x, sizeof(float) * COLS);
   return 0;

@@ -93,12 +93,12 @@ export const MODEL_SHAPES = {
 export type ModelShapeName = keyof typeof MODEL_SHAPES;
 
 /**
- * The factors by which Llama 3 divides its rotation frequencies (Llama 3.1 reference code: low 1, high 4, 8192 trained
- * positions): 1 for short wavelengths, `factor` for long ones, smoothly between.
+ * The factors by which Llama 3 divides its rotation frequencies (Llama 3.1 reference code: low 1, high 4): 1 for short
+ * wavelengths, `factor` for long ones, smoothly between.
+ * @param trained positions that the model was trained for before its frequencies were scaled
  * @returns headDim/2 factors
  */
-export function llama3RopeFactors(headDim: number, base: number, factor: number): Float32Array {
-  const trained = 8192;
+export function llama3RopeFactors(headDim: number, base: number, factor: number, trained = 8192): Float32Array {
   const [low, high] = [1, 4];
   return Float32Array.from({ length: headDim / 2 }, (_, i) => {
     const wavelength = 2 * Math.PI * base ** ((2 * i) / headDim);

@@ -43,8 +43,12 @@ const SMALL_BLOCKS: Partial<Record<WeightFormat, WeightFormat>> = {
 
 /** The format of a matrix. */
 export function matrixFormat(quant: Quant, place: MatrixPlace): WeightFormat {
-  const format = isWeightFormat(quant) ? quant : mixedFormat(quant, place);
-  return place.cols % WEIGHT_FORMATS[format].sourceBlockValues === 0 ? format : (SMALL_BLOCKS[format] ?? format);
+  return smallerBlocks(isWeightFormat(quant) ? quant : mixedFormat(quant, place), place.cols);
+}
+
+/** The format itself, or for columns that do not fill its blocks one of smaller blocks. */
+export function smallerBlocks(format: WeightFormat, cols: number): WeightFormat {
+  return cols % WEIGHT_FORMATS[format].sourceBlockValues === 0 ? format : (SMALL_BLOCKS[format] ?? format);
 }
 
 function mixedFormat(mix: MixName, place: MatrixPlace): WeightFormat {

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { ERRORS, type ErrorCode, StarlingError } from '../../daemon/errors.ts';
+import type { SplitText } from '../generation/answer-split.ts';
 
 export interface ChatTurn {
   readonly role: 'system' | 'user' | 'assistant';
@@ -16,8 +17,10 @@ export interface StreamChatOptions {
   readonly signal?: AbortSignal;
 }
 
+const deltaSchema = z.object({ content: z.string().nullish(), reasoning_content: z.string().nullish() });
+
 const chunkSchema = z.object({
-  choices: z.array(z.object({ delta: z.object({ content: z.string().nullish() }).optional() })).optional(),
+  choices: z.array(z.object({ delta: deltaSchema.optional() })).optional(),
   error: z.object({ message: z.string(), code: z.string().nullish() }).optional(),
 });
 
@@ -30,10 +33,10 @@ export function endpointRoot(url: string): string {
 }
 
 /**
- * Asks a chat endpoint and yields the answer's text as it comes.
+ * Asks a chat endpoint and yields the answer as it comes, and the reasoning that the endpoint tells apart.
  * @throws StarlingError endpoint_unreachable; the endpoint's own error
  */
-export async function* streamChat(options: StreamChatOptions): AsyncGenerator<string, void, undefined> {
+export async function* streamChat(options: StreamChatOptions): AsyncGenerator<SplitText, void, undefined> {
   const { url, model, messages, temperature, maxTokens, signal } = options;
   const body = JSON.stringify({ model, messages, stream: true, temperature, max_tokens: maxTokens });
   const response = await request(`${endpointRoot(url)}/v1/chat/completions`, {
@@ -53,8 +56,9 @@ export async function* streamChat(options: StreamChatOptions): AsyncGenerator<st
       if (!line.startsWith('data: ') || line === 'data: [DONE]') continue;
       const chunk = chunkSchema.parse(JSON.parse(line.slice('data: '.length)));
       if (chunk.error !== undefined) throw failed(line.slice('data: '.length), response.status);
-      const text = chunk.choices?.[0]?.delta?.content;
-      if (text) yield text;
+      const delta = chunk.choices?.[0]?.delta;
+      const part = { reasoning: delta?.reasoning_content ?? '', text: delta?.content ?? '' };
+      if (part.reasoning !== '' || part.text !== '') yield part;
     }
   }
 }

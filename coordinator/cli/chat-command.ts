@@ -2,6 +2,7 @@ import { createInterface } from 'node:readline/promises';
 import { Command } from 'commander';
 import { toStarlingError } from '../../daemon/errors.ts';
 import { DEFAULT_HTTP_HOST, DEFAULT_HTTP_PORT } from '../http/server.ts';
+import { AnswerPrinter } from './answer-printer.ts';
 import { type ChatTurn, servedModel, streamChat } from './chat-client.ts';
 import { decimal, integer } from './options.ts';
 
@@ -31,7 +32,7 @@ export function chatCommand({ stdin, stdout, stderr }: ChatCommandDeps): Command
       'after',
       `
 In the chat: /reset forgets the conversation, /exit ends; Ctrl-C stops an answer, and between answers ends. Without a terminal
-every line of standard input is a message.
+every line of standard input is a message. What a model thinks before it answers is shown on a terminal only.
 
 Examples:
   $ starling chat
@@ -59,12 +60,13 @@ Examples:
         if (content === '/reset') messages = start;
         else if (content !== '') {
           answering = new AbortController();
+          const printer = new AnswerPrinter((text) => stdout.write(text), stdout.isTTY === true);
           try {
             messages = [...messages, { role: 'user', content }];
             let answer = '';
-            for await (const text of streamChat({ ...options, model, messages, signal: answering.signal })) {
-              answer += text;
-              stdout.write(text);
+            for await (const part of streamChat({ ...options, model, messages, signal: answering.signal })) {
+              answer += part.text;
+              printer.print(part);
             }
             messages = [...messages, { role: 'assistant', content: answer }];
           } catch (thrown) {

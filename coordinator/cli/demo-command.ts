@@ -75,7 +75,13 @@ export function demoCommand(deps: DemoCommandDeps): Command {
         onReady: async ({ url, name, devices: count }) => {
           deps.stdout(`${name} is served at ${url}/v1 by ${count} devices on this machine\n\n> ${QUESTION}\n`);
           const messages = [{ role: 'user' as const, content: QUESTION }];
-          for await (const text of streamChat({ url, model: name, messages, temperature: 0, signal: deps.signal })) {
+          for await (const { text } of streamChat({
+            url,
+            model: name,
+            messages,
+            temperature: 0,
+            signal: deps.signal,
+          })) {
             deps.stdout(text);
           }
           deps.stdout(`\n\nAsk more with "starling chat --url ${url}"; Ctrl-C ends the demo.\n`);

@@ -75,9 +75,10 @@ function commandsOf(
   signal: AbortSignal,
 ): readonly (readonly [name: string, load: () => Promise<Command>])[] {
   const { stdin } = process;
+  const isTerminal = process.stdout.isTTY === true;
   return [
     ['demo', async () => (await import('./demo-command.ts')).demoCommand({ paths, stdout, signal })],
-    ['run', async () => (await import('./run-command.ts')).runCommand({ paths, stdin, stdout, signal })],
+    ['run', async () => (await import('./run-command.ts')).runCommand({ paths, stdin, stdout, isTerminal, signal })],
     [
       'daemon',
       async () => (await import('./daemon-command.ts')).daemonCommand({ paths, version, stdout, signal, tellParent }),

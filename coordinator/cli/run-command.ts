@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { addAbortSignal, type Readable } from 'node:stream';
 import { text as readText } from 'node:stream/consumers';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { ClusterKey } from '../../daemon/cluster-key.ts';
 import { StarlingError } from '../../daemon/errors.ts';
 import { loadIdentity } from '../../daemon/identity.ts';
@@ -14,9 +14,8 @@ import type { Cluster } from '../cluster/cluster.ts';
 import type { GenerationRequest } from '../generation/answer.ts';
 import { Generator } from '../generation/generator.ts';
 import { GREEDY } from '../generation/sampler.ts';
-import { encodePrompt } from '../generation/text-codec.ts';
-import { RENDER_PROCESS_BYTES } from '../model/template/render-process.ts';
 import { openTextTools } from '../text-model.ts';
+import { AnswerPrinter } from './answer-printer.ts';
 import { type RunningDraft, startDraft } from './draft.ts';
 import { LocalDevices } from './local-devices.ts';
 import { openKnownModel } from './open-known-model.ts';
@@ -36,9 +35,10 @@ import {
   storeOption,
 } from './options.ts';
 import { progressBar } from './progress.ts';
+import { encodeRun, type PromptOptions, type RunPrompt } from './run-prompt.ts';
 import { contextLength, startCluster } from './start-cluster.ts';
 
-interface RunOptions extends ComputeOptions, KvOptions, HeadOptions {
+interface RunOptions extends ComputeOptions, KvOptions, HeadOptions, PromptOptions {
   readonly localDevices: number;
   readonly maxTokens: number;
   readonly temperature: number;
@@ -49,7 +49,6 @@ interface RunOptions extends ComputeOptions, KvOptions, HeadOptions {
   readonly stop: string[];
   readonly context?: number;
   readonly draft?: string;
-  readonly chat?: boolean;
   readonly store?: string;
   readonly json?: boolean;
 }
@@ -58,17 +57,20 @@ export interface RunCommandDeps {
   readonly paths: HomePaths;
   readonly stdin: Readable;
   readonly stdout: (text: string) => void;
+  /** Whether standard output is one. */
+  readonly isTerminal: boolean;
   readonly signal: AbortSignal;
 }
 
 export function runCommand(deps: RunCommandDeps): Command {
   const collect = (value: string, previous: string[]): string[] => [...previous, value];
   const command = new Command('run')
-    .description('continue a prompt on a throw-away cluster of this machine and print the text as it comes')
+    .description('ask a model one thing, on a throw-away cluster of this machine, and print the answer as it comes')
     .argument('<model>', 'a .gguf file, or "tiny-chat" for the small model that comes with Starling')
-    .argument('<prompt>', 'the text to continue; - reads it from standard input')
+    .argument('<prompt>', 'what to ask; - reads it from standard input')
     .option('--local-devices <n>', 'devices: this process and n − 1 daemons', integer(1, 64), 1)
-    .option('--chat', "put the prompt through the model's chat template, as a user's message")
+    .option('--system <text>', 'a system message before the prompt')
+    .addOption(new Option('--raw', 'continue the prompt as it is, without a chat template').conflicts('system'))
     .option('--max-tokens <n>', 'most tokens to generate', integer(1, 2 ** 20), 128)
     .option('--temperature <t>', '0 always takes the likeliest token', decimal(0, 100), 0)
     .option('--top-k <n>', 'draw from the n likeliest tokens; 0 for all', integer(0, 2 ** 20), 0)
@@ -86,15 +88,20 @@ export function runCommand(deps: RunCommandDeps): Command {
   command.addHelpText(
     'after',
     `
-The object of --json: text, tokens, prompt_tokens, completion_tokens, finish_reason, logits_sha256 (over the f32 bytes of the
-logits that each token was drawn from), steps, drafted_tokens, accepted_tokens, devices, backend, threads, kv, ttft_ms,
-tokens_per_second, and accounting: for each token after the first, what each device read, computed and waited for, and which of
-these took most of the time (compute, disk or network).
+The prompt goes through the model's chat template as a user's message; one for a model without a template, or with --raw, is
+continued as it is.
+
+What a model thinks before it answers is shown on a terminal only, dimmed.
+
+The object of --json: text, reasoning_content where there is any, tokens, prompt_tokens, completion_tokens, finish_reason,
+logits_sha256 (over the f32 bytes of the logits that each token was drawn from), steps, drafted_tokens, accepted_tokens, devices,
+backend, threads, kv, ttft_ms, tokens_per_second, and accounting: for each token after the first, what each device read, computed
+and waited for, and which of these took most of the time (compute, disk or network).
 
 Examples:
-  $ starling run tiny-chat "Once upon a time"
-  $ starling run --chat tiny-chat "Tell me a story about a dog."
-  $ starling run --local-devices 4 --json model.gguf "The sky is"`,
+  $ starling run tiny-chat "Tell me a story about a dog."
+  $ starling run --raw tiny-chat "Once upon a time"
+  $ starling run --local-devices 4 --json model.gguf "Why is the sky blue?"`,
   );
   return command.action(async (modelArgument: string, promptArgument: string, options: RunOptions) => {
     const log = createLogger(options.logLevel, 'run');
@@ -113,6 +120,9 @@ Examples:
     let draft: RunningDraft | undefined;
     try {
       for (const warning of tools.warnings) log.warn(warning);
+      const asked = await encodeRun(tools, prompt, options, log, deps.signal);
+      // What renders is not resident beside the model.
+      tools.template.close();
       devices = await LocalDevices.start({
         count: options.localDevices - 1,
         key,
@@ -129,7 +139,7 @@ Examples:
         ownShare: true,
         storeDir,
         ...compute,
-        memory: processMemory(memory, options.chat ? RENDER_PROCESS_BYTES : 0),
+        memory: processMemory(memory),
         contextLength: contextLength(model, options.context),
         kv: options.kv,
         head: options.head,
@@ -142,22 +152,13 @@ Examples:
         draft = await startDraft(options.draft, { ...clusterOptions, contentsFile }).finally(bar.stop);
       const cluster = await startCluster(clusterOptions).finally(bar.stop);
       try {
-        const rendered = options.chat
-          ? await tools.template.render([{ role: 'user', content: prompt }], { addGenerationPrompt: true })
-          : { text: prompt, typed: [] };
         const generator = new Generator({
           model: cluster.forward,
           codec: tools.codec,
           log,
           ...(draft === undefined ? {} : { draft: draft.model }),
         });
-        const result = await generate(
-          cluster,
-          generator,
-          encodePrompt(tools.codec, rendered.text, rendered.typed),
-          options,
-          deps,
-        );
+        const result = await generate(cluster, generator, asked, options, deps);
         if (options.json) {
           deps.stdout(`${JSON.stringify({ ...result, devices: cluster.devices, ...compute, kv: options.kv })}\n`);
         } else {
@@ -179,15 +180,15 @@ Examples:
 async function generate(
   cluster: Cluster,
   generator: Generator,
-  promptTokens: number[],
+  asked: RunPrompt,
   options: RunOptions,
-  { stdout, signal }: RunCommandDeps,
+  { stdout, isTerminal, signal }: RunCommandDeps,
 ): Promise<Record<string, unknown>> {
   const { temperature, topK, topP, minP, seed } = options;
   const sampling = { ...GREEDY, temperature, topK, topP, minP, seed };
   const hash = createHash('sha256');
   const request: GenerationRequest = {
-    promptTokens,
+    ...asked,
     maxTokens: options.maxTokens,
     sampling,
     stop: options.stop,
@@ -196,11 +197,13 @@ async function generate(
       hash.update(Buffer.from(Float32Array.from(logits).buffer));
     },
   };
+  const printer = new AnswerPrinter(stdout, isTerminal);
   const started = performance.now();
   const tokens: number[] = [];
   let firstAt = started;
   let before = cluster.account();
   let text = '';
+  let reasoning = '';
   for await (const event of generator.generate(request, signal)) {
     if (event.type === 'token') {
       if (tokens.push(event.token) === 1) {
@@ -209,13 +212,15 @@ async function generate(
       }
     }
     text += event.text;
-    if (!options.json) stdout(event.text);
+    reasoning += event.reasoning;
+    if (!options.json) printer.print(event);
     if (event.type === 'end') {
       const seconds = (performance.now() - firstAt) / 1000;
       return {
         text,
+        ...(reasoning === '' ? {} : { reasoning_content: reasoning }),
         tokens,
-        prompt_tokens: promptTokens.length,
+        prompt_tokens: asked.promptTokens.length,
         completion_tokens: tokens.length,
         finish_reason: event.finishReason,
         logits_sha256: hash.digest('hex'),

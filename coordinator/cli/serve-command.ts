@@ -235,6 +235,7 @@ export async function serveModelAt({ server, url }: Listening, options: ServeMod
         model: cluster.forward,
         codec: tools.codec,
         template: tools.template,
+        reasoning: tools.reasoning,
         log,
         ...(draft === undefined ? {} : { draft: draft.model }),
       });

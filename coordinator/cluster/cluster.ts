@@ -10,6 +10,7 @@ import type { BackendName } from '../../kernels/kernels.ts';
 import { ForwardPass } from '../forward-pass.ts';
 import { kvCapacity, kvDevice } from '../kv/kv-capacity.ts';
 import type { OpenModel } from '../model/open-model.ts';
+import { residualBytes } from '../residual-stream.ts';
 import { distributeTiles, type TileTarget } from '../tiles/distribute.ts';
 import { RepairCutter } from '../tiles/repair-cutter.ts';
 import { TileCutter } from '../tiles/tile-cutter.ts';
@@ -179,6 +180,7 @@ async function bringUp(options: ClusterOptions): Promise<Parts> {
   const local = new LocalRank({
     ...options,
     repair: (tile, error) => repairs.mendOwn(tile, error),
+    scratchBytes: ({ cols }) => residualBytes(model.spec, cols),
     onLoaded: progressOf(options, 'loading'),
   });
   try {

@@ -8,7 +8,6 @@ import { makeRoom } from '../../daemon/store/make-room.ts';
 import type { TileStore } from '../../daemon/store/tile-store.ts';
 import { type TileShape, tileLayout, tileName } from '../../daemon/tile/tile.ts';
 import type { BackendName } from '../../kernels/kernels.ts';
-import { forwardScratchBytes } from '../forward-pass.ts';
 import type { ModelName, Rank, RankMemory } from './rank.ts';
 
 export interface LocalRankOptions {
@@ -19,6 +18,8 @@ export interface LocalRankOptions {
   readonly log: Logger;
   /** Makes a tile again that was found damaged while it was streamed. */
   readonly repair: (tile: TileShape, error: StarlingError) => Promise<void>;
+  /** Bytes of the engine's memory that are the caller's own. */
+  readonly scratchBytes: (spec: EngineSpec) => number;
   readonly onLoaded: (bytes: number, total: number) => void;
   readonly signal?: AbortSignal;
   /** For tests: see EngineOptions. */
@@ -85,7 +86,7 @@ export class LocalRank implements Rank {
       ...this.#options,
       ...share,
       reserve: REPAIR_BYTES,
-      scratchBytes: forwardScratchBytes(share.spec),
+      scratchBytes: this.#options.scratchBytes(share.spec),
     });
     if (engine === null) return damaged;
     this.#engine = engine;

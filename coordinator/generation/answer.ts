@@ -1,3 +1,5 @@
+import { AnswerParts, type Reasoning } from './answer-parts.ts';
+import type { SplitText } from './answer-split.ts';
 import { type LogProbabilities, logprobs } from './log-probabilities.ts';
 import { type HeldBack, NONE_HELD_BACK, type SamplingOptions, sample } from './sampler.ts';
 import { StopSequences } from './stop-sequences.ts';
@@ -24,6 +26,8 @@ export interface GenerationRequest {
   readonly stop: readonly string[];
   /** The model's own ends at any time by default. */
   readonly ends?: EndRules;
+  /** How reasoning is told from the answer; by default all text is answer. */
+  readonly reasoning?: Reasoning;
   /** How many of the likeliest tokens to list with each token; null for no log probabilities at all. */
   readonly logprobs: number | null;
   /** Sees the logits (valid during the call only) that the `step`-th token is drawn from; 0 follows the prompt. */
@@ -32,12 +36,16 @@ export interface GenerationRequest {
 
 export type FinishReason = 'stop' | 'length';
 
-export interface TokenEvent {
+/** Texts that are now certain: empty while a character, or what may be a stop sequence or a mark, is incomplete. */
+export interface TokenEvent extends SplitText {
   readonly type: 'token';
   readonly token: number;
-  /** Text that is now certain: empty while a character or a possible stop sequence is incomplete. */
-  readonly text: string;
   readonly logprobs?: LogProbabilities;
+}
+
+/** The text is over; what had been held back belongs to it after all. */
+export interface AnswerEnd extends SplitText {
+  readonly finishReason: FinishReason;
 }
 
 /** What a token came to. */
@@ -45,8 +53,7 @@ export interface Drawn {
   readonly token: number;
   /** Null for the token that ends the text. */
   readonly event: TokenEvent | null;
-  /** The text is over; `text` had been held back and belongs to it after all. */
-  readonly end: { readonly finishReason: FinishReason; readonly text: string } | null;
+  readonly end: AnswerEnd | null;
 }
 
 /** One text that is being made, apart from when and how its logits are computed: draws, detokenises, stops. */
@@ -58,6 +65,7 @@ export class Answer {
   readonly #codec: TextCodec;
   readonly #detokenizer: StreamingDetokenizer;
   readonly #stops: StopSequences;
+  readonly #parts: AnswerParts | null;
   readonly #generated = new Map<number, number>();
   readonly #ends: EndRules;
   /** The tokens of prompt and text, kept where a repetition penalty looks at them. */
@@ -75,6 +83,7 @@ export class Answer {
     this.#codec = codec;
     this.#detokenizer = codec.createDetokenizer({ startOfText: false });
     this.#stops = new StopSequences(request.stop);
+    this.#parts = request.reasoning === undefined ? null : new AnswerParts(request.reasoning);
     this.#ends = request.ends ?? USUAL_ENDS;
     for (const token of request.promptTokens) this.#remember(token);
   }
@@ -82,6 +91,11 @@ export class Answer {
   /** Tokens so far, without the one that ends the text. */
   get completionTokens(): number {
     return this.#completionTokens;
+  }
+
+  /** Of these tokens, those of the reasoning; complete when the text is over. */
+  get reasoningTokens(): number {
+    return this.#parts?.reasoningTokens ?? 0;
   }
 
   /** The token that would be drawn from these logits `ahead` places from the next one; nothing changes. */
@@ -101,23 +115,24 @@ export class Answer {
     request.onLogits?.(logits, this.#completionTokens);
     const token = this.guess(logits, 0);
     if (this.#codec.isEndOfGeneration(token) || this.#ends.tokens.has(token)) {
-      return { token, event: null, end: { finishReason: 'stop', text: this.#heldText() } };
+      return { token, event: null, end: this.#end('stop', this.#heldText()) };
     }
     this.#completionTokens++;
     this.#generated.set(token, (this.#generated.get(token) ?? 0) + 1);
     this.#remember(token);
     const piece = this.#detokenizer.push(token);
     const mayStop = this.#completionTokens > this.#ends.notBefore;
+    this.#parts?.draw(token, piece);
     const { text, stopped } = mayStop ? this.#stops.push(piece) : { text: piece, stopped: false };
     const event: TokenEvent = {
       type: 'token',
       token,
-      text,
+      ...(this.#parts?.take(text) ?? { reasoning: '', text }),
       ...(request.logprobs === null ? {} : { logprobs: logprobs(logits, token, request.logprobs) }),
     };
-    if (stopped) return { token, event, end: { finishReason: 'stop', text: '' } };
+    if (stopped) return { token, event, end: this.#end('stop', '') };
     if (this.#completionTokens < this.maxTokens) return { token, event, end: null };
-    return { token, event, end: { finishReason: 'length', text: this.#heldText() } };
+    return { token, event, end: this.#end('length', this.#heldText()) };
   }
 
   #remember(token: number): void {
@@ -143,6 +158,10 @@ export class Answer {
   #endsOfModel(vocabSize: number): readonly number[] {
     this.#ownEnds ??= [...Array(vocabSize).keys()].filter((token) => this.#codec.isEndOfGeneration(token));
     return this.#ownEnds;
+  }
+
+  #end(finishReason: FinishReason, text: string): AnswerEnd {
+    return { finishReason, ...(this.#parts?.end(text) ?? { reasoning: '', text }) };
   }
 
   #heldText(): string {

@@ -1,5 +1,5 @@
 import type { Priority } from '../scheduling/job.ts';
-import type { FinishReason, TokenEvent } from './answer.ts';
+import type { AnswerEnd, TokenEvent } from './answer.ts';
 
 export interface GenerationUsage {
   readonly promptTokens: number;
@@ -7,6 +7,8 @@ export interface GenerationUsage {
   readonly cachedTokens: number;
   /** Tokens generated, without the end-of-generation token. */
   readonly completionTokens: number;
+  /** Of these: those of the reasoning and its marks, where it is told apart. */
+  readonly reasoningTokens: number;
 }
 
 export interface GenerationTimings {
@@ -18,11 +20,8 @@ export interface GenerationTimings {
   readonly decodeMs: number;
 }
 
-export interface EndEvent {
+export interface EndEvent extends AnswerEnd {
   readonly type: 'end';
-  /** Text that had been held back and belongs to the answer after all. */
-  readonly text: string;
-  readonly finishReason: FinishReason;
   readonly usage: GenerationUsage;
   readonly timings: GenerationTimings;
 }

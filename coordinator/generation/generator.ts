@@ -7,7 +7,8 @@ import { KvCache } from '../kv/kv-cache.ts';
 import type { LanguageModel } from '../language-model.ts';
 import { Job } from '../scheduling/job.ts';
 import { type PlannedRows, Scheduler, type StepPlan } from '../scheduling/scheduler.ts';
-import { Answer, type FinishReason, type GenerationRequest, type TokenEvent } from './answer.ts';
+import { Answer, type AnswerEnd, type GenerationRequest, type TokenEvent } from './answer.ts';
+import { NO_TEXT } from './answer-split.ts';
 import { cancelledBy } from './cancellation.ts';
 import { EventQueue } from './event-queue.ts';
 import { type EndEvent, type GenerationEvent, NOBODY_IN_PARTICULAR, type Standing } from './events.ts';
@@ -141,7 +142,7 @@ export class Generator {
       });
       const member: Member = { request, choice, answer, job };
       if (answer.maxTokens <= 0) {
-        this.#pushEnd(member, { finishReason: 'length', text: '' });
+        this.#pushEnd(member, { finishReason: 'length', ...NO_TEXT });
         continue;
       }
       request.members.add(member);
@@ -293,7 +294,7 @@ export class Generator {
     if (member === undefined) return;
     const drawn: number[] = [];
     const events: TokenEvent[] = [];
-    let end: { finishReason: FinishReason; text: string } | null = null;
+    let end: AnswerEnd | null = null;
     try {
       for (const [i, row] of logits.entries()) {
         const taken = member.answer.take(row);
@@ -315,7 +316,7 @@ export class Generator {
     else if (member.request.events.full) this.#pause(member.request, true);
   }
 
-  #finish(member: Member, end: { finishReason: FinishReason; text: string }): void {
+  #finish(member: Member, end: AnswerEnd): void {
     const { job, request } = member;
     const { usage, timings } = this.#pushEnd(member, end);
     this.#forget(member, true);
@@ -331,7 +332,7 @@ export class Generator {
     if (request.members.size === 0) this.#end(request, null);
   }
 
-  #pushEnd({ answer, job, request, choice }: Member, end: { finishReason: FinishReason; text: string }): EndEvent {
+  #pushEnd({ answer, job, request, choice }: Member, end: AnswerEnd): EndEvent {
     const now = this.#now();
     const startedAt = job.startedAt ?? now;
     const prefilledAt = job.prefilledAt ?? now;
@@ -342,6 +343,7 @@ export class Generator {
         promptTokens: job.promptLength,
         cachedTokens: job.cachedTokens,
         completionTokens: answer.completionTokens,
+        reasoningTokens: answer.reasoningTokens,
       },
       timings: {
         queueMs: startedAt - job.arrived,

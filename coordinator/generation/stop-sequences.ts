@@ -33,7 +33,7 @@ export class StopSequences {
       this.#held = '';
       return { text: text.slice(0, start), stopped: true };
     }
-    const keep = this.#possibleStart(text);
+    const keep = startOfPossible(text, this.#stops);
     this.#held = text.slice(keep);
     return { text: text.slice(0, keep), stopped: false };
   }
@@ -56,18 +56,18 @@ export class StopSequences {
     }
     return first?.start ?? null;
   }
+}
 
-  /** Where the longest end of `text` that starts some stop sequence begins; its length when none does. */
-  #possibleStart(text: string): number {
-    let earliest = text.length;
-    for (const stop of this.#stops) {
-      for (let at = Math.max(0, text.length - stop.length + 1); at < earliest; at++) {
-        if (stop.startsWith(text.slice(at))) {
-          earliest = at;
-          break;
-        }
+/** Where the longest end of `text` that starts some of the marks begins; its length when none does. */
+export function startOfPossible(text: string, marks: readonly string[]): number {
+  let earliest = text.length;
+  for (const mark of marks) {
+    for (let at = Math.max(0, text.length - mark.length + 1); at < earliest; at++) {
+      if (mark.startsWith(text.slice(at))) {
+        earliest = at;
+        break;
       }
     }
-    return earliest;
   }
+  return earliest;
 }

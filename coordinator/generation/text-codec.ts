@@ -41,6 +41,9 @@ export type ChatMessage = {
   /** Text, or the text parts that the client sent. */
   readonly content: string | readonly ChatTextPart[];
   readonly name?: string;
+  /** What an assistant thought before this message; many templates read it. */
+  readonly reasoning_content?: string;
+  readonly thinking?: string;
   readonly tool_call_id?: string;
   readonly tool_calls?: readonly ChatToolCall[];
 };

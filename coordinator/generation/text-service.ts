@@ -1,5 +1,7 @@
 import { StarlingError } from '../../daemon/errors.ts';
+import { opensReasoning, type ReasoningForm } from '../model/reasoning-marks.ts';
 import type { EndRules } from './answer.ts';
+import type { Reasoning } from './answer-parts.ts';
 import { choiceSeed } from './counter-random.ts';
 import type { GenerationEvent, Standing } from './events.ts';
 import { Generator, type GeneratorOptions } from './generator.ts';
@@ -48,6 +50,15 @@ export interface TextServiceOptions extends GeneratorOptions {
   /** When the model was put into service, in seconds since 1970. */
   readonly created: number;
   readonly template: ChatRenderer;
+  /** How the model marks its reasoning; by default it has none. */
+  readonly reasoning?: ReasoningForm | null;
+}
+
+export interface ChatOptions {
+  /** Further variables for the chat template. */
+  readonly variables?: Readonly<Record<string, unknown>>;
+  /** Reasoning stays in the answer, with its marks. */
+  readonly keepsReasoning?: boolean;
 }
 
 /** Text in, text out: joins the chat template, the tokenizer and the generator. */
@@ -58,6 +69,7 @@ export class TextService {
   readonly #vocabSize: number;
   readonly #codec: TextCodec;
   readonly #template: ChatRenderer;
+  readonly #reasoning: ReasoningForm | null;
   readonly #generator: Generator;
 
   constructor(options: TextServiceOptions) {
@@ -67,6 +79,7 @@ export class TextService {
     this.#vocabSize = options.model.vocabSize;
     this.#codec = options.codec;
     this.#template = options.template;
+    this.#reasoning = options.reasoning ?? null;
     this.#generator = new Generator(options);
   }
 
@@ -82,21 +95,28 @@ export class TextService {
   /**
    * Answers a conversation. Nothing happens before the first `next()`; from then on the caller must take the events to
    * the end, call `return()`, or abort: an answer that nobody takes keeps its place.
-   * @param variables further variables for the chat template
    * @throws StarlingError template_invalid, template_failed; what Generator.submit throws, and its events
    */
   async *chat(
     messages: readonly ChatMessage[],
     settings: TextSettings,
     signal?: AbortSignal,
-    variables: Readonly<Record<string, unknown>> = {},
+    { variables = {}, keepsReasoning = false }: ChatOptions = {},
   ): AsyncGenerator<TextEvent, void, undefined> {
-    const { text, typed } = await this.#template.render(messages, {
+    const prompt = await this.#template.render(messages, {
       addGenerationPrompt: true,
       variables,
       ...(signal === undefined ? {} : { signal }),
     });
-    yield* this.#answer([encodePrompt(this.#codec, text, typed)], 'messages', settings, signal);
+    const form = keepsReasoning ? null : this.#reasoning;
+    const reasoning = form === null ? undefined : { form, opened: opensReasoning(form, prompt) };
+    yield* this.#answer(
+      [encodePrompt(this.#codec, prompt.text, prompt.typed)],
+      'messages',
+      settings,
+      signal,
+      reasoning,
+    );
   }
 
   /**
@@ -134,6 +154,7 @@ export class TextService {
     param: string,
     settings: TextSettings,
     signal: AbortSignal | undefined,
+    reasoning?: Reasoning,
   ): AsyncGenerator<TextEvent, void, undefined> {
     for (const prompt of prompts) checkPromptLength(prompt.length, this.contextLength, param);
     const requests = prompts.flatMap((promptTokens) =>
@@ -143,6 +164,7 @@ export class TextService {
         sampling: { ...settings.sampling, seed: choiceSeed(settings.sampling.seed, i) },
         stop: settings.stop,
         ...(settings.ends === undefined ? {} : { ends: settings.ends }),
+        ...(reasoning === undefined ? {} : { reasoning }),
         logprobs: settings.logprobs,
       })),
     );

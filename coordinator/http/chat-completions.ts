@@ -41,15 +41,17 @@ export function chatCompletions(api: ApiContext): Handler {
       choices: [{ index, delta, logprobs, finish_reason }],
       ...usageOfChunk,
     });
-    const choice = ({ index, text, tokens, finishReason }: FinishedChoice) => ({
+    const reasoningOf = ({ reasoning }: { readonly reasoning: string }): object =>
+      reasoning === '' || !request.includeReasoning ? {} : { reasoning_content: reasoning };
+    const choice = ({ index, text, reasoning, tokens, finishReason }: FinishedChoice) => ({
       index,
-      message: { role: 'assistant', content: text, refusal: null },
+      message: { role: 'assistant', content: text, refusal: null, ...reasoningOf({ reasoning }) },
       logprobs: choiceLogprobs(service, tokens, hasLogprobs),
       finish_reason: finishReason,
     });
 
     return exchangeText(c, api, {
-      begin: (signal) => service.chat(request.messages, settings, signal, request.variables),
+      begin: (signal) => service.chat(request.messages, settings, signal, request),
       prompts: 1,
       answersToPrompt: settings.choices,
       stream: request.stream,
@@ -65,10 +67,13 @@ export function chatCompletions(api: ApiContext): Handler {
           chunk(index, { role: 'assistant', content: '', refusal: null }, null, null),
         ),
       chunks: (event) => {
-        const hasText = event.text !== '' || (event.type === 'token' && hasLogprobs);
         const logprobs = event.type === 'token' ? choiceLogprobs(service, [event], hasLogprobs) : null;
+        // Clients look for one or the other: a chunk has only one of them, and the first has what is told of the token.
+        const reasoning = reasoningOf(event);
+        const deltas = [reasoning, { content: event.text }].filter((delta) => Object.values(delta).some(Boolean));
+        if (deltas.length === 0 && logprobs !== null) deltas.push({ content: '' });
         return [
-          ...(hasText ? [chunk(event.choice, { content: event.text }, logprobs, null)] : []),
+          ...deltas.map((delta, i) => chunk(event.choice, delta, i === 0 ? logprobs : null, null)),
           ...(event.type === 'end' ? [chunk(event.choice, {}, null, event.finishReason)] : []),
         ];
       },

@@ -41,6 +41,7 @@ const message = z.looseObject({
   name: z.string().nullish(),
   tool_call_id: z.string().nullish(),
   tool_calls: z.array(toolCall).max(MAX_TOOL_CALLS).nullish(),
+  reasoning_content: z.string().nullish(),
 });
 
 const chatBody = z.object({
@@ -52,6 +53,8 @@ const chatBody = z.object({
   chat_template_kwargs: objectOrEmptyList(z.record(z.string(), z.unknown()).nullish()),
   reasoning_effort: z.string().max(MAX_EFFORT).nullish(),
   enable_thinking: z.boolean().nullish(),
+  reasoning_format: z.enum(['none', 'auto', 'deepseek']).nullish(),
+  include_reasoning: z.boolean().nullish(),
 });
 
 /** What the server itself tells a template. */
@@ -63,6 +66,10 @@ export interface ChatRequest {
   /** Further variables for the chat template. */
   readonly variables: Readonly<Record<string, unknown>>;
   readonly settings: TextSettings;
+  /** Reasoning stays in the content, with its marks, rather than being told apart. */
+  readonly keepsReasoning: boolean;
+  /** Reasoning that is told apart is part of the response. */
+  readonly includeReasoning: boolean;
   readonly stream: boolean;
   readonly includeUsage: boolean;
 }
@@ -121,6 +128,18 @@ function templateToolCall(call: z.output<typeof toolCall>): ChatToolCall {
   return { id: call.id, type: call.type, function: { name: call.function.name, arguments: args } };
 }
 
+/** What an assistant thought. Templates of models that answer in channels know it by another name, beside calls alone. */
+function templateReasoning({
+  role,
+  content,
+  tool_calls,
+  reasoning_content: reasoning,
+}: MessageBody): Partial<ChatMessage> {
+  if (role !== 'assistant' || typeof reasoning !== 'string' || reasoning === '') return {};
+  const isBesideCalls = isFilled(tool_calls) && (content ?? '') === '';
+  return { reasoning_content: reasoning, ...(isBesideCalls ? { thinking: reasoning } : {}) };
+}
+
 function templateMessage(body: MessageBody, index: number): ChatMessage {
   const param = `messages[${index}].content`;
   if (body.role !== 'assistant' && (body.content === null || body.content === undefined)) {
@@ -139,6 +158,7 @@ function templateMessage(body: MessageBody, index: number): ChatMessage {
     content: messageContent(body.content, param),
     ...(typeof body.name === 'string' ? { name: body.name } : {}),
     ...(typeof body.tool_call_id === 'string' ? { tool_call_id: body.tool_call_id } : {}),
+    ...templateReasoning(body),
     ...(isFilled(body.tool_calls) ? { tool_calls: body.tool_calls!.map(templateToolCall) } : {}),
   };
 }
@@ -177,6 +197,8 @@ export function parseChatRequest(body: Readonly<Record<string, unknown>>, origin
     messages: fields.messages.map(templateMessage),
     variables: templateVariables(fields),
     settings: textSettings(fields, own, origin),
+    keepsReasoning: fields.reasoning_format === 'none',
+    includeReasoning: fields.include_reasoning !== false,
     stream: fields.stream === true,
     includeUsage: fields.stream_options?.include_usage === true,
   };

@@ -114,7 +114,7 @@ export const FIELDS: readonly Field[] = [
   ...ignored('n_keep n_discard truncation_length max_context_length', 'nothing is ever dropped from a text'),
   ...ignored('provider models route', 'there is one model and nobody else to ask'),
   ...ignored(
-    'usage include_reasoning return_tokens return_token_ids return_progress timings_per_token response_fields details',
+    'usage return_tokens return_token_ids return_progress timings_per_token response_fields details',
     'the answer has the shape of OpenAI’s API',
   ),
   ...ignored('parallel_tool_calls parse_tool_calls', 'tools are refused'),
@@ -162,7 +162,19 @@ export const FIELDS: readonly Field[] = [
   ...refused('thinking', thinkingOff, 'where the template knows it, give "enable_thinking"'),
   ...refused('reasoning', EMPTY, 'where the template knows it, give "enable_thinking"'),
   ...refused('thinking_budget thinking_token_budget', atMost(-1), 'limit the answer with "max_tokens"'),
-  ...refused('reasoning_format', either(only('none', 'auto'), EMPTY), 'the answer is one text; take it apart yourself'),
+  ...done(
+    'reasoning_format',
+    '`none` leaves reasoning in `content`; `auto`, the default, and `deepseek` tell it apart as `reasoning_content`',
+    CHAT,
+  ),
+  ...refused(
+    'reasoning_format',
+    either(only('none', 'auto'), EMPTY),
+    'only answers of POST /v1/chat/completions are taken apart',
+    COMPLETIONS,
+  ),
+  ...done('include_reasoning', '`false` leaves out the reasoning that is told apart', CHAT),
+  ...ignored('include_reasoning', 'reasoning is part of the text', COMPLETIONS),
 
   ...refused('continue_final_message continue_', EMPTY, 'the answer is a turn of its own; use POST /v1/completions'),
   ...refused('add_generation_prompt', only(true), 'the answer is a turn of its own; use POST /v1/completions'),

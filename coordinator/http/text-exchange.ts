@@ -12,6 +12,8 @@ type ChoiceEvent = Exclude<TextEvent, { type: 'accepted' }>;
 export interface FinishedChoice {
   readonly index: number;
   readonly text: string;
+  /** What came before the answer, where it is told apart. */
+  readonly reasoning: string;
   readonly tokens: readonly TokenEvent[];
   readonly finishReason: FinishReason;
 }
@@ -42,6 +44,7 @@ class UsageCount {
   #promptTokens = 0;
   #cachedTokens = 0;
   #completionTokens = 0;
+  #reasoningTokens = 0;
   readonly #answersToPrompt: number;
 
   /** @param answersToPrompt choices of each prompt, which counts once */
@@ -53,12 +56,18 @@ class UsageCount {
     if (event.type === 'accepted') this.#promptTokens = event.promptTokens;
     if (event.type !== 'end') return;
     this.#completionTokens += event.usage.completionTokens;
+    this.#reasoningTokens += event.usage.reasoningTokens;
     // What a prompt's other choices found was computed for this very request.
     if (event.choice % this.#answersToPrompt === 0) this.#cachedTokens += event.usage.cachedTokens;
   }
 
   get body(): UsageBody {
-    return usageBody(this.#promptTokens, this.#completionTokens, this.#cachedTokens);
+    return usageBody({
+      promptTokens: this.#promptTokens,
+      completionTokens: this.#completionTokens,
+      cachedTokens: this.#cachedTokens,
+      reasoningTokens: this.#reasoningTokens,
+    });
   }
 }
 
@@ -66,18 +75,20 @@ async function collect(
   events: AsyncGenerator<TextEvent, void, undefined>,
   usage: UsageCount,
 ): Promise<FinishedChoice[]> {
-  const open = new Map<number, { text: string; tokens: TokenEvent[] }>();
+  const open = new Map<number, { text: string; reasoning: string; tokens: TokenEvent[] }>();
   const finished: FinishedChoice[] = [];
   for await (const event of events) {
     usage.add(event);
     if (event.type === 'accepted') continue;
     const { choice } = event;
-    const { text, tokens } = open.get(choice) ?? { text: '', tokens: [] };
+    const before = open.get(choice) ?? { text: '', reasoning: '', tokens: [] };
+    const { tokens } = before;
+    const texts = { text: before.text + event.text, reasoning: before.reasoning + event.reasoning };
     if (event.type === 'end') {
-      finished.push({ index: choice, text: text + event.text, tokens, finishReason: event.finishReason });
+      finished.push({ index: choice, ...texts, tokens, finishReason: event.finishReason });
     } else {
       tokens.push(event);
-      open.set(choice, { text: text + event.text, tokens });
+      open.set(choice, { ...texts, tokens });
     }
   }
   return finished.sort((a, b) => a.index - b.index);

@@ -64,9 +64,9 @@ export const GENERAL_KEYS: Readonly<Record<string, Treatment>> = {
   'tokenizer.ggml.add_eos_token': 'aside',
   'tokenizer.ggml.add_sep_token': 'aside',
   'tokenizer.ggml.add_space_prefix': 'read',
-  // Of the tokenizers of T5 and BERT.
-  'tokenizer.ggml.remove_extra_whitespaces': 'aside',
-  'tokenizer.ggml.precompiled_charsmap': 'aside',
+  'tokenizer.ggml.remove_extra_whitespaces': 'read',
+  'tokenizer.ggml.precompiled_charsmap': 'read',
+  // Of BERT's tokenizer.
   'tokenizer.ggml.normalizer.lowercase': 'aside',
   'tokenizer.ggml.normalizer.strip_accents': 'aside',
   'tokenizer.huggingface.json': 'aside',
@@ -93,8 +93,11 @@ export const GENERAL_KEYS: Readonly<Record<string, Treatment>> = {
   'xielu.eps': [],
 };
 
-/** Keys of the architecture `llama`, without "llama." in front. */
-export const LLAMA_KEYS: Readonly<Record<string, Treatment>> = {
+/**
+ * Keys of an architecture, without its name in front. What one uses beside these, its file in architectures/ says; the rest is
+ * what llama.cpp does about llama, and refused where other values would mean something else.
+ */
+export const ARCHITECTURE_KEYS: Readonly<Record<string, Treatment>> = {
   context_length: 'read',
   embedding_length: 'read',
   block_count: 'read',
@@ -204,14 +207,13 @@ export const LLAMA_KEYS: Readonly<Record<string, Treatment>> = {
   'rope.scaling.factor': 'read',
   'rope.scaling.attn_factor': 'read',
   'rope.scaling.alpha': OFF_OR_ONE,
-  // Of YaRN, which needs its type or its factor to be on.
-  'rope.scaling.original_context_length': 'aside',
+  'rope.scaling.original_context_length': 'read',
   'rope.scaling.finetuned': 'aside',
-  'rope.scaling.yarn_log_multiplier': OFF,
-  'rope.scaling.yarn_ext_factor': [0, -1],
+  'rope.scaling.yarn_log_multiplier': 'read',
+  'rope.scaling.yarn_ext_factor': [1, -1],
   'rope.scaling.yarn_attn_factor': [1, -1],
-  'rope.scaling.yarn_beta_fast': 'aside',
-  'rope.scaling.yarn_beta_slow': 'aside',
+  'rope.scaling.yarn_beta_fast': 'read',
+  'rope.scaling.yarn_beta_slow': 'read',
   'ssm.conv_kernel': OFF,
   'ssm.inner_size': OFF,
   'ssm.state_size': OFF,
@@ -230,18 +232,30 @@ export const LLAMA_KEYS: Readonly<Record<string, Treatment>> = {
   'shortconv.l_cache': OFF,
 };
 
-const PREFIX = 'llama.';
+/** An architecture, and what it does about keys otherwise than ARCHITECTURE_KEYS says. */
+export interface KeyRules {
+  readonly architecture: string;
+  readonly keys: Readonly<Record<string, Treatment>>;
+}
 
-const treatmentOf = (key: string): Treatment | undefined =>
-  key.startsWith(PREFIX) ? LLAMA_KEYS[key.slice(PREFIX.length)] : GENERAL_KEYS[key];
+function treatmentOf(key: string, { architecture, keys }: KeyRules): Treatment | undefined {
+  const prefix = `${architecture}.`;
+  if (!key.startsWith(prefix)) return own(GENERAL_KEYS, key);
+  const name = key.slice(prefix.length);
+  return own(keys, name) ?? own(ARCHITECTURE_KEYS, name);
+}
+
+/** Not what every object has, such as `constructor`. */
+const own = (table: Readonly<Record<string, Treatment>>, key: string): Treatment | undefined =>
+  Object.hasOwn(table, key) ? table[key] : undefined;
 
 /**
  * Refuses a model whose file states something that would be computed otherwise than it says.
  * @throws StarlingError model_invalid naming the key
  */
-export function checkKeys(path: string, metadata: Metadata): void {
+export function checkKeys(path: string, metadata: Metadata, rules: KeyRules): void {
   for (const key of metadata.keys()) {
-    const treatment = treatmentOf(key);
+    const treatment = treatmentOf(key, rules);
     if (treatment === undefined || typeof treatment === 'string') continue;
     const found = metadata.get(key) as MetadataValue;
     if (!isNeutral(found, treatment)) throw refused(path, key, found);
@@ -249,8 +263,9 @@ export function checkKeys(path: string, metadata: Metadata): void {
 }
 
 /** What a user should know of the architecture's keys: those that are not known here; null when there are none. */
-export function noticeOfKeys(path: string, metadata: Metadata): string | null {
-  const unknown = [...metadata.keys()].filter((key) => key.startsWith(PREFIX) && treatmentOf(key) === undefined);
+export function noticeOfKeys(path: string, metadata: Metadata, rules: KeyRules): string | null {
+  const prefix = `${rules.architecture}.`;
+  const unknown = [...metadata.keys()].filter((key) => key.startsWith(prefix) && treatmentOf(key, rules) === undefined);
   if (unknown.length === 0) return null;
   const named = unknown.slice(0, 3).map(shown).join(', ');
   const others = unknown.length > 3 ? ` and ${unknown.length - 3} more` : '';

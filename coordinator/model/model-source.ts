@@ -30,6 +30,10 @@ export class ModelSource {
     return fallback === undefined ? metadata.number(this.key(name)) : metadata.number(this.key(name), fallback);
   }
 
+  boolean(name: string, fallback: boolean): boolean {
+    return this.gguf.metadata.boolean(this.key(name), fallback);
+  }
+
   string(name: string, fallback: string): string {
     return this.gguf.metadata.string(this.key(name), fallback);
   }

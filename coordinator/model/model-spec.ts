@@ -22,22 +22,21 @@ export async function readModelSpec(gguf: GgufFile): Promise<ModelSpec> {
       { param: 'general.architecture' },
     );
   }
-  checkKeys(gguf.path, gguf.metadata);
+  checkKeys(gguf.path, gguf.metadata, { architecture, keys: known.keys });
   const embedding = tensors.weight('token_embd.weight', null, source.integer('embedding_length', 8, 65_536));
-  const { dim, contextLength, rmsEps, ropes, layers } = await known.read(source);
+  const { dim, contextLength, rmsEps, ropes, layers, ...scales } = await known.read(source);
+  const { embeddingScale = 1, logitScale = 1, logitCap = 0 } = scales;
   const vocabSize = embedding.dims[1] ?? 0;
   checkVocabulary(gguf, vocabSize);
-  const outputNorm = tensors.vector('output_norm.weight', dim);
+  const outputNorm = tensors.whole('output_norm.weight', dim);
   const head = tensors.matrix(tensors.has('output.weight') ? 'output.weight' : 'token_embd.weight', vocabSize, dim);
   tensors.expectNoOthers();
   return {
     architecture,
     name: modelName(gguf),
-    ...{ dim, contextLength, rmsEps, ropes, layers },
-    vocabSize,
-    embedding,
-    outputNorm: { tensor: outputNorm, halves: null },
-    head,
+    ...{ dim, vocabSize, contextLength, rmsEps, ropes, layers },
+    ...{ embeddingScale, logitScale, logitCap },
+    ...{ embedding, outputNorm, head },
   };
 }
 

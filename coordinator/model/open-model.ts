@@ -1,11 +1,12 @@
 import { type TileTable, tileTable } from '../tiles/tile-table.ts';
+import { ARCHITECTURES } from './architectures/known.ts';
 import { type Contents, readContents } from './contents.ts';
 import { EmbeddingReader } from './dequantize.ts';
 import { modelFingerprint } from './fingerprint.ts';
+import { type FrameVectors, readFrameVectors } from './frame-vectors.ts';
 import { type GgufFile, openGguf } from './gguf/reader.ts';
 import { noticeOfKeys } from './metadata-keys.ts';
 import { readModelSpec } from './model-spec.ts';
-import { type Norms, readNorms } from './norms.ts';
 import type { ModelSpec } from './spec.ts';
 
 /** A model file, understood: what it is, how it is cut, and the weights that stay with the coordinator. */
@@ -18,7 +19,7 @@ export interface OpenModel {
   readonly spec: ModelSpec;
   readonly table: TileTable;
   readonly embedding: EmbeddingReader;
-  readonly norms: Norms;
+  readonly vectors: FrameVectors;
 }
 
 /**
@@ -32,8 +33,11 @@ export async function openModel(
   const gguf = await openGguf(path);
   try {
     const spec = await readModelSpec(gguf);
-    const notice = noticeOfKeys(gguf.path, gguf.metadata);
-    const norms = await readNorms(gguf, spec);
+    const notice = noticeOfKeys(gguf.path, gguf.metadata, {
+      architecture: spec.architecture,
+      keys: ARCHITECTURES[spec.architecture]!.keys,
+    });
+    const vectors = await readFrameVectors(gguf, spec);
     const table = tileTable(spec);
     // Last, as it is dear: all else that may be wrong with the file is known by then.
     const { sha256, warning } = await contents(gguf);
@@ -44,7 +48,7 @@ export async function openModel(
       spec,
       table,
       embedding: new EmbeddingReader(gguf, spec.embedding),
-      norms,
+      vectors,
     };
   } catch (error) {
     await gguf.close();

@@ -1,4 +1,4 @@
-import type { WeightFormat } from '../../kernels/formats.ts';
+import type { ActivationFunction, WeightFormat } from '../../kernels/formats.ts';
 import type { TensorInfo } from './tensor-info.ts';
 
 /** A tensor whose type this version of Starling computes with. */
@@ -21,16 +21,26 @@ export interface Matrix {
   readonly halves: Halves | null;
 }
 
-/** An f32 vector: a norm, a bias. */
+/** An f32 vector, a norm or a bias: `length` values of a tensor from `first` on. */
 export interface Vector {
   readonly tensor: TensorInfo;
+  readonly first: number;
+  readonly length: number;
   readonly halves: Halves | null;
 }
 
-/** What every phase does around its products: x += f(norm(x)). */
+/** A product with what is added to it: rows × x + bias. */
+export interface Projection {
+  readonly weight: Matrix;
+  readonly bias: Vector | null;
+}
+
+/** What every phase does around its products: x += outputScale · outputNorm(f(inputNorm(x)) + outputBias); vectors of `dim`. */
 export interface PhaseFrame {
-  /** Of `dim`. */
-  readonly inputNorm: Vector;
+  readonly inputNorm: Vector | null;
+  readonly outputNorm: Vector | null;
+  readonly outputBias: Vector | null;
+  readonly outputScale: number;
 }
 
 /** Attention of `heads` query heads over `kvHeads` key/value heads. */
@@ -39,24 +49,34 @@ export interface AttentionPhase extends PhaseFrame {
   readonly heads: number;
   readonly kvHeads: number;
   readonly headDim: number;
-  /** Scores are q·k times this. */
+  /** Scores are q·k times this, */
   readonly scale: number;
+  /** and bounded by cap · tanh(score / cap); 0 for none. */
+  readonly softCap: number;
+  /** Positions that a row sees, itself included; 0 for all before it. */
+  readonly window: number;
   /** Which of ModelSpec.ropes turn keys and queries. */
   readonly ropes: readonly [keys: number, queries: number];
   /** [heads·headDim][dim], [kvHeads·headDim][dim] twice, [dim][heads·headDim] (rows × columns). */
-  readonly q: Matrix;
-  readonly k: Matrix;
-  readonly v: Matrix;
+  readonly q: Projection;
+  readonly k: Projection;
+  readonly v: Projection;
   readonly o: Matrix;
+  /** Each head of queries and keys is normed by these before it is turned: vectors of headDim. */
+  readonly qNorm: Vector | null;
+  readonly kNorm: Vector | null;
+  /** One more score for each query head, whose value is zero. */
+  readonly sinks: Vector | null;
 }
 
 /** A feed-forward network: down × (act(gate × x) · (up × x)). */
 export interface FeedForwardPhase extends PhaseFrame {
   readonly kind: 'ffn';
   /** [ffDim][dim] twice, [dim][ffDim]. */
-  readonly gate: Matrix;
-  readonly up: Matrix;
+  readonly gate: Projection;
+  readonly up: Projection;
   readonly down: Matrix;
+  readonly activation: ActivationFunction;
 }
 
 export type ModelPhase = AttentionPhase | FeedForwardPhase;
@@ -67,8 +87,12 @@ export interface RopeSpec {
   readonly width: number;
   /** Radians that pair i turns by a position; pairs beyond these are not turned. */
   readonly frequencies: Float64Array;
+  /** Those of a model that is served with more positions than so many. */
+  readonly long: { readonly beyond: number; readonly frequencies: Float64Array } | null;
   /** What is turned is also multiplied by this; 1 for nearly all models. */
   readonly scale: number;
+  /** All of a head is multiplied by 1 + scale · ln(1 + ⌊position / every⌋). */
+  readonly temperature: { readonly scale: number; readonly every: number } | null;
 }
 
 /** The hyperparameters of a model and where its weights are; everything checked against the tensors' real shapes. */
@@ -80,6 +104,12 @@ export interface ModelSpec {
   readonly contextLength: number;
   readonly rmsEps: number;
   readonly ropes: readonly RopeSpec[];
+  /** Embeddings are multiplied by this, */
+  readonly embeddingScale: number;
+  /** logits by this, */
+  readonly logitScale: number;
+  /** and bounded by cap · tanh(logit / cap); 0 for none. */
+  readonly logitCap: number;
   readonly embedding: Weight;
   readonly outputNorm: Vector;
   /** The embedding itself when the model ties them. */

@@ -2,7 +2,7 @@ import { StarlingError } from '../../daemon/errors.ts';
 import { isWeightFormat, WEIGHT_FORMATS } from '../../kernels/formats.ts';
 import type { GgufFile } from './gguf/reader.ts';
 import { shown } from './gguf/shown.ts';
-import type { Matrix, Weight } from './spec.ts';
+import type { Matrix, Vector, Weight } from './spec.ts';
 import type { TensorInfo } from './tensor-info.ts';
 
 /** Old conversions carry these; their content is recomputed from the hyperparameters. */
@@ -27,9 +27,7 @@ export class TensorCatalog {
   vector(name: string, length: number): TensorInfo {
     const tensor = this.#find(name);
     if (tensor.type !== 'F32') {
-      throw this.#invalid(
-        `tensor ${name} is ${tensor.type}; norms and factors must be F32, so convert the model again`,
-      );
+      throw this.invalid(`tensor ${name} is ${tensor.type}; norms and factors must be F32, so convert the model again`);
     }
     this.#checkShape(tensor, [length]);
     return tensor;
@@ -52,6 +50,11 @@ export class TensorCatalog {
     return { ...tensor, type };
   }
 
+  /** An F32 tensor, as a vector. @throws StarlingError as `vector` */
+  whole(name: string, length: number): Vector {
+    return { tensor: this.vector(name, length), first: 0, length, halves: null };
+  }
+
   /** All of a tensor, as a matrix. @throws StarlingError as `weight` */
   matrix(name: string, rows: number, cols: number): Matrix {
     return { tensor: this.weight(name, rows, cols), firstRow: 0, rows, cols, halves: null };
@@ -67,14 +70,14 @@ export class TensorCatalog {
       const kind = name.endsWith('.bias')
         ? 'a bias'
         : `a tensor that is no part of a plain ${this.#architecture} model`;
-      throw this.#invalid(`${shown(name)} is ${kind}, which is not supported`);
+      throw this.invalid(`${shown(name)} is ${kind}, which is not supported`);
     }
   }
 
   #find(name: string): TensorInfo {
     const tensor = this.#gguf.tensors.get(name);
     if (tensor === undefined) {
-      throw this.#invalid(
+      throw this.invalid(
         `the tensor ${name} is missing; the file is no complete model, so download or convert it again`,
       );
     }
@@ -87,13 +90,14 @@ export class TensorCatalog {
     const shape = [...tensor.dims];
     while (shape.length > expected.length && shape.at(-1) === 1) shape.pop();
     if (shape.length !== expected.length || shape.some((dim, i) => dim !== expected[i])) {
-      throw this.#invalid(
+      throw this.invalid(
         `tensor ${tensor.name} has the shape [${tensor.dims.join(', ')}]; the hyperparameters ask for [${expected.join(', ')}]`,
       );
     }
   }
 
-  #invalid(problem: string): StarlingError {
+  /** model_invalid about the file's tensors. */
+  invalid(problem: string): StarlingError {
     return new StarlingError('model_invalid', `${this.#gguf.path}: ${problem}`);
   }
 }

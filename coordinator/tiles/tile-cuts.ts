@@ -1,6 +1,6 @@
 import type { TileMatrix, TileShape } from '../../daemon/tile/tile.ts';
 import { BLOCK, ROW_GROUP, roundUp } from '../../kernels/formats.ts';
-import type { Matrix, ModelSpec } from '../model/spec.ts';
+import type { Matrix, ModelSpec, Vector } from '../model/spec.ts';
 
 /** Which part of which matrix of the model a matrix of a tile is cut from. */
 export interface Cut {
@@ -12,12 +12,24 @@ export interface Cut {
   readonly cols: number;
 }
 
+/** Values of a vector, from `first` on; zeros beyond them fill what the tile has of it. */
+export interface VectorCut {
+  readonly of: Vector;
+  readonly first: number;
+  readonly length: number;
+}
+
+/** What a tile is made of, in the order of its matrices and vectors. */
+export interface Cuts {
+  readonly matrices: readonly Cut[];
+  readonly vectors: readonly VectorCut[];
+}
+
 /** How a kind of tile is cut; a file each in kinds/, as for its rules in daemon/tile/kinds/. */
 export interface TileCuts<Of> {
   /** All tiles of the kind in a phase. @param cols width of the residual stream, padded */
   tiles(model: ModelSpec, phase: Of, layer: number, cols: number): TileShape[];
-  /** In the order of the tile's matrices. */
-  cuts(phase: Of, tile: TileShape): Cut[];
+  cuts(phase: Of, tile: TileShape): Cuts;
 }
 
 /** Rows of a matrix, with all their columns. */
@@ -33,6 +45,10 @@ export const columnsOf = (matrix: Matrix, firstCol: number, cols: number): Cut =
   firstRow: 0,
   rows: matrix.rows,
 });
+
+/** Values of a vector that a model may not have. */
+export const valuesOf = (of: Vector | null, first: number, length: number): VectorCut[] =>
+  of === null ? [] : [{ of, first, length }];
 
 /** A matrix of a tile, padded. */
 export const padded = ({ tensor }: Matrix, rows: number, cols: number): TileMatrix => ({

@@ -7,7 +7,7 @@ import type { Address, Kernels } from '../../kernels/kernels.ts';
 import type { GgufFile } from '../model/gguf/reader.ts';
 import type { Matrix, ModelSpec } from '../model/spec.ts';
 import { pairRows } from './pair-rows.ts';
-import type { Cut } from './tile-cuts.ts';
+import type { Cut, VectorCut } from './tile-cuts.ts';
 import { cutsOf } from './tile-table.ts';
 
 /** How a matrix that is cut by columns is read: held whole for all its tiles, or read through anew for each, in bands of rows. */
@@ -52,9 +52,10 @@ export class TileCutter {
    * @throws StarlingError model_truncated, model_file_unreadable; model_invalid when a weight is not finite
    */
   async cut(tile: TileShape): Promise<Uint8Array> {
-    const { offsets, bytes } = tileLayout(tile);
+    const { offsets, vectorOffsets, bytes } = tileLayout(tile);
     const out = this.#buffers.tile;
-    for (const [i, cut] of cutsOf(this.#model, tile).entries()) {
+    const { matrices, vectors } = cutsOf(this.#model, tile);
+    for (const [i, cut] of matrices.entries()) {
       const { format, rows: outRows, cols: outCols } = tile.matrices[i]!;
       const { address, stride } = await this.#source(cut);
       const finite = this.#kernels.repack(
@@ -68,13 +69,25 @@ export class TileCutter {
         outCols,
       );
       if (!finite) {
-        throw new StarlingError(
-          'model_invalid',
-          `tensor ${cut.matrix.tensor.name} holds a weight that is not finite (in ${tileName(tile)}): the model file is damaged; download it again`,
-        );
+        throw notFinite(cut.matrix.tensor.name, tile);
       }
     }
+    for (const [i, cut] of vectors.entries()) {
+      await this.#vector(cut, this.#arena.bytes(out + vectorOffsets[i]!, tile.vectors[i]! * 4), tile);
+    }
     return this.#arena.bytes(out, bytes);
+  }
+
+  /** Writes a part of a vector, and zeros after it. */
+  async #vector({ of, first, length }: VectorCut, into: Uint8Array, tile: TileShape): Promise<void> {
+    into.fill(0);
+    const values = into.subarray(0, length * 4);
+    await this.#gguf.read(of.tensor, (of.first + first) * 4, values.length, values);
+    if (of.halves !== null) pairRows(values, 4, of.halves);
+    const view = new DataView(values.buffer, values.byteOffset, values.length);
+    for (let at = 0; at < values.length; at += 4) {
+      if (!Number.isFinite(view.getFloat32(at, true))) throw notFinite(of.tensor.name, tile);
+    }
   }
 
   /** Where a cut's rows are, as the file has them. */
@@ -125,7 +138,7 @@ export class TileCutter {
     const most = { rows: 0, matrix: 0, tile: 0 };
     for (const tile of tiles) {
       most.tile = Math.max(most.tile, tileLayout(tile).bytes);
-      for (const { matrix, rows, cols } of cutsOf(this.#model, tile)) {
+      for (const { matrix, rows, cols } of cutsOf(this.#model, tile).matrices) {
         const { type } = matrix.tensor;
         const rowBytes = sourceBytes(type, matrix.cols);
         const whole = cols === matrix.cols;
@@ -142,3 +155,9 @@ export class TileCutter {
     };
   }
 }
+
+const notFinite = (tensor: string, tile: TileShape): StarlingError =>
+  new StarlingError(
+    'model_invalid',
+    `tensor ${tensor} holds a weight that is not finite (in ${tileName(tile)}): the model file is damaged; download it again`,
+  );

@@ -7,7 +7,7 @@ import { attention } from './kinds/attention.ts';
 import { ffn } from './kinds/ffn.ts';
 import { head } from './kinds/head.ts';
 import { kv } from './kinds/kv.ts';
-import type { Cut, TileCuts } from './tile-cuts.ts';
+import type { Cuts, TileCuts } from './tile-cuts.ts';
 
 /** Every tile of a model, and what a device must know to compute them. A function of the model file alone. */
 export interface TileTable {
@@ -37,6 +37,7 @@ export function tileTable(model: ModelSpec): TileTable {
       dim: model.dim,
       cols,
       vocabSize: model.vocabSize,
+      rmsEps: model.rmsEps,
       ropes: model.ropes.map(({ width }) => width),
       layers: layers.map((phases) => phases.map(({ spec }) => spec)),
       head: activationsFor(model.head),
@@ -44,8 +45,8 @@ export function tileTable(model: ModelSpec): TileTable {
   };
 }
 
-/** The cuts of a tile, in the order of its matrices. */
-export function cutsOf(model: ModelSpec, tile: TileShape): Cut[] {
+/** What a tile is cut from. */
+export function cutsOf(model: ModelSpec, tile: TileShape): Cuts {
   if (tile.kind === 'head') return head.cuts(model.head, tile);
   const { phase: wanted } = rulesOf(tile);
   const phase = model.layers[tile.layer]!.find(({ kind }) => kind === wanted)!;
@@ -59,9 +60,19 @@ export function engineSpec(table: TileTable, positions: number, kv: KvFormat): E
 
 /** @param tiles that add to the phase's sums */
 function phaseSpec(phase: ModelPhase, tiles: number): PhaseSpec {
-  if (phase.kind === 'ffn') return { kind: 'ffn', input: activationsFor(phase.gate, phase.up), tiles };
-  const { kind, heads, kvHeads, headDim, scale, ropes, q, k, v } = phase;
-  return { kind, input: activationsFor(q, k, v), tiles, heads, kvHeads, headDim, scale, ropes: [...ropes] };
+  if (phase.kind === 'ffn') {
+    const { kind, gate, up, activation } = phase;
+    return { kind, input: activationsFor(gate.weight, up.weight), tiles, activation, biased: gate.bias !== null };
+  }
+  const { kind, heads, kvHeads, headDim, scale, softCap, window, ropes, q, k, v, qNorm, sinks } = phase;
+  return {
+    ...{ kind, tiles, heads, kvHeads, headDim, scale, softCap, window },
+    input: activationsFor(q.weight, k.weight, v.weight),
+    biased: q.bias !== null,
+    normed: qNorm !== null,
+    sinks: sinks !== null,
+    ropes: [...ropes],
+  };
 }
 
 /** Activations travel quantised unless a matrix that takes them is in a float format. */

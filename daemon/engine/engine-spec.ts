@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import {
+  ACTIVATION_FUNCTION_NAMES,
   type ActivationFormat,
   KV_FORMAT_NAMES,
   KV_PAGE,
@@ -59,13 +60,26 @@ const attentionSchema = z.strictObject({
   heads: int(1, 1024),
   kvHeads: int(1, 1024),
   headDim,
-  /** Scores are q·k times this. */
+  /** Scores are q·k times this, and bounded by cap · tanh(score / cap); 0 for none. */
   scale: z.number().positive().max(1e6),
+  softCap: z.number().min(0).max(1e6),
+  /** Positions that a row sees, itself included; 0 for all before it. */
+  window: int(0, 2 ** 24),
+  /** Whether products of queries, keys and values have biases, heads of queries and keys are normed, query heads have sinks. */
+  biased: z.boolean(),
+  normed: z.boolean(),
+  sinks: z.boolean(),
   /** The rotary table of the keys, and that of the queries, among `ropes`. */
   ropes: z.tuple([int(0, 7), int(0, 7)]),
 });
 
-const feedForwardSchema = z.strictObject({ kind: z.literal('ffn'), ...ofEveryPhase });
+const feedForwardSchema = z.strictObject({
+  kind: z.literal('ffn'),
+  ...ofEveryPhase,
+  activation: z.enum(ACTIVATION_FUNCTION_NAMES),
+  /** Whether gate and up have biases. */
+  biased: z.boolean(),
+});
 
 /** What a device must know of a model to compute its tiles. */
 export const engineSpecSchema = z.strictObject({
@@ -73,6 +87,8 @@ export const engineSpecSchema = z.strictObject({
   dim: int(8, 65536),
   cols: int(32, 65536).multipleOf(32),
   vocabSize: int(1, 2 ** 21),
+  /** Of every norm: RMSNorm's epsilon. */
+  rmsEps: z.number().positive().max(1),
   /** Widths of the rotary tables that a step brings: the headDim of those that they turn. */
   ropes: z.array(headDim).min(1).max(8),
   layers: z

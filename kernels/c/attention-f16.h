@@ -14,7 +14,7 @@ typedef float scaled_queries[QUERIES][MOST_HEAD_DIM];
 
 INLINE void scores_f16(queries *b, const uint16_t *keys, scaled_queries scaled, int from, int groups, const int count) {
   const int head_dim = b->head_dim;
-  for (int g = 0; g < groups; g += SPAN) {
+  for (int g = first_group(b, from) / SPAN * SPAN; g < groups; g += SPAN) {
     fetch_ahead(b);
     v8f sum[SIDE][SPAN];
     UNROLL for (int i = 0; i < count; i++) {
@@ -35,8 +35,8 @@ INLINE void scores_f16(queries *b, const uint16_t *keys, scaled_queries scaled, 
   }
 }
 
-// Dimensions d .. d + 8·span of `count` queries from `from` on. What a query does not see is not multiplied by 0, since it may
-// be infinite.
+// Dimensions d .. d + 8·span of `count` queries from `from` on, which see the page from the same position on. What a query does not
+// see is not multiplied by 0, since it may be infinite.
 INLINE void values_f16(queries *b, const uint16_t *values, const int from, const int d, const int count,
                        const int span) {
   const int head_dim = b->head_dim;
@@ -45,9 +45,9 @@ INLINE void values_f16(queries *b, const uint16_t *values, const int from, const
   UNROLL for (int i = 0; i < count; i++) {
     UNROLL for (int s = 0; s < span; s++) sum[i][s] = splat8(0.0f);
   }
-  const uint16_t *value = values + d;
-  const int common = b->valid[from];
-  for (int p = 0; p < common; p++, value += head_dim) {
+  const int hidden = b->hidden[from], common = b->valid[from];
+  const uint16_t *value = values + (ptrdiff_t)hidden * head_dim + d;
+  for (int p = hidden; p < common; p++, value += head_dim) {
     v8f v[SPAN];
     UNROLL for (int s = 0; s < span; s++) v[s] = load8_f16(value + 8 * s);
     UNROLL for (int i = 0; i < count; i++) {

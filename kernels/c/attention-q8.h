@@ -44,7 +44,7 @@ typedef struct {
 
 INLINE void scores_q8(queries *b, const parts_q8 *page, const words_q8 *x, int from, int groups, const int count) {
   const int head_dim = b->head_dim;
-  for (int g = 0; g < groups; g += SPAN) {
+  for (int g = first_group(b, from) / SPAN * SPAN; g < groups; g += SPAN) {
     fetch_ahead(b);
     v8f score[SIDE][SPAN];
     UNROLL for (int i = 0; i < count; i++) {
@@ -68,12 +68,13 @@ INLINE void scores_q8(queries *b, const parts_q8 *page, const words_q8 *x, int f
   }
 }
 
-// The exponentials times the values' scales, in 16 bits.
+// The exponentials times the values' scales, in 16 bits; zeros where the query sees nothing.
 INLINE void weigh_q8(const queries *b, const parts_q8 *page, words_q8 *x, const int query, const int groups) {
   float weights[KV_PAGE] __attribute__((aligned(32)));
+  const seen visible = seen_by(b, query);
   for (int g = 0; g < groups; g++) {
     const v8f weight = load8(b->e[query] + 8 * g) * load8_f16(page->value_scales + 8 * g);
-    store8(weights + 8 * g, select8(valid8(g, b->valid[query]), weight, splat8(0.0f)));
+    store8(weights + 8 * g, select8(seen8(visible, g), weight, splat8(0.0f)));
   }
   x->weight_scale[query] = quantise_words(weights, 8 * groups, x->weights[query]);
 }

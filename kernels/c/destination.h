@@ -2,8 +2,6 @@
 #pragma once
 #include "vec.h"
 
-
-
 typedef struct {
   // First row: of f32, or of f64 sums.
   uint8_t *rows;
@@ -12,12 +10,17 @@ typedef struct {
   int to_sums;
   // The sums hold nothing yet.
   int fresh;
+  // Which rows of the sums the rows of the product are; NULL where they are the same.
+  const uint32_t *list;
+  // The row that a place was last asked for.
+  int row;
   // Largest magnitudes that went into sums, as bits, which order them alike; infinity and NaN are above all others.
   v4i largest;
 } destination;
 
-// The place of output `o` of row `row`.
-INLINE uint8_t *place_of(const destination *to, int row, int o) {
+// The place of output `o` of row `row`, from which put_rows goes on; without regard to a list.
+INLINE uint8_t *place_of(destination *to, int row, int o) {
+  to->row = row;
   return to->rows + row * to->stride + (ptrdiff_t)o * (to->to_sums ? 8 : 4);
 }
 
@@ -55,26 +58,51 @@ INLINE void add_exactly(vd v, uint8_t *sums, const int fresh) {
   memcpy(sums, &total, sizeof(vd));
 }
 
-// LANES outputs of `rows` rows; `at` is the place of the first.
-INLINE void put_rows(const vf *values, const int rows, destination *to, uint8_t *at) {
-  if (!to->to_sums) {
-    UNROLL for (int r = 0; r < rows; r++) memcpy(at + r * to->stride, &values[r], sizeof(vf));
-    return;
+INLINE void add_row(vf value, uint8_t *sums, const int fresh) {
+  UNROLL for (int i = 0; i < (int)(2 * sizeof(vf) / sizeof(vd)); i++) {
+    add_exactly(doubles(value, i), sums + (int)sizeof(vd) * i, fresh);
   }
-  vi largest = splati(0);
-  UNROLL for (int r = 0; r < rows; r++) {
-    const vi bits = (vi)values[r] & 0x7fffffff;
-    largest = larger(largest, bits);
-    UNROLL for (int i = 0; i < (int)(2 * sizeof(vf) / sizeof(vd)); i++) {
-      add_exactly(doubles(values[r], i), at + r * to->stride + (int)sizeof(vd) * i, to->fresh);
-    }
-  }
+}
+
+INLINE void note_largest(destination *to, vi largest) {
   UNROLL for (int i = 0; i < LANES / 4; i++) {
     v4i four;
     memcpy(&four, (const char *)&largest + 16 * i, 16);
     const v4i above = four > to->largest;
     to->largest = (four & above) | (to->largest & ~above);
   }
+}
+
+// The rows of a list: each has a place of its own.
+NOINLINE void put_listed(const vf *values, int rows, destination *to, uint8_t *at) {
+  vi largest = splati(0);
+  for (int r = 0; r < rows; r++) {
+    const ptrdiff_t apart = (ptrdiff_t)to->list[to->row + r] - to->row;
+    largest = larger(largest, (vi)values[r] & 0x7fffffff);
+    add_row(values[r], at + apart * to->stride, to->fresh);
+  }
+  note_largest(to, largest);
+}
+
+// LANES outputs of `rows` rows; `at` is the place of the first.
+INLINE void put_rows(const vf *values, const int rows, destination *to, uint8_t *at) {
+  if (!to->to_sums) {
+    UNROLL for (int r = 0; r < rows; r++) memcpy(at + r * to->stride, &values[r], sizeof(vf));
+    return;
+  }
+  if (to->list != NULL) {
+    put_listed(values, rows, to, at);
+    return;
+  }
+  // Read once: what is stored might be these.
+  const ptrdiff_t stride = to->stride;
+  const int fresh = to->fresh;
+  vi largest = splati(0);
+  UNROLL for (int r = 0; r < rows; r++) {
+    largest = larger(largest, (vi)values[r] & 0x7fffffff);
+    add_row(values[r], at + r * stride, fresh);
+  }
+  note_largest(to, largest);
 }
 
 // Whether all that went into sums was finite and |v · 2^24| at most `limit`.

@@ -2,6 +2,7 @@
 // build exports its table under STARLING_TABLE) and for WebAssembly (which exports the functions themselves).
 // Multiply then add, never fused: build with -ffp-contract=off and never with -ffast-math.
 #include "attention.h"
+#include "glu.h"
 #include "kernels.h"
 #include "matmul.h"
 #include "panel.h"
@@ -50,8 +51,8 @@ void matmul(int format, const uint8_t *weights, int out_rows, int cols, const ui
 
 KERNEL(matmul_sums)
 int matmul_sums(int format, const uint8_t *weights, int out_rows, int cols, const uint8_t *panel, int rows, uint8_t *sums,
-                int sum_stride, double limit, int fresh) {
-  destination to = {.rows = sums, .stride = sum_stride, .to_sums = 1, .fresh = fresh};
+                int sum_stride, double limit, int fresh, const uint32_t *list) {
+  destination to = {.rows = sums, .stride = sum_stride, .to_sums = 1, .fresh = fresh, .list = list};
   multiply(format, weights, out_rows, cols, panel, rows, &to);
   return within(&to, limit);
 }
@@ -60,6 +61,12 @@ KERNEL(pack_panel)
 void pack_panel(int format, const uint8_t *x, int x_stride, int cols, int rows, uint8_t *out) {
   if (format == ACTIVATION_F32) pack_floats(x, x_stride, cols, rows, (float *)out);
   else pack_blocks(x, x_stride, cols, rows, (q8_block *)out);
+}
+
+KERNEL(gather_panel)
+void gather_panel(int format, const uint8_t *panel, int cols, int rows, const uint32_t *list, int count, uint8_t *out) {
+  if (format == ACTIVATION_F32) gather_floats((const float *)panel, cols, rows, list, count, (float *)out);
+  else gather_blocks((const q8_block *)panel, cols, rows, list, count, (q8_block *)out);
 }
 
 KERNEL(quantize_panel)
@@ -111,11 +118,12 @@ void rope(float *x, int heads, int head_dim, const float *table) {
   }
 }
 
-KERNEL(swiglu)
-void swiglu(float *gate, const float *up, int n) {
-  for (int i = 0; i < n; i += 8) {
-    const v8f g = load8(gate + i);
-    store8(gate + i, (g / (splat8(1.0f) + exp8(-g))) * load8(up + i));
+KERNEL(glu)
+void glu(int activation, float *gate, const float *up, int n) {
+  switch (activation) {
+    case SILU: glu_rows(SILU, gate, up, n); break;
+    case GELU: glu_rows(GELU, gate, up, n); break;
+    default: glu_rows(CLAMPED, gate, up, n);
   }
 }
 
@@ -127,7 +135,8 @@ void kv_store(int format, const float *k, const float *v, int head_dim, uint8_t 
 
 // Kernels.attend; `after` is the page that is needed after these, or NULL.
 static void attend_before(int format, const uint8_t *q, int q_stride, int rows, int heads, int head_dim, float scale, uint8_t *kv,
-                          const uint32_t *pages, int positions, uint8_t *out, int out_stride, const uint8_t *after) {
+                          const uint32_t *pages, int positions, uint8_t *out, int out_stride, int window, float soft_cap,
+                          const float *sinks, const uint8_t *after) {
   const int all = rows * heads;
   for (int done = 0; done < all; done += QUERIES) {
     const int count = smaller(QUERIES, all - done);
@@ -135,25 +144,50 @@ static void attend_before(int format, const uint8_t *q, int q_stride, int rows, 
     const float *query[QUERIES];
     int seen[QUERIES];
     batch.head_dim = head_dim;
+    batch.soft_cap = soft_cap;
     for (int i = 0; i < count; i++) {
       const int row = (done + i) / heads, head = (done + i) % heads;
       query[i] = (const float *)(q + (ptrdiff_t)row * q_stride) + (ptrdiff_t)head * head_dim;
       batch.out[i] = (float *)(out + (ptrdiff_t)row * out_stride) + (ptrdiff_t)head * head_dim;
+      batch.sink[i] = sinks == NULL ? NULL : sinks + head;
       seen[i] = positions + row;
     }
-    (format == KV_F16 ? attend_f16 : attend_q8)(&batch, query, seen, count, scale, kv, pages, after);
+    (format == KV_F16 ? attend_f16 : attend_q8)(&batch, query, seen, count, scale, window, kv, pages, after);
   }
 }
 
 KERNEL(attend)
 void attend(int format, const uint8_t *q, int q_stride, int rows, int heads, int head_dim, float scale, uint8_t *kv,
-            const uint32_t *pages, int positions, uint8_t *out, int out_stride) {
-  attend_before(format, q, q_stride, rows, heads, head_dim, scale, kv, pages, positions, out, out_stride, NULL);
+            const uint32_t *pages, int positions, uint8_t *out, int out_stride, int window, float soft_cap,
+            const float *sinks) {
+  attend_before(format, q, q_stride, rows, heads, head_dim, scale, kv, pages, positions, out, out_stride, window, soft_cap,
+                sinks, NULL);
+}
+
+KERNEL(add_scaled)
+void add_scaled(float *x, const float *y, float scale, int n) {
+  for (int i = 0; i < n; i += 8) store8(x + i, load8(x + i) + splat8(scale) * load8(y + i));
+}
+
+KERNEL(scale_rows)
+void scale_rows(uint8_t *x, int x_stride, const float *factors, int cols, int rows) {
+  for (int r = 0; r < rows; r++, x += x_stride) {
+    for (int c = 0; c < cols; c += 8) store8((float *)x + c, load8((float *)x + c) * splat8(factors[r]));
+  }
 }
 
 KERNEL(add_sums)
 void add_sums(double *dst, const double *src, int n) {
   for (int i = 0; i < n; i += 4) store4d(dst + i, load4d(dst + i) + load4d(src + i));
+}
+
+KERNEL(from_sums)
+void from_sums(const double *sums, int n, float *out) {
+  const v4d unit = {0x1p-24, 0x1p-24, 0x1p-24, 0x1p-24};
+  for (int i = 0; i < n; i += 4) {
+    const v4f value = to_float4(load4d(sums + i) * unit);
+    memcpy(out + i, &value, 16);
+  }
 }
 
 KERNEL(residual)

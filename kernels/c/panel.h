@@ -56,6 +56,13 @@ INLINE int float_batch_at(int from, int rows) {
   return 0;
 }
 
+// Where a row of a float panel begins, in floats; its columns are as far apart as its batch has rows.
+INLINE ptrdiff_t float_row(int rows, int cols, int row, int *batch) {
+  int first = 0;
+  for (*batch = float_batch_at(0, rows); first + *batch <= row; *batch = float_batch_at(first, rows)) first += *batch;
+  return (ptrdiff_t)first * cols + (row - first);
+}
+
 INLINE void pack_floats(const uint8_t *x, int x_stride, int cols, int rows, float *panel) {
   for (int first = 0, batch; first < rows; first += batch) {
     batch = float_batch_at(first, rows);
@@ -106,6 +113,27 @@ INLINE void pack_blocks(const uint8_t *x, int x_stride, int cols, int rows, q8_b
       memcpy(to->q, x + b * BLOCK, BLOCK);
       complete(to, scale, sums);
     }
+  }
+}
+
+// Some rows of a panel of `rows` rows as a panel of their own.
+INLINE void gather_blocks(const q8_block *panel, int cols, int rows, const uint32_t *list, int count, q8_block *out) {
+  const int blocks = cols / BLOCK;
+  for (int i = 0; i < count; i++) {
+    const int row = (int)list[i], from_batch = batch_at(row / ROW_BATCH * ROW_BATCH, rows);
+    const int to_batch = batch_at(i / ROW_BATCH * ROW_BATCH, count);
+    const q8_block *from = row_of((q8_block *)panel, row, blocks);
+    q8_block *to = row_of(out, i, blocks);
+    for (int b = 0; b < blocks; b++, from += from_batch, to += to_batch) *to = *from;
+  }
+}
+
+INLINE void gather_floats(const float *panel, int cols, int rows, const uint32_t *list, int count, float *out) {
+  for (int i = 0; i < count; i++) {
+    int from_batch, to_batch;
+    const float *const from = panel + float_row(rows, cols, (int)list[i], &from_batch);
+    float *const to = out + float_row(count, cols, i, &to_batch);
+    for (int c = 0; c < cols; c++) to[c * to_batch] = from[c * from_batch];
   }
 }
 

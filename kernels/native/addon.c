@@ -73,17 +73,26 @@ METHOD(matmul, 8, {
   k->matmul(N(0), w, N(2), N(3), panel, N(5), out, N(7));
   return finish(&c);
 })
-METHOD(matmulSums, 10, {
+METHOD(matmulSums, 11, {
   const uint8_t *w = P(1), *panel = P(4);
   uint8_t *sums = P(6);
+  const uint32_t *list = P_OR_NULL(10);
   RESOLVED;
-  return finish_boolean(&c, k->matmul_sums(N(0), w, N(2), N(3), panel, N(5), sums, N(7), c.value[8], N(9)));
+  return finish_boolean(&c, k->matmul_sums(N(0), w, N(2), N(3), panel, N(5), sums, N(7), c.value[8], N(9), list));
 })
 METHOD(packPanel, 6, {
   const uint8_t *x = P(1);
   uint8_t *out = P(5);
   RESOLVED;
   k->pack_panel(N(0), x, N(2), N(3), N(4), out);
+  return finish(&c);
+})
+METHOD(gatherPanel, 7, {
+  const uint8_t *panel = P(1);
+  const uint32_t *list = P(4);
+  uint8_t *out = P(6);
+  RESOLVED;
+  k->gather_panel(N(0), panel, N(2), N(3), list, N(5), out);
   return finish(&c);
 })
 METHOD(quantizePanel, 5, {
@@ -113,11 +122,11 @@ METHOD(rope, 4, {
   k->rope(x, N(1), N(2), table);
   return finish(&c);
 })
-METHOD(swiglu, 3, {
-  float *gate = P(0);
-  const float *up = P(1);
+METHOD(glu, 4, {
+  float *gate = P(1);
+  const float *up = P(2);
   RESOLVED;
-  k->swiglu(gate, up, N(2));
+  k->glu(N(0), gate, up, N(3));
   return finish(&c);
 })
 METHOD(kvStore, 6, {
@@ -127,12 +136,27 @@ METHOD(kvStore, 6, {
   k->kv_store(N(0), key, value, N(3), page, N(5));
   return finish(&c);
 })
-METHOD(attend, 12, {
+METHOD(attend, 15, {
   const uint8_t *q = P(1);
   uint8_t *kv = P(7), *out = P(10);
   const uint32_t *pages = P(8);
+  const float *sinks = P_OR_NULL(14);
   RESOLVED;
-  k->attend(N(0), q, N(2), N(3), N(4), N(5), (float)c.value[6], kv, pages, N(9), out, N(11));
+  k->attend(N(0), q, N(2), N(3), N(4), N(5), (float)c.value[6], kv, pages, N(9), out, N(11), N(12), (float)c.value[13], sinks);
+  return finish(&c);
+})
+METHOD(addScaled, 4, {
+  float *x = P(0);
+  const float *y = P(1);
+  RESOLVED;
+  k->add_scaled(x, y, (float)c.value[2], N(3));
+  return finish(&c);
+})
+METHOD(scaleRows, 5, {
+  uint8_t *x = P(0);
+  const float *factors = P(2);
+  RESOLVED;
+  k->scale_rows(x, N(1), factors, N(3), N(4));
   return finish(&c);
 })
 METHOD(addSums, 3, {
@@ -140,6 +164,13 @@ METHOD(addSums, 3, {
   const double *src = P(1);
   RESOLVED;
   k->add_sums(dst, src, N(2));
+  return finish(&c);
+})
+METHOD(fromSums, 3, {
+  const double *sums = P(0);
+  float *out = P(2);
+  RESOLVED;
+  k->from_sums(sums, N(1), out);
   return finish(&c);
 })
 METHOD(residual, 3, {
@@ -175,12 +206,16 @@ static const struct {
     {"matmul", method_matmul},         {"matmulSums", method_matmulSums},
     {"packPanel", method_packPanel},   {"quantizePanel", method_quantizePanel},
     {"quantize", method_quantize},     {"rmsnorm", method_rmsnorm},
-    {"rope", method_rope},             {"swiglu", method_swiglu},
+    {"rope", method_rope},             {"glu", method_glu},
     {"kvStore", method_kvStore},       {"attend", method_attend},
-    {"addSums", method_addSums},       {"residual", method_residual},
+    {"addScaled", method_addScaled},   {"addSums", method_addSums},
+    {"fromSums", method_fromSums},     {"residual", method_residual},
     {"packSums", method_packSums},     {"unpackSums", method_unpackSums},
-    {"repack", method_repack},         {"prepareFeedForward", method_prepareFeedForward},
+    {"repack", method_repack},
+    {"prepareFeedForward", method_prepareFeedForward},
     {"prepareKeyValue", method_prepareKeyValue}, {"prepareAttention", method_prepareAttention},
+    {"gatherPanel", method_gatherPanel}, {"scaleRows", method_scaleRows},
+    {"expert", method_expert},
     {"feedForward", method_feedForward}, {"keyValue", method_keyValue},
     {"queries", method_queries},       {"attention", method_attention},
 };

@@ -1,5 +1,6 @@
 // A call from JavaScript: its arguments as numbers and places in the arena.
 #pragma once
+#include <math.h>
 #include <node_api.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,7 +28,7 @@ typedef struct {
   uint8_t *base[];
 } arena;
 
-#define MOST_ARGUMENTS 12
+#define MOST_ARGUMENTS 15
 
 typedef struct {
   napi_env env;
@@ -45,7 +46,11 @@ static call begin(napi_env env, napi_callback_info info, size_t wanted) {
   c.arena = data;
   if (count < wanted) c.failed = 1;
   for (size_t i = 0; i < wanted && !c.failed; i++) {
-    if (napi_get_value_double(env, argument[i], &c.value[i]) != napi_ok) c.failed = 1;
+    napi_valuetype type = napi_undefined;
+    if (napi_get_value_double(env, argument[i], &c.value[i]) == napi_ok) continue;
+    napi_typeof(env, argument[i], &type);
+    c.value[i] = NAN;
+    if (type != napi_null) c.failed = 1;
   }
   return c;
 }
@@ -62,6 +67,9 @@ static void *at(call *c, int i) {
   if (place == NULL) c->failed = 1;
   return place;
 }
+
+// NULL for null.
+static void *at_or_null(call *c, int i) { return isnan(c->value[i]) ? NULL : at(c, i); }
 
 static int number(const call *c, int i) { return (int)c->value[i]; }
 
@@ -92,6 +100,7 @@ static napi_value finish_number(const call *c, int value) {
     __VA_ARGS__                                                           \
   }
 #define P(i) at(&c, i)
+#define P_OR_NULL(i) at_or_null(&c, i)
 #define N(i) number(&c, i)
 // Arguments are resolved before the call, so that a bad address throws instead of being followed.
 #define RESOLVED if (c.failed) return finish(&c)

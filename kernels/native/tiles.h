@@ -20,6 +20,14 @@ static void *next_place(words *w) {
   if (place == NULL) w->failed = 1;
   return place;
 }
+// NULL for NaN.
+static void *next_place_or_null(words *w) {
+  if (w->next < w->end && isnan(*w->next)) {
+    w->next++;
+    return NULL;
+  }
+  return next_place(w);
+}
 static void next_matrix(words *w, matrix *m) {
   m->format = next_int(w);
   m->weights = next_place(w);
@@ -50,6 +58,10 @@ static void read_tile(words *w, tile *t, size_t caches) {
       next_matrix(w, &f->down);
       next_buffers(w, &f->buffers);
       f->limit = next_number(w);
+      f->gate_bias = next_place_or_null(w);
+      f->up_bias = next_place_or_null(w);
+      f->gathered = next_place_or_null(w);
+      f->activation = next_int(w);
       break;
     }
     case KEY_VALUE: {
@@ -61,6 +73,10 @@ static void read_tile(words *w, tile *t, size_t caches) {
       kv->kv_format = next_int(w);
       kv->head_dim = next_int(w);
       kv->cache = next_place(w);
+      kv->k_bias = next_place_or_null(w);
+      kv->v_bias = next_place_or_null(w);
+      kv->k_norm = next_place_or_null(w);
+      kv->eps = (float)next_number(w);
       break;
     }
     case ATTENTION: {
@@ -74,6 +90,12 @@ static void read_tile(words *w, tile *t, size_t caches) {
       a->head_dim = next_int(w);
       a->scale = (float)next_number(w);
       a->group = next_int(w);
+      a->q_bias = next_place_or_null(w);
+      a->q_norm = next_place_or_null(w);
+      a->eps = (float)next_number(w);
+      a->window = next_int(w);
+      a->soft_cap = (float)next_number(w);
+      a->sinks = next_place_or_null(w);
       a->cache_count = (int)caches;
       for (size_t i = 0; i < caches; i++) a->caches[i] = next_place(w);
       break;
@@ -142,6 +164,14 @@ METHOD(feedForward, 4, {
   const tile *t = tile_of(&c, FEED_FORWARD);
   RESOLVED;
   return finish_boolean(&c, k->feed_forward(&t->feed_forward, N(1), N(2), N(3)));
+})
+METHOD(expert, 7, {
+  const tile *t = tile_of(&c, FEED_FORWARD);
+  const uint32_t *list = P(3);
+  const float *weights = P(4);
+  if (t != NULL && t->feed_forward.gathered == NULL) c.failed = 1;
+  RESOLVED;
+  return finish_boolean(&c, k->expert(&t->feed_forward, N(1), N(2), list, weights, N(5), N(6)));
 })
 METHOD(keyValue, 3, {
   const tile *t = tile_of(&c, KEY_VALUE);

@@ -1,36 +1,149 @@
+import type { ActivationFunction } from '../../../kernels/formats.ts';
 import type { ModelSource } from '../model-source.ts';
-import type { AttentionPhase, FeedForwardPhase } from '../spec.ts';
+import type { AttentionPhase, FeedForwardPhase, Halves, PhaseFrame, Projection, Vector } from '../spec.ts';
 import type { Sizes } from './sizes.ts';
 
-const nameIn = (layer: number) => (part: string) => `blk.${layer}.${part}.weight`;
+/** What tensors of a layer do not tell of its phases. Names of norms are parts of tensor names; null for none. */
+export interface FrameOptions {
+  readonly inputNorm?: string | null;
+  readonly outputNorm?: string | null;
+  readonly outputScale?: number;
+}
+
+export interface AttentionOptions extends FrameOptions {
+  /** Whether rotary pairs are stored as halves of a head's first `dims` rows (as in NeoX), or side by side. */
+  readonly halves?: { readonly dims: number };
+  /** Whether queries and keys are normed, head by head. */
+  readonly headNorms?: boolean;
+  /** Of scores, where it is not 1/√headDim. */
+  readonly scale?: number;
+  readonly softCap?: number;
+  readonly window?: number;
+  readonly sinks?: boolean;
+  readonly ropes?: readonly [keys: number, queries: number];
+}
+
+export interface FeedForwardOptions extends FrameOptions {
+  readonly activation?: ActivationFunction;
+  /** Whether gate and up are one tensor, gate first. */
+  readonly fusedGate?: boolean;
+}
 
 /** Attention as the tensors of a layer give it. @throws StarlingError model_invalid, model_unsupported_tensor_type */
-export function attentionPhase({ tensors }: ModelSource, layer: number, sizes: Sizes): AttentionPhase {
-  const name = nameIn(layer);
+export function attentionPhase(
+  source: ModelSource,
+  layer: number,
+  sizes: Sizes,
+  options: AttentionOptions = {},
+): AttentionPhase {
+  const { tensors } = source;
   const { dim, heads, kvHeads, headDim } = sizes;
+  const halves = options.halves === undefined ? null : { headDim, dims: options.halves.dims };
+  const rows = [heads * headDim, kvHeads * headDim, kvHeads * headDim];
+  const isFused = tensors.has(weight(layer, 'attn_qkv'));
+  const [q, k, v] = (
+    isFused
+      ? fused(source, layer, 'attn_qkv', rows, dim)
+      : ['attn_q', 'attn_k', 'attn_v'].map((part, i) => projection(source, layer, part, rows[i]!, dim))
+  ) as [Projection, Projection, Projection];
+  allOrNone(source, [q, k, v]);
+  const headNorm = (part: string): Vector | null =>
+    options.headNorms === true ? { ...tensors.whole(weight(layer, part), headDim), halves } : null;
   return {
     kind: 'attention',
-    inputNorm: { tensor: tensors.vector(name('attn_norm'), dim), halves: null },
-    heads,
-    kvHeads,
-    headDim,
-    scale: Math.fround(1 / Math.sqrt(headDim)),
-    ropes: [0, 0],
-    q: tensors.matrix(name('attn_q'), heads * headDim, dim),
-    k: tensors.matrix(name('attn_k'), kvHeads * headDim, dim),
-    v: tensors.matrix(name('attn_v'), kvHeads * headDim, dim),
-    o: tensors.matrix(name('attn_output'), dim, heads * headDim),
+    ...frame(source, layer, dim, { inputNorm: 'attn_norm', ...options }, 'attn_output'),
+    ...{ heads, kvHeads, headDim },
+    scale: Math.fround(options.scale ?? 1 / Math.sqrt(headDim)),
+    softCap: options.softCap ?? 0,
+    window: options.window ?? 0,
+    ropes: options.ropes ?? [0, 0],
+    q: turned(q, halves),
+    k: turned(k, halves),
+    v,
+    o: tensors.matrix(weight(layer, 'attn_output'), dim, heads * headDim),
+    qNorm: headNorm('attn_q_norm'),
+    kNorm: headNorm('attn_k_norm'),
+    sinks: options.sinks === true ? tensors.whole(weight(layer, 'attn_sinks'), heads) : null,
   };
 }
 
 /** A feed-forward network as the tensors of a layer give it. @throws StarlingError model_invalid, model_unsupported_tensor_type */
-export function feedForwardPhase({ tensors }: ModelSource, layer: number, { dim, ffDim }: Sizes): FeedForwardPhase {
-  const name = nameIn(layer);
+export function feedForwardPhase(
+  source: ModelSource,
+  layer: number,
+  { dim, ffDim }: Sizes,
+  options: FeedForwardOptions = {},
+): FeedForwardPhase {
+  const { tensors } = source;
+  const [gate, up] = (
+    options.fusedGate === true
+      ? fused(source, layer, 'ffn_up', [ffDim, ffDim], dim)
+      : ['ffn_gate', 'ffn_up'].map((part) => projection(source, layer, part, ffDim, dim))
+  ) as [Projection, Projection];
+  allOrNone(source, [gate, up]);
   return {
     kind: 'ffn',
-    inputNorm: { tensor: tensors.vector(name('ffn_norm'), dim), halves: null },
-    gate: tensors.matrix(name('ffn_gate'), ffDim, dim),
-    up: tensors.matrix(name('ffn_up'), ffDim, dim),
-    down: tensors.matrix(name('ffn_down'), dim, ffDim),
+    ...frame(source, layer, dim, { inputNorm: 'ffn_norm', ...options }, 'ffn_down'),
+    gate,
+    up,
+    down: tensors.matrix(weight(layer, 'ffn_down'), dim, ffDim),
+    activation: options.activation ?? 'silu',
+  };
+}
+
+const weight = (layer: number, part: string): string => `blk.${layer}.${part}.weight`;
+const bias = (layer: number, part: string): string => `blk.${layer}.${part}.bias`;
+
+/** A matrix, and its bias where the file has one. */
+function projection({ tensors }: ModelSource, layer: number, part: string, rows: number, cols: number): Projection {
+  const name = bias(layer, part);
+  return {
+    weight: tensors.matrix(weight(layer, part), rows, cols),
+    bias: tensors.has(name) ? tensors.whole(name, rows) : null,
+  };
+}
+
+/** Matrices that stand one below the other in one tensor, and their biases in another. @param rows of each */
+function fused(source: ModelSource, layer: number, part: string, rows: readonly number[], cols: number): Projection[] {
+  const total = rows.reduce((sum, count) => sum + count, 0);
+  const { weight: all, bias: biases } = projection(source, layer, part, total, cols);
+  let end = 0;
+  return rows.map((count) => {
+    const first = end;
+    end += count;
+    return {
+      weight: { ...all, firstRow: first, rows: count },
+      bias: biases === null ? null : { ...biases, first, length: count },
+    };
+  });
+}
+
+/** @throws StarlingError model_invalid where only some have biases */
+function allOrNone({ tensors }: ModelSource, projections: readonly Projection[]): void {
+  const alone = projections.find(({ bias }) => bias !== null)?.bias;
+  if (alone !== undefined && alone !== null && projections.some(({ bias }) => bias === null))
+    throw tensors.invalid(`${alone.tensor.name} comes without the biases that go with it, which is not supported`);
+}
+
+const turned = ({ weight, bias }: Projection, halves: Halves | null): Projection => ({
+  weight: { ...weight, halves },
+  bias: bias === null ? null : { ...bias, halves },
+});
+
+/** @param last the part whose bias is added to the phase's sums */
+function frame(
+  { tensors }: ModelSource,
+  layer: number,
+  dim: number,
+  { inputNorm = null, outputNorm = null, outputScale = 1 }: FrameOptions,
+  last: string,
+): PhaseFrame {
+  const norm = (part: string | null): Vector | null => (part === null ? null : tensors.whole(weight(layer, part), dim));
+  const name = bias(layer, last);
+  return {
+    inputNorm: norm(inputNorm),
+    outputNorm: norm(outputNorm),
+    outputBias: tensors.has(name) ? tensors.whole(name, dim) : null,
+    outputScale,
   };
 }

@@ -1,4 +1,5 @@
 import type { ModelSource } from '../model-source.ts';
+import type { ModelPhase } from '../spec.ts';
 
 /** The sizes of a transformer, within bounds; not yet compared with its tensors. */
 export interface Sizes {
@@ -32,6 +33,10 @@ export function readSizes(source: ModelSource): Sizes {
     rmsEps: readEpsilon(source),
   };
 }
+
+/** Each layer's phases. */
+export const layersOf = ({ layers }: Sizes, phasesOf: (layer: number) => ModelPhase[]): ModelPhase[][] =>
+  Array.from({ length: layers }, (_, layer) => phasesOf(layer));
 
 function readHeadDim(source: ModelSource, dim: number, heads: number): number {
   const value = source.number('attention.key_length', dim / heads);

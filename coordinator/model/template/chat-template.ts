@@ -85,7 +85,7 @@ export class ChatTemplate {
     if (this.fault !== null) {
       throw new StarlingError(
         'template_invalid',
-        `the model file's chat template cannot be read, so it has no chat: ${this.fault}; give a model file with another template, or use prompts`,
+        `the model file's chat template cannot be read, so it has no chat: ${this.fault}; give a model file with another template, or use prompts: POST /v1/completions, "run --raw"`,
       );
     }
     const { addGenerationPrompt, tools = null, variables = {}, signal } = options;

@@ -1,8 +1,10 @@
 import { BYTE_CHARS } from './byte-alphabet.ts';
+import { compose } from './compose.ts';
 import { MergeQueue } from './merge-queue.ts';
 import { MergeTable } from './merge-table.ts';
-import { pretokenize } from './pretokenize.ts';
-import type { Pretokenizer, Vocabulary } from './vocabulary.ts';
+import { createPretokenizer } from './pretokenize.ts';
+import type { Pretokenizer } from './pretokenizers.ts';
+import type { Vocabulary } from './vocabulary.ts';
 
 /** Words up to this many characters are remembered, and this many of them. */
 const CACHED_LENGTH = 32;
@@ -24,7 +26,9 @@ interface Scratch {
 export class BytePairEncoder {
   readonly #ids: ReadonlyMap<string, number>;
   readonly #vocabSize: number;
-  readonly #pre: Pretokenizer;
+  readonly #pretokenize: ReturnType<typeof createPretokenizer>;
+  readonly #composes: boolean;
+  readonly #wholePieces: boolean;
   readonly #merges: MergeTable;
   /** The symbol of each byte; NO_SYMBOL when neither token nor merge knows it. */
   readonly #byteSymbols: Int32Array;
@@ -32,10 +36,12 @@ export class BytePairEncoder {
   readonly #scratch = createScratch(SCRATCH_LENGTH);
   readonly #longestToken: number;
 
-  constructor(vocabulary: Vocabulary, ids: ReadonlyMap<string, number>) {
+  constructor(vocabulary: Vocabulary, pre: Pretokenizer, ids: ReadonlyMap<string, number>) {
     this.#ids = ids;
     this.#vocabSize = vocabulary.tokens.length;
-    this.#pre = vocabulary.pre;
+    this.#pretokenize = createPretokenizer(pre.rules);
+    this.#composes = pre.composes;
+    this.#wholePieces = pre.wholePieces;
     const merges = new MergeTable(vocabulary.merges, ids, this.#vocabSize);
     this.#merges = merges;
     this.#byteSymbols = Int32Array.from(
@@ -47,7 +53,8 @@ export class BytePairEncoder {
 
   /** Appends the ids of a text without special tokens. @param text well-formed UTF-16 */
   encode(text: string, out: number[]): void {
-    pretokenize(text, this.#pre, (start, end) => this.#encodeWord(text.slice(start, end), out));
+    const composed = this.#composes ? compose(text) : text;
+    this.#pretokenize(composed, (start, end) => this.#encodeWord(composed.slice(start, end), out));
   }
 
   #encodeWord(word: string, out: number[]): void {
@@ -68,8 +75,7 @@ export class BytePairEncoder {
 
   #merge(word: string, out: number[]): void {
     const bytes = Buffer.from(word, 'utf8');
-    if (this.#pre === 'llama-bpe' && bytes.length <= this.#longestToken) {
-      // "ignore_merges" of Llama 3's tokenizer.json: a word that is a token is that token
+    if (this.#wholePieces && bytes.length <= this.#longestToken) {
       let piece = '';
       for (const byte of bytes) piece += BYTE_CHARS[byte];
       const whole = this.#ids.get(piece);

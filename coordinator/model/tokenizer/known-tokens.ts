@@ -1,6 +1,9 @@
+import { REASONING_MARKS } from '../reasoning-marks.ts';
+
 /**
  * Tokens that mean the same in every model that has them, by their text: files often do not say so, or mark them as ordinary text.
- * The texts are those that llama.cpp knows (llama-vocab.cpp), so that both end an answer at the same place.
+ * The texts are those that llama.cpp knows (llama-vocab.cpp), so that both end an answer at the same place. Marks of reasoning are
+ * shown beside: without them nobody could tell it from the answer.
  */
 
 /** What a model writes at the end of its answer. */
@@ -104,6 +107,6 @@ export function knownTokens(idOf: (text: string) => number | null, namesInfill: 
     ends: new Set(ends),
     notEnds,
     control: new Set([...ends, ...idsOf(INFILL)]),
-    shown: new Set(idsOf(inChannels ? [...CHANNELS, '<|end|>'] : CHANNELS)),
+    shown: new Set(idsOf([...CHANNELS, ...(inChannels ? ['<|end|>'] : []), ...REASONING_MARKS])),
   };
 }

@@ -11,6 +11,8 @@ export interface SpecialToken {
   readonly text: string;
   /** Not recognised where its text, or a part of it, was typed by a user. */
   readonly guarded?: boolean;
+  /** White space after it goes. */
+  readonly stripsAfter?: boolean;
 }
 
 interface TrieNode {
@@ -63,56 +65,65 @@ export class SpecialTokens {
    * @param typed what users wrote of it
    */
   partition(text: string, typed: readonly TextRange[] = []): Fragment[] {
-    let pieces: Piece[] = text === '' ? [] : [{ start: 0, end: text.length }];
-    // thousands of special tokens are usual, and few occur in one text
-    for (const index of this.#present(text)) {
+    const counts = new Map<number, number>();
+    this.#find(text, (index) => counts.set(index, (counts.get(index) ?? 0) + 1));
+    if (counts.size === 0) return text === '' ? [] : [text];
+    const places = new Map([...counts].map(([index, count]) => [index, new Int32Array(count)]));
+    this.#find(text, (index, at) => {
+      const left = counts.get(index) as number;
+      const all = places.get(index) as Int32Array;
+      all[all.length - left] = at;
+      counts.set(index, left - 1);
+    });
+    /** By unit: 0 is text; 1 belongs to a token, or is dropped after one; more is where token n - 2 begins. */
+    const owner = new Int32Array(text.length);
+    for (const index of [...places.keys()].sort((a, b) => a - b)) {
       const token = this.#tokens[index] as SpecialToken;
-      const isAllowed = (start: number): boolean =>
-        token.guarded !== true || !overlaps(typed, start, start + token.text.length);
-      pieces = pieces.flatMap((piece) => (typeof piece === 'number' ? piece : splitBy(text, piece, token, isAllowed)));
+      for (const at of places.get(index) as Int32Array) {
+        const end = at + token.text.length;
+        // what has been claimed is not shorter, so it holds an end of whatever it overlaps
+        if (owner[at] !== 0 || owner[end - 1] !== 0) continue;
+        if (token.guarded === true && overlaps(typed, at, end)) continue;
+        owner.fill(1, at, end);
+        owner[at] = index + 2;
+        if (token.stripsAfter !== true) continue;
+        for (let i = end; i < text.length && owner[i] === 0 && isSpace(text.charCodeAt(i)); i++) owner[i] = 1;
+      }
     }
-    return pieces.map((piece) => (typeof piece === 'number' ? piece : text.slice(piece.start, piece.end)));
+    return this.#fragments(text, owner);
   }
 
-  /** Indices of the special tokens that occur anywhere, ascending. */
-  #present(text: string): number[] {
-    const found = new Set<number>();
-    for (let start = 0; start < text.length; start++) {
-      let node = this.#root.children.get(text.charCodeAt(start));
-      for (let i = start + 1; node !== undefined; i++) {
-        if (node.index >= 0) found.add(node.index);
+  #fragments(text: string, owner: Int32Array): Fragment[] {
+    const fragments: Fragment[] = [];
+    for (let at = 0; at < text.length; ) {
+      const start = at;
+      const kind = owner[at++] as number;
+      if (kind === 0) {
+        while (at < text.length && owner[at] === 0) at++;
+        fragments.push(text.slice(start, at));
+      } else if (kind > 1) {
+        fragments.push((this.#tokens[kind - 2] as SpecialToken).id);
+      }
+    }
+    return fragments;
+  }
+
+  /** Calls back wherever a special token stands, overlapping or not, left to right. */
+  #find(text: string, found: (index: number, at: number) => void): void {
+    for (let at = 0; at < text.length; at++) {
+      let node = this.#root.children.get(text.charCodeAt(at));
+      for (let i = at + 1; node !== undefined; i++) {
+        if (node.index >= 0) found(node.index, at);
         if (i >= text.length) break;
         node = node.children.get(text.charCodeAt(i));
       }
     }
-    return [...found].sort((a, b) => a - b);
   }
 }
 
-/** A run of the text, or the id of a special token. */
-type Piece = { readonly start: number; readonly end: number } | number;
-
-function splitBy(
-  text: string,
-  { start, end }: { readonly start: number; readonly end: number },
-  token: SpecialToken,
-  isAllowed: (at: number) => boolean,
-): Piece[] {
-  const pieces: Piece[] = [];
-  const { length } = token.text;
-  let from = start;
-  for (let at = text.indexOf(token.text, from); at >= 0 && at + length <= end; ) {
-    if (!isAllowed(at)) {
-      at = text.indexOf(token.text, at + 1);
-      continue;
-    }
-    if (at > from) pieces.push({ start: from, end: at });
-    pieces.push(token.id);
-    from = at + length;
-    at = text.indexOf(token.text, from);
-  }
-  if (from < end) pieces.push({ start: from, end });
-  return pieces;
+/** C's isspace. */
+function isSpace(unit: number): boolean {
+  return unit === 0x20 || (unit >= 0x09 && unit <= 0x0d);
 }
 
 /** Whether any of the ranges shares a unit with another; they are searched by halves. */

@@ -1,8 +1,10 @@
+import { REASONING_MARKS } from '../reasoning-marks.ts';
 import { bytesOfPiece } from './byte-alphabet.ts';
 import { BytePairEncoder } from './byte-pair-encoder.ts';
 import { type KnownTokens, knownTokens } from './known-tokens.ts';
 import { SentencePieceEncoder, SPACE_MARK } from './sentencepiece-encoder.ts';
 import { type SpecialToken, SpecialTokens, type TextRange } from './special-tokens.ts';
+import { UnigramEncoder } from './unigram-encoder.ts';
 import { TokenType, type Vocabulary } from './vocabulary.ts';
 
 export interface EncodeOptions {
@@ -14,7 +16,10 @@ export interface EncodeOptions {
   readonly typed?: readonly TextRange[];
 }
 
-/** Text to token ids and back, exactly as llama.cpp does it for the same model file. */
+/**
+ * Text to token ids and back, as llama.cpp does it for the same model file; where a file's model is known to have a
+ * tokenizer of its own that differs, as that does.
+ */
 export interface Tokenizer {
   readonly vocabSize: number;
   readonly bos: SpecialToken | null;
@@ -42,14 +47,14 @@ const EMPTY = new Uint8Array(0);
  * @throws StarlingError model_invalid when the vocabulary cannot write every text
  */
 export function createTokenizer(vocabulary: Vocabulary): Tokenizer {
-  const { tokens, bos, eos, addBos, addSpacePrefix } = vocabulary;
-  const spm = vocabulary.model === 'llama';
+  const { tokens, bos, eos, addBos, addSpacePrefix, removeExtraSpaces } = vocabulary;
+  const isByteLevel = vocabulary.pre !== null;
   const ids = new Map<string, number>();
   for (let id = 0; id < tokens.length; id++) if (tokens[id] !== '') ids.set(tokens[id] as string, id);
   const known = knownTokens((text) => ids.get(text) ?? null, vocabulary.namesInfill);
   const types = effectiveTypes(vocabulary, known);
   const ends = new Set([...known.ends, ...vocabulary.ends.filter((id) => !known.notEnds.has(id))]);
-  const encoder = spm ? new SentencePieceEncoder(vocabulary, ids) : new BytePairEncoder(vocabulary, ids);
+  const encodeFragment = fragmentEncoder(vocabulary, ids, types);
   const special = specialTokens(vocabulary, types);
   const allSpecial = new SpecialTokens(special);
   const userDefined = new SpecialTokens(special.filter(({ id }) => types[id] === TokenType.userDefined));
@@ -61,7 +66,7 @@ export function createTokenizer(vocabulary: Vocabulary): Tokenizer {
     vocabSize: tokens.length,
     bos: named(bos),
     eos: named(eos),
-    addsSpacePrefix: addSpacePrefix,
+    addsSpacePrefix: addSpacePrefix || removeExtraSpaces,
     isControl,
     isEndOfGeneration: (token) => ends.has(token),
     tokenId: (text) => ids.get(text) ?? null,
@@ -73,7 +78,7 @@ export function createTokenizer(vocabulary: Vocabulary): Tokenizer {
         if (typeof fragment === 'number') {
           out.push(fragment);
         } else {
-          encoder.encode(addSpacePrefix && afterSpecial ? ` ${fragment}` : fragment, out);
+          encodeFragment(fragment, afterSpecial, out);
         }
         afterSpecial = typeof fragment === 'number';
       }
@@ -89,14 +94,31 @@ export function createTokenizer(vocabulary: Vocabulary): Tokenizer {
         case TokenType.userDefined:
           return Buffer.from(text, 'utf8');
         case TokenType.normal:
-          return spm ? Buffer.from(text.replaceAll(SPACE_MARK, ' '), 'utf8') : bytesOfPiece(text);
+          return isByteLevel ? bytesOfPiece(text) : Buffer.from(text.replaceAll(SPACE_MARK, ' '), 'utf8');
         case TokenType.byte:
-          return spm ? byteOf(text) : EMPTY;
+          return isByteLevel ? EMPTY : byteOf(text);
         default:
           return EMPTY;
       }
     },
   };
+}
+
+/** Appends the ids of a run of text without special tokens; `afterSpecial`: nothing, or a special token, is before it. */
+type EncodeFragment = (text: string, afterSpecial: boolean, out: number[]) => void;
+
+function fragmentEncoder(vocabulary: Vocabulary, ids: ReadonlyMap<string, number>, types: Uint8Array): EncodeFragment {
+  const { model, pre, addSpacePrefix } = vocabulary;
+  if (pre !== null) {
+    const encoder = new BytePairEncoder(vocabulary, pre, ids);
+    return (text, _, out) => encoder.encode(text, out);
+  }
+  if (model === 't5') {
+    const encoder = new UnigramEncoder(vocabulary, types);
+    return (text, _, out) => encoder.encode(text, addSpacePrefix, out);
+  }
+  const encoder = new SentencePieceEncoder(vocabulary, ids);
+  return (text, afterSpecial, out) => encoder.encode(addSpacePrefix && afterSpecial ? ` ${text}` : text, out);
 }
 
 /** The file's types, but those of known tokens; `normal` where the file has none. */
@@ -112,16 +134,27 @@ function effectiveTypes({ tokens, types }: Vocabulary, { control, shown }: Known
   return effective;
 }
 
-/** Some converters mark what stands between turns as text that a user has defined. */
+/** Some converters mark what stands between turns as text that a user has defined; the marks of reasoning often are. */
 const MARKER = /^<[|｜].*[|｜]>$/s;
 
+/** Tokens after which Phi-3 keeps white space; it marks code and beginnings as well. */
+const KEEPING_SPACE: readonly string[] = ['<unk>', '<s>', '<|endoftext|>'];
+
 /** What is looked for in text. Of user-defined tokens only markers are guarded: others, such as runs of spaces, are text. */
-function specialTokens({ tokens, types }: Vocabulary, effective: Uint8Array): SpecialToken[] {
+function specialTokens({ tokens, types, stripsAfterSpecial }: Vocabulary, effective: Uint8Array): SpecialToken[] {
   const wanted: readonly number[] = [TokenType.control, TokenType.userDefined, TokenType.unknown];
   const isText = (id: number, text: string): boolean =>
-    effective[id] === TokenType.userDefined && types?.[id] !== TokenType.control && !MARKER.test(text);
+    effective[id] === TokenType.userDefined &&
+    types?.[id] !== TokenType.control &&
+    !MARKER.test(text) &&
+    !REASONING_MARKS.includes(text);
   return tokens
-    .map((text, id) => ({ id, text, guarded: !isText(id, text) }))
+    .map((text, id) => ({
+      id,
+      text,
+      guarded: !isText(id, text),
+      stripsAfter: stripsAfterSpecial && !KEEPING_SPACE.includes(text),
+    }))
     .filter(({ id, text }) => text !== '' && wanted.includes(effective[id] as number));
 }
 

@@ -1,4 +1,5 @@
 import { StarlingError } from '../../../daemon/errors.ts';
+import { PRETOKENIZER_NAMES, type Pretokenizer, pretokenizerNamed } from './pretokenizers.ts';
 
 /** The metadata of a model file, by key. Getters throw when the key is missing or its value has another type. */
 export interface VocabularyMetadata {
@@ -10,16 +11,14 @@ export interface VocabularyMetadata {
   boolean(key: string): boolean;
 }
 
-/** How a BPE vocabulary cuts text before merging; 'none' for SentencePiece, which does not. */
-export type Pretokenizer = 'gpt-2' | 'digits-gpt-2' | 'llama-bpe' | 'qwen2' | 'none';
-
 /** A model's vocabulary as its file states it, checked: lengths agree and every id is below `tokens.length`. */
 export interface Vocabulary {
-  /** tokenizer.ggml.model: 'llama' is SentencePiece BPE with scores, 'gpt2' byte-level BPE with ranked merges. */
-  readonly model: 'llama' | 'gpt2';
-  readonly pre: Pretokenizer;
+  /** tokenizer.ggml.model, see KINDS. */
+  readonly model: TokenizerModel;
+  /** Byte-level BPE only. */
+  readonly pre: Pretokenizer | null;
   readonly tokens: readonly string[];
-  /** One a token; SentencePiece only. */
+  /** One a token; not for byte-level BPE. */
   readonly scores: Float32Array | null;
   /** ggml's token types, see TokenType; one a token. */
   readonly types: Int32Array | null;
@@ -35,9 +34,27 @@ export interface Vocabulary {
   readonly addBos: boolean;
   /** SentencePiece: text at the start, or after a special token, is given a leading space. */
   readonly addSpacePrefix: boolean;
+  /** SentencePiece: white space after a special token goes. */
+  readonly stripsAfterSpecial: boolean;
+  /** Unigram: runs of spaces are one, and none is at the end. */
+  readonly removeExtraSpaces: boolean;
+  /** Unigram: compiled rules of normalisation, see CharacterMap. */
+  readonly characterMap: Uint8Array | null;
   /** What a user should know about this vocabulary: something had to be guessed. */
   readonly warning: string | null;
 }
+
+/** What is known of `tokenizer.ggml.model`. Defaults of ids and flags are llama.cpp's. */
+const KINDS = {
+  /** SentencePiece BPE: merges by score. */
+  llama: { title: 'SentencePiece', bos: 1, eos: 2, unk: 0, addBos: true, addSpacePrefix: true },
+  /** Byte-level BPE: ranked merges. */
+  gpt2: { title: 'byte-level BPE', bos: null, eos: null, unk: null, addBos: false, addSpacePrefix: false },
+  /** SentencePiece Unigram. */
+  t5: { title: 'SentencePiece Unigram', bos: null, eos: 1, unk: 2, addBos: false, addSpacePrefix: false },
+} as const;
+
+export type TokenizerModel = keyof typeof KINDS;
 
 /** ggml's token types (tokenizer.ggml.token_type). */
 export const TokenType = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;
@@ -49,6 +66,8 @@ const MAX_TOKEN_LENGTH = 4096;
 /** 2^32-1 in the file is how converters write "none". */
 const NO_TOKEN = 0xffffffff;
 
+const CHARACTER_MAP = 'tokenizer.ggml.precompiled_charsmap';
+
 /** Keys that name a token with which an answer is over, besides that of the end of text. */
 const END_KEYS: readonly string[] = [
   'eot_token_id',
@@ -57,17 +76,6 @@ const END_KEYS: readonly string[] = [
   'fim_rep_token_id',
   'fim_sep_token_id',
 ];
-
-const PRETOKENIZERS = new Map<string, Pretokenizer>([
-  ['gpt-2', 'gpt-2'],
-  ['llama-bpe', 'llama-bpe'],
-  ['llama3', 'llama-bpe'],
-  ['llama-v3', 'llama-bpe'],
-  ['qwen2', 'qwen2'],
-  ['deepseek-r1-qwen', 'qwen2'],
-  ['smollm', 'digits-gpt-2'],
-  ['starcoder', 'digits-gpt-2'],
-]);
 
 /**
  * Reads and checks the `tokenizer.ggml.*` keys.
@@ -78,39 +86,43 @@ export function readVocabulary(metadata: VocabularyMetadata): Vocabulary {
     throw invalid('tokenizer.ggml.model', 'is missing, so the file has no tokenizer');
   }
   const model = metadata.string('tokenizer.ggml.model');
-  if (model !== 'llama' && model !== 'gpt2') {
+  if (!isKnownModel(model)) {
+    const known = Object.entries(KINDS).map(([name, { title }]) => `'${name}' (${title})`);
     throw new StarlingError(
       'model_unsupported_tokenizer',
-      `the model's tokenizer is of kind '${printable(model)}'; supported are 'llama' (SentencePiece) and 'gpt2' (byte-level BPE)`,
+      `the model's tokenizer is of kind '${printable(model)}'; supported are ${known.join(', ')}`,
       { param: 'tokenizer.ggml.model' },
     );
   }
-  const spm = model === 'llama';
-  const { pre, warning } = readPretokenizer(metadata, spm);
-  const warnings = warning === null ? [] : [warning];
+  const kind = KINDS[model];
+  const warnings: string[] = [];
+  const pre = model === 'gpt2' ? readPretokenizer(metadata, warnings) : null;
   const tokens = readTokens(metadata);
   const flag = (name: string, fallback: boolean) =>
     metadata.has(`tokenizer.ggml.${name}`) ? metadata.boolean(`tokenizer.ggml.${name}`) : fallback;
   const id = (name: string, fallback: number | null) => readId(metadata, name, tokens.length, fallback, warnings);
-  // llama.cpp's defaults for a SentencePiece file that names none
-  const usual = (value: number) => (spm && value < tokens.length ? value : null);
-  const eos = id('eos_token_id', usual(2));
+  const usual = (value: number | null) => (value !== null && value < tokens.length ? value : null);
+  const eos = id('eos_token_id', usual(kind.eos));
   const vocabulary: Vocabulary = {
     model,
     pre,
     tokens,
-    scores: spm ? readScores(metadata, tokens.length) : null,
+    scores: model === 'gpt2' ? null : readScores(metadata, tokens.length),
     types: readTypes(metadata, tokens.length),
-    merges: spm ? [] : readMerges(metadata),
-    bos: id('bos_token_id', usual(1)),
+    merges: model === 'gpt2' ? readMerges(metadata) : [],
+    bos: id('bos_token_id', usual(kind.bos)),
     eos,
-    unk: id('unknown_token_id', usual(0)),
+    unk: id('unknown_token_id', usual(kind.unk)),
     ends: [eos, ...END_KEYS.map((name) => id(name, null)), ...readEndList(metadata, tokens.length, warnings)].filter(
       (end) => end !== null,
     ),
     namesInfill: metadata.has('tokenizer.ggml.fim_pad_token_id'),
-    addBos: flag('add_bos_token', spm || pre === 'llama-bpe'),
-    addSpacePrefix: spm && flag('add_space_prefix', true),
+    addBos: flag('add_bos_token', pre?.addBos ?? kind.addBos),
+    addSpacePrefix: model !== 'gpt2' && flag('add_space_prefix', kind.addSpacePrefix),
+    stripsAfterSpecial: model === 'llama' && isPhi3(metadata),
+    removeExtraSpaces: model === 't5' && flag('remove_extra_whitespaces', false),
+    characterMap:
+      model === 't5' && metadata.has(CHARACTER_MAP) ? Uint8Array.from(metadata.numbers(CHARACTER_MAP)) : null,
     warning: warnings.length === 0 ? null : warnings.join('; '),
   };
   if (vocabulary.addBos && vocabulary.bos === null && !metadata.has('tokenizer.ggml.bos_token_id')) {
@@ -119,26 +131,33 @@ export function readVocabulary(metadata: VocabularyMetadata): Vocabulary {
   return vocabulary;
 }
 
-function readPretokenizer(metadata: VocabularyMetadata, spm: boolean): { pre: Pretokenizer; warning: string | null } {
-  // llama.cpp does not look at the key of SentencePiece files either
-  if (spm) return { pre: 'none', warning: null };
+function isKnownModel(name: string): name is TokenizerModel {
+  return Object.hasOwn(KINDS, name);
+}
+
+function readPretokenizer(metadata: VocabularyMetadata, warnings: string[]): Pretokenizer {
   const name = metadata.has('tokenizer.ggml.pre') ? metadata.string('tokenizer.ggml.pre') : '';
-  if (name === 'default' || name === '') {
-    const stated = name === '' ? 'missing' : `'${name}'`;
-    return {
-      pre: 'gpt-2',
-      warning: `the model file does not say how its tokenizer cuts text (tokenizer.ggml.pre is ${stated}); GPT-2's rules are used, and answers may suffer: convert the model again with a current tool`,
-    };
-  }
-  const pre = PRETOKENIZERS.get(name);
-  if (pre === undefined) {
+  const pre = pretokenizerNamed(name === '' ? 'default' : name);
+  if (pre === null) {
     throw new StarlingError(
       'model_unsupported_tokenizer',
-      `the model's pre-tokenizer is '${printable(name)}'; supported are ${[...PRETOKENIZERS.keys()].join(', ')}`,
+      `the model's pre-tokenizer is '${printable(name)}'; supported are ${PRETOKENIZER_NAMES.join(', ')}`,
       { param: 'tokenizer.ggml.pre' },
     );
   }
-  return { pre, warning: null };
+  if (name === '' || name === 'default') {
+    const stated = name === '' ? 'missing' : `'${name}'`;
+    warnings.push(
+      `the model file does not say how its tokenizer cuts text (tokenizer.ggml.pre is ${stated}); general rules are used, and answers may suffer: convert the model again with a current tool`,
+    );
+  }
+  return pre;
+}
+
+/** Files do not say that Phi-3's special tokens take the white space after them; llama.cpp goes by the name as well. */
+function isPhi3(metadata: VocabularyMetadata): boolean {
+  const value = (key: string): string => (metadata.has(key) ? metadata.string(key) : '');
+  return value('general.architecture') === 'phi3' || /phi-?3/i.test(value('general.name'));
 }
 
 function readTokens(metadata: VocabularyMetadata): readonly string[] {

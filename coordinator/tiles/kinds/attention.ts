@@ -1,7 +1,7 @@
 import { type TileContent, tileLayout } from '../../../daemon/tile/tile.ts';
 import { BLOCK, roundUp, WEIGHT_FORMATS } from '../../../kernels/formats.ts';
 import type { AttentionPhase, ModelSpec } from '../../model/spec.ts';
-import { columnsOf, padded, rowsOf, type TileCuts } from '../tile-cuts.ts';
+import { columnsOf, padded, rowsOf, type TileCuts, type VectorCut, valuesOf } from '../tile-cuts.ts';
 import { LEAST_TILES, TARGET_BYTES } from '../tile-sizes.ts';
 
 /**
@@ -27,13 +27,28 @@ export const attention: TileCuts<AttentionPhase> = {
     }));
   },
 
-  cuts({ headDim, q, o }, { first, count }) {
-    return [rowsOf(q, first * headDim, count * headDim), columnsOf(o, first * headDim, count * headDim)];
+  cuts(phase, { first, count }) {
+    const { headDim, q, o } = phase;
+    return {
+      matrices: [rowsOf(q.weight, first * headDim, count * headDim), columnsOf(o, first * headDim, count * headDim)],
+      vectors: vectorsOf(phase, first, count),
+    };
   },
 };
 
 /** Wq rows and Wo columns of `count` heads; the rows are padded like the columns, as one feeds the other. */
-function contentOf({ dim }: ModelSpec, { headDim, q, o }: AttentionPhase, count: number, cols: number): TileContent {
-  const width = roundUp(count * headDim, BLOCK);
-  return { matrices: [padded(q, width, cols), padded(o, dim, width)], vectors: [] };
+function contentOf({ dim }: ModelSpec, phase: AttentionPhase, count: number, cols: number): TileContent {
+  const width = roundUp(count * phase.headDim, BLOCK);
+  return {
+    matrices: [padded(phase.q.weight, width, cols), padded(phase.o, dim, width)],
+    vectors: vectorsOf(phase, 0, count).map(({ length, of }) => (of === phase.q.bias ? width : length)),
+  };
+}
+
+function vectorsOf({ headDim, q, qNorm, sinks }: AttentionPhase, first: number, count: number): VectorCut[] {
+  return [
+    ...valuesOf(q.bias, first * headDim, count * headDim),
+    ...valuesOf(qNorm, 0, headDim),
+    ...valuesOf(sinks, first, count),
+  ];
 }

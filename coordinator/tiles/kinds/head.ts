@@ -18,6 +18,6 @@ export const head: TileCuts<Matrix> = {
   },
 
   cuts(matrix, { first, count }) {
-    return [rowsOf(matrix, first, count)];
+    return { matrices: [rowsOf(matrix, first, count)], vectors: [] };
   },
 };

@@ -3,12 +3,16 @@ import type { PlacedMatrix } from '../../../kernels/tile-work.ts';
 import { type AttentionSpec, sumLimit } from '../../engine/engine-spec.ts';
 import { kvHeadsOfQueries, type TileRules } from '../tile-rules.ts';
 
-/** `count` query heads from `first` on: their rows of Wq and columns of Wo. Within one key/value head, or of whole groups. */
+/**
+ * `count` query heads from `first` on: their rows of Wq and columns of Wo. Within one key/value head, or of whole groups. Vectors:
+ * their part of Wq's bias, the norm of a head, their sinks, as far as the model has such.
+ */
 export const attention: TileRules<AttentionSpec> = {
   phase: 'attention',
   adds: true,
 
-  sizes({ dim, cols }, { heads, kvHeads, headDim }, { first, count }) {
+  sizes({ dim, cols }, phase, { first, count }) {
+    const { heads, kvHeads, headDim } = phase;
     if (first + count > heads) return null;
     const group = heads / kvHeads;
     const isWithinOne = Math.floor(first / group) === Math.floor((first + count - 1) / group);
@@ -20,7 +24,7 @@ export const attention: TileRules<AttentionSpec> = {
         [width, cols],
         [roundUp(dim, ROW_GROUP), width],
       ],
-      vectors: [],
+      vectors: vectorsOf(phase, { qBias: width, qNorm: headDim, sinks: count }),
     };
   },
 
@@ -28,22 +32,25 @@ export const attention: TileRules<AttentionSpec> = {
 
   kvHeads: (phase, { first, count }) => kvHeadsOfQueries(phase, first, count),
 
-  prepare(kernels, { kv }, phase, { shape, matrices, caches, buffers, step }) {
+  prepare(kernels, { kv, rmsEps: eps }, phase, { shape, matrices, vectors, caches, buffers, step }) {
     const [q, out] = matrices as [PlacedMatrix, PlacedMatrix];
-    const { heads, kvHeads, headDim, scale, ropes } = phase;
-    const group = Math.min(shape.count, heads / kvHeads);
-    const limit = sumLimit(phase);
+    const { heads, kvHeads, headDim, scale, softCap, window, biased, normed, sinks, ropes } = phase;
     return kernels.prepareAttention({
-      q,
-      out,
-      kv,
-      headDim,
-      scale,
-      group,
-      caches,
-      buffers,
+      ...{ q, out, kv, headDim, scale, softCap, window, eps, caches, buffers },
+      qBias: biased ? vectors[0]! : null,
+      qNorm: normed ? vectors[biased ? 1 : 0]! : null,
+      sinks: sinks ? vectors.at(-1)! : null,
+      group: Math.min(shape.count, heads / kvHeads),
       step: step(ropes[1]),
-      limit,
+      limit: sumLimit(phase),
     });
   },
 };
+
+/** Lengths of the vectors that follow the matrices, in order. */
+function vectorsOf(
+  { biased, normed, sinks }: AttentionSpec,
+  length: { readonly qBias: number; readonly qNorm: number; readonly sinks: number },
+): number[] {
+  return [...(biased ? [length.qBias] : []), ...(normed ? [length.qNorm] : []), ...(sinks ? [length.sinks] : [])];
+}

@@ -3,12 +3,12 @@ import type { PlacedMatrix } from '../../../kernels/tile-work.ts';
 import { type FeedForwardSpec, sumLimit } from '../../engine/engine-spec.ts';
 import type { TileRules } from '../tile-rules.ts';
 
-/** `count` feed-forward columns from `first` on: their rows of Wgate and Wup, and columns of Wdown. */
+/** `count` feed-forward columns from `first` on: their rows of Wgate and Wup, and columns of Wdown. Vectors: biases of those rows. */
 export const ffn: TileRules<FeedForwardSpec> = {
   phase: 'ffn',
   adds: true,
 
-  sizes({ dim, cols }, _phase, { count }) {
+  sizes({ dim, cols }, { biased }, { count }) {
     const width = roundUp(count, BLOCK);
     return {
       matrices: [
@@ -16,7 +16,7 @@ export const ffn: TileRules<FeedForwardSpec> = {
         [width, cols],
         [roundUp(dim, ROW_GROUP), width],
       ],
-      vectors: [],
+      vectors: biased ? [width, width] : [],
     };
   },
 
@@ -24,8 +24,14 @@ export const ffn: TileRules<FeedForwardSpec> = {
 
   kvHeads: () => [],
 
-  prepare(kernels, _spec, phase, { matrices, buffers }) {
+  prepare(kernels, _spec, phase, { matrices, vectors, buffers }) {
     const [gate, up, down] = matrices as [PlacedMatrix, PlacedMatrix, PlacedMatrix];
-    return kernels.prepareFeedForward({ gate, up, down, buffers, limit: sumLimit(phase) });
+    const { activation, biased } = phase;
+    return kernels.prepareFeedForward({
+      ...{ gate, up, down, activation, buffers, limit: sumLimit(phase) },
+      gateBias: biased ? vectors[0]! : null,
+      upBias: biased ? vectors[1]! : null,
+      gathered: null,
+    });
   },
 };

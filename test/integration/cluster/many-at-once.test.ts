@@ -133,7 +133,7 @@ test('a draft model changes no bit, and has the vocabulary of the model', async 
   await writeSyntheticModel({ shape: 'tiny', quant: 'Q4_0', out: other! });
   const sandbox = new Sandbox(t);
   const home = { home: sandbox.home('one') };
-  const run = ['run', model!, 'Once upon a time', '--json', '--max-tokens', '30'];
+  const run = ['run', model!, 'Once upon a time', '--raw', '--json', '--max-tokens', '30'];
   type Run = { tokens: number[]; logits_sha256: string; drafted_tokens: number };
   const texts = [[], ...['7', '8', '9', '10', '11'].map((seed) => ['--temperature', '0.9', '--seed', seed])];
   let guessed = false;

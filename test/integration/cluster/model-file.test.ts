@@ -13,7 +13,7 @@ test('M6, M13: a damaged file is refused or computed as it is, and leaves nothin
   const sandbox = new Sandbox(t);
   const home = sandbox.home('home');
   const path = join(sandbox.folder, 'model.gguf');
-  const run = ['run', path, 'Once upon a time', '--json', '--max-tokens', '2', '--threads', '1'];
+  const run = ['run', path, 'Once upon a time', '--raw', '--json', '--max-tokens', '2', '--threads', '1'];
   const gguf = await openGguf(WHOLE);
   const { offset, byteLength } = gguf.tensors.get('blk.1.ffn_up.weight')!;
   await gguf.close();

@@ -121,7 +121,7 @@ for (const { name, model, prompt, args, shapes } of cases) {
         // One store a backend: each cuts its tiles itself, so that those have to be alike as well.
         const answer = await sandbox.runJson<Answer>(
           [
-            ...['run', model ?? '', prompt, '--json', '--max-tokens', '12', '--backend', backend],
+            ...['run', model ?? '', prompt, '--raw', '--json', '--max-tokens', '12', '--backend', backend],
             ...['--threads', String(threads), '--local-devices', String(devices), '--head', head, ...args],
           ],
           { home: sandbox.home(backend) },
@@ -138,7 +138,7 @@ for (const { name, model, prompt, args, shapes } of cases) {
 
 test('a cache in q8 is not one in f16', async (t) => {
   const sandbox = new Sandbox(t);
-  const run = ['run', 'tiny-chat', SHORT, '--json', '--max-tokens', '4', '--threads', '1', '--kv'];
+  const run = ['run', 'tiny-chat', SHORT, '--raw', '--json', '--max-tokens', '4', '--threads', '1', '--kv'];
   const [f16, q8] = [
     await sandbox.runJson<Answer & { kv: string }>([...run, 'f16'], { home: sandbox.home('home') }),
     await sandbox.runJson<Answer & { kv: string }>([...run, 'q8'], { home: sandbox.home('home') }),

@@ -38,6 +38,39 @@ for (const format of KV_FORMAT_NAMES) {
     }
   });
 
+  testCompliance(`attend over ${format} with windows, bounded scores and sinks`, function* () {
+    let seed = 0;
+    for (const window of [0, 1, 2, 9, 63, 64, 65, 100, 128, 500]) {
+      for (const softCap of [0, 30]) {
+        for (const sinkStyle of [undefined, 'normal'] as const) {
+          for (const [positions, rows, heads] of [
+            [1, 3, 5],
+            [60, 9, 1],
+            [190, 2, 3],
+            [300, 17, 2],
+          ] as const) {
+            const headDim = HEAD_DIMS[seed % (HEAD_DIMS.length - 1)]!;
+            const shape = { format, rows, heads, headDim, positions, style: 'normal', kvStyle: 'normal' } as const;
+            const rules = sinkStyle === undefined ? { window, softCap } : { window, softCap, sinkStyle };
+            yield attendCase(new Random(seed++), { ...shape, ...rules });
+          }
+        }
+      }
+    }
+  });
+
+  testCompliance(`attend over ${format} with windows, bounded scores and sinks, extreme values`, function* () {
+    let seed = 0;
+    for (const style of STYLES) {
+      for (const kvStyle of STYLES) {
+        for (const sinkStyle of STYLES) {
+          const shape = { format, rows: 3, heads: 2, headDim: 16, positions: 66, style, kvStyle, sinkStyle };
+          yield attendCase(new Random(seed++), { ...shape, window: 5, softCap: [0, 2][seed % 2]! });
+        }
+      }
+    }
+  });
+
   testPairs(`a row and head attends to ${format} the same alone as among others`, function* () {
     let seed = 0;
     for (const kvStyle of [...FINITE_STYLES, 'special'] as const) {
@@ -47,9 +80,12 @@ for (const format of KV_FORMAT_NAMES) {
         [60, 9, 3],
         [64, 2, 8],
       ] as const) {
-        const shape = { format, rows, heads, headDim: 40, positions, style: 'normal', kvStyle } as const;
-        yield [attendCase(new Random(seed), shape), attendCase(new Random(seed), { ...shape, oneByOne: true })];
-        seed++;
+        for (const window of [0, 1, 7, 64, 100]) {
+          const rules = { window, softCap: 20, sinkStyle: 'normal' } as const;
+          const shape = { format, rows, heads, headDim: 40, positions, style: 'normal', kvStyle, ...rules } as const;
+          yield [attendCase(new Random(seed), shape), attendCase(new Random(seed), { ...shape, oneByOne: true })];
+          seed++;
+        }
       }
     }
   });

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
+import { ACTIVATION_FUNCTION_NAMES } from '../../../kernels/formats.ts';
 import { testCompliance, testEveryBackend, testPairs } from '../../fixtures/compliance.ts';
-import { quantizeCase, rmsnormCase, ropeCase, swigluCase } from '../../fixtures/compute-cases.ts';
+import { gluCase, quantizeCase, rmsnormCase, ropeCase, scaleRowsCase } from '../../fixtures/compute-cases.ts';
 import { input, type KernelCase, output } from '../../fixtures/kernel-bench.ts';
 import { FINITE_STYLES, STYLES } from '../../fixtures/kernel-values.ts';
 import { Random } from '../../fixtures/random.ts';
@@ -98,28 +99,57 @@ testCompliance('rope', function* () {
   }
 });
 
-testCompliance('swiglu', function* () {
+testCompliance('scaleRows', function* () {
   let seed = 0;
   for (const style of STYLES) {
-    for (const n of [8, 16, 24, 344, 2048]) yield swigluCase(new Random(seed++), { n, style });
+    for (const rows of [0, ...ROWS]) {
+      for (const cols of [8, 40, 352]) yield scaleRowsCase(new Random(seed++), { rows, cols, style });
+    }
   }
 });
 
-/** silu at the places where exp changes its rule, and at what is not finite. */
+testCompliance('glu', function* () {
+  let seed = 0;
+  for (const activation of ACTIVATION_FUNCTION_NAMES) {
+    for (const style of STYLES) {
+      for (const n of [8, 16, 24, 344, 2048]) yield gluCase(new Random(seed++), { activation, n, style });
+    }
+  }
+});
+
+/** Gates at the places where exp or an activation function changes its rule, and what is not finite. */
 const EDGES = [0, -0, 87, -87, 87.00001, -87.00001, 88, -88, 88.00001, -88.00001, 3e38, -3e38];
+EDGES.push(7, -7, 7.000001, -7.000001, -10, -10.000001, 1.8e19, -1.8e19, 2e19, -2e19, 51.7, -51.8);
 EDGES.push(1e-45, -1e-45, 0.34657359, -0.34657359, Infinity, -Infinity, Number.NaN, 1);
 
-testCompliance('swiglu at the edges of exp', function* () {
-  for (const edge of EDGES) {
-    const gate = new Float32Array(8).fill(edge);
-    const up = new Float32Array(8).fill(1);
-    yield {
-      name: `swiglu ${edge}`,
-      buffers: { gate: output('f32', new Uint8Array(gate.buffer)), up: input('f32', new Uint8Array(up.buffer)) },
+testCompliance('glu at the edges of exp', function* () {
+  for (const activation of ACTIVATION_FUNCTION_NAMES) {
+    for (const edge of EDGES) {
+      // Each edge as gate, as what is let through, and both.
+      const gate = Float32Array.of(edge, edge, edge, edge, 1, -1, 0, 7);
+      const up = Float32Array.of(1, -1, edge, 0, edge, edge, edge, edge);
+      yield {
+        name: `glu ${activation} ${edge}`,
+        buffers: { gate: output('f32', new Uint8Array(gate.buffer)), up: input('f32', new Uint8Array(up.buffer)) },
+        run(kernels, at) {
+          kernels.glu(activation, at('gate'), at('up'), 8);
+          return undefined;
+        },
+      };
+    }
+  }
+});
+
+testEveryBackend('a unit of zeros gives zeros, so that padding stays harmless', (bench) => {
+  for (const activation of ACTIVATION_FUNCTION_NAMES) {
+    const { buffers } = bench.run({
+      name: `glu ${activation} of zeros`,
+      buffers: { gate: output('f32', new Uint8Array(32)), up: input('f32', new Uint8Array(32)) },
       run(kernels, at) {
-        kernels.swiglu(at('gate'), at('up'), 8);
+        kernels.glu(activation, at('gate'), at('up'), 8);
         return undefined;
       },
-    };
+    });
+    assert.deepEqual(Array.from(new Float32Array(buffers.gate!.buffer)), new Array(8).fill(0));
   }
 });

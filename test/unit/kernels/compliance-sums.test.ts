@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { testCompliance, testEveryBackend } from '../../fixtures/compliance.ts';
 import { input, type KernelBench, output, scratch } from '../../fixtures/kernel-bench.ts';
-import { FINITE_STYLES } from '../../fixtures/kernel-values.ts';
+import { FINITE_STYLES, STYLES } from '../../fixtures/kernel-values.ts';
 import { Random } from '../../fixtures/random.ts';
 import {
+  addScaledCase,
   addSumsCase,
   DAMAGES,
+  fromSumsCase,
   packByDefinition,
   packSumsCase,
   residualCase,
@@ -30,7 +32,7 @@ function accumulate(bench: KernelBench, values: number[], sums: number[], limit:
     },
     run(kernels, at) {
       kernels.packPanel('f32', at('x'), 128, 32, 1, at('panel'));
-      return kernels.matmulSums('F32', at('weights'), 8, 32, at('panel'), 1, at('sums'), 64, limit, fresh);
+      return kernels.matmulSums('F32', at('weights'), 8, 32, at('panel'), 1, at('sums'), 64, limit, fresh, null);
     },
   });
   return { result, sums: doubles(buffers.sums!) };
@@ -77,6 +79,22 @@ testCompliance('addSums and residual', function* () {
     for (const bits of [1, 24, 47, 52]) {
       yield addSumsCase(new Random(seed++), { n, bits });
       for (const style of FINITE_STYLES) yield residualCase(new Random(seed++), { n, style, bits });
+    }
+  }
+});
+
+testCompliance('fromSums', function* () {
+  let seed = 0;
+  for (const n of [0, 8, 64, 344]) {
+    for (let bits = 0; bits <= 53; bits += 3) yield fromSumsCase(new Random(seed++), { n, bits });
+  }
+});
+
+testCompliance('addScaled', function* () {
+  let seed = 0;
+  for (const n of [0, 8, 64, 344]) {
+    for (const style of STYLES) {
+      for (const scale of [1, 0.22, -12, 1e-45, 3e38]) yield addScaledCase(new Random(seed++), { n, style, scale });
     }
   }
 });

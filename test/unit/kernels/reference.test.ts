@@ -236,7 +236,7 @@ for (const { format, positions, headDim } of ATTENTION) {
     }
     const queries = draw(random, heads * headDim).map((value) => value * 3);
     const out = arena.alloc(heads * headDim * 4);
-    kernels.attend(format, floats(queries), 0, 1, heads, headDim, scale, kv, table, positions, out, 0);
+    kernels.attend(format, floats(queries), 0, 1, heads, headDim, scale, kv, table, positions, out, 0, 0, 0, null);
     const attended = read(out, heads * headDim);
     for (let head = 0; head < heads; head++) {
       const q = queries.slice(head * headDim, (head + 1) * headDim).map(Math.fround);
@@ -264,6 +264,22 @@ test('residual adds sums in units of 2^-24', () => {
   assert.deepEqual(read(x, 3), [2, -1.5, Math.fround(0.5 - 2 ** -24)]);
 });
 
+test('a residual in parts: sums as numbers, a bias, a scale', () => {
+  const { arena, kernels, floats, read } = setUp();
+  const [x, bias] = [floats([1, -2, 0.5, 0, 0, 0, 0, 0]), floats([0.25, 0.5, 0, 0, 0, 0, 0, 1])];
+  const sums = arena.alloc(64);
+  const y = arena.alloc(32);
+  // 2^24 + 1 in units of 2^-24 is no f32.
+  f64View(arena, sums, 8).set([2 ** 24, 2 ** 23, -1, 2 ** 24 + 1, 0, 0, 0, 0]);
+  kernels.fromSums(sums, 8, y);
+  assert.deepEqual(read(y, 4), [1, 0.5, -(2 ** -24), 1]);
+  kernels.addScaled(y, bias, 1, 8);
+  kernels.addScaled(x, y, 0.22, 8);
+  const scaled = (value: number): number => Math.fround(Math.fround(0.22) * value);
+  const expected = [1 + scaled(1.25), -2 + scaled(1), 0.5 + scaled(-(2 ** -24)), scaled(1), 0, 0, 0, scaled(1)];
+  assert.deepEqual(read(x, 8), expected.map(Math.fround));
+});
+
 test('a row repacked and multiplied gives the file row', () => {
   // Multiplying by a unit vector reads one column out of the tile.
   const { arena, kernels, floats, read, panel } = setUp();
@@ -286,9 +302,9 @@ test('a row repacked and multiplied gives the file row', () => {
 test('a buffer that leaves its segment, or is in none, is refused', () => {
   const { arena, kernels } = setUp(4096);
   const x = arena.alloc(64);
-  assert.throws(() => kernels.swiglu(x, x, 4096), RangeError);
-  assert.throws(() => kernels.swiglu(x + 2, x, 8), RangeError);
-  assert.throws(() => kernels.swiglu(2 ** 32, x, 8), RangeError);
+  assert.throws(() => kernels.glu('silu', x, x, 4096), RangeError);
+  assert.throws(() => kernels.glu('silu', x + 2, x, 8), RangeError);
+  assert.throws(() => kernels.glu('silu', 2 ** 32, x, 8), RangeError);
 });
 
 test('cases are the same for the same seed', () => {

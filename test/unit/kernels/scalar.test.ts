@@ -1,6 +1,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { expF32, floatBits, floatFromBits, roundTiesToEven, siluF32, tree } from '../../../kernels/scalar.ts';
+import {
+  clampedUnitF32,
+  expF32,
+  floatBits,
+  floatFromBits,
+  geluF32,
+  roundTiesToEven,
+  siluF32,
+  tanhF32,
+  tree,
+} from '../../../kernels/scalar.ts';
 import { Random } from '../../fixtures/random.ts';
 
 test('roundTiesToEven', () => {
@@ -73,6 +83,17 @@ test('exp outside its range and at its edges', () => {
   assert.ok(Number.isNaN(expF32(Number.NaN)));
 });
 
+test('tanh is within 2e-7 of the true value, and keeps signs, bounds and NaN', () => {
+  const random = new Random(2);
+  for (let i = 0; i < 100000; i++) {
+    const x = Math.fround(random.normal() * 2 ** random.between(-20, 6));
+    assert.ok(Math.abs(tanhF32(x) - Math.tanh(x)) <= 2e-7, `${x}`);
+  }
+  for (const x of [0, -0, Infinity, -Infinity, 3e38, -3e38, Number.NaN]) {
+    assert.ok(Object.is(tanhF32(x), Math.tanh(x)), `${x}`);
+  }
+});
+
 test('silu is within 1e-6 of g / (1 + e^−g) from −80 up', () => {
   const random = new Random(1);
   for (let i = 0; i < 100000; i++) {
@@ -84,4 +105,41 @@ test('silu is within 1e-6 of g / (1 + e^−g) from −80 up', () => {
   assert.equal(siluF32(100), 100);
   assert.equal(siluF32(Infinity), Infinity);
   assert.ok(Number.isNaN(siluF32(Number.NaN)));
+});
+
+test('gelu is x · (1 + tanh(√(2/π) · (x + 0.044715·x³))) / 2 for every finite x', () => {
+  const gelu = (x: number): number => (x / 2) * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)));
+  const random = new Random(3);
+  const check = (value: number): void => {
+    const x = Math.fround(value);
+    // Of large gates the result is the gate; f64's tanh has no digits left where 1 + tanh is small, hence the second part.
+    assert.ok(Math.abs(geluF32(x) - gelu(x)) <= 1e-6 * Math.abs(gelu(x)) + 2e-7, `${x}: ${geluF32(x)}, not ${gelu(x)}`);
+  };
+  for (let i = 0; i < 100000; i++) check(random.unit() * 30 - 15);
+  for (let bits = 0; bits < 0x7f800000; bits += 99991) {
+    check(floatFromBits(bits));
+    check(-floatFromBits(bits));
+  }
+  assert.equal(geluF32(0), 0);
+  assert.equal(geluF32(Infinity), Infinity);
+  assert.ok(Number.isNaN(geluF32(Number.NaN)));
+});
+
+test('the clamped unit is min(g, 7) · sigmoid(1.702 · min(g, 7)) · (1 + u within ±7)', () => {
+  const random = new Random(4);
+  for (let i = 0; i < 100000; i++) {
+    const [gate, up] = [Math.fround(random.unit() * 60 - 45), Math.fround(random.unit() * 40 - 20)];
+    const g = Math.min(gate, 7);
+    const expected = (g / (1 + Math.exp(-1.702 * g))) * (1 + Math.min(7, Math.max(-7, up)));
+    // The argument of exp is below 80 and rounded once, which its relative error shows.
+    assert.ok(Math.abs(clampedUnitF32(gate, up) - expected) <= 1e-5 * Math.abs(expected) + 1e-30, `${gate}, ${up}`);
+  }
+  assert.equal(clampedUnitF32(1e30, 1e30), clampedUnitF32(7, 7));
+  assert.equal(clampedUnitF32(1, -1e30), clampedUnitF32(1, -7));
+  for (const [gate, up] of [
+    [Number.NaN, 1],
+    [1, Number.NaN],
+  ] as const) {
+    assert.ok(Number.isNaN(clampedUnitF32(gate, up)));
+  }
 });

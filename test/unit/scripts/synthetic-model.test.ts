@@ -28,9 +28,9 @@ describe('writeSyntheticModel', () => {
         const spec = await readModelSpec(model);
         assert.equal(spec.layers.length, 2);
         const { gate, down, inputNorm } = feedForwardOf(spec);
-        assert.equal(gate.rows, 768);
+        assert.equal(gate.weight.rows, 768);
         assert.equal(spec.head.tensor.name, 'output.weight');
-        for (const weight of [spec.embedding, attentionOf(spec).q.tensor, down.tensor, spec.head.tensor]) {
+        for (const weight of [spec.embedding, attentionOf(spec).q.weight.tensor, down.tensor, spec.head.tensor]) {
           assert.equal(weight.type, quant);
           const values = await allValues(model, weight);
           const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
@@ -44,7 +44,7 @@ describe('writeSyntheticModel', () => {
           );
           assert.ok(Math.abs(mean) < deviation / 20, `${weight.name}: mean ${mean}`);
         }
-        const norm = await readVector(model, inputNorm.tensor);
+        const norm = await readVector(model, inputNorm!.tensor);
         assert.ok(norm.every((value) => value > 0.9 && value < 1.1));
         assert.ok(new Set(norm).size > 240);
       });
@@ -71,7 +71,7 @@ describe('writeSyntheticModel', () => {
           spec.layers.flatMap((_, layer) => pick(layer).map(({ tensor }) => tensor.type));
         assert.deepEqual([spec.embedding.type, spec.head.tensor.type], [base, 'Q6_K']);
         assert.deepEqual(
-          typesOf((layer) => [attentionOf(spec, layer).v]),
+          typesOf((layer) => [attentionOf(spec, layer).v.weight]),
           values,
         );
         assert.deepEqual(
@@ -81,7 +81,7 @@ describe('writeSyntheticModel', () => {
         const others = typesOf((layer) => {
           const { q, k, o } = attentionOf(spec, layer);
           const { gate, up } = feedForwardOf(spec, layer);
-          return [q, k, gate, up, o];
+          return [q.weight, k.weight, gate.weight, up.weight, o];
         });
         assert.deepEqual(others, repeat([base, base, base, base, output], 24).flat());
       });
@@ -169,7 +169,7 @@ describe('writeSyntheticModel', () => {
       const factors = llama3RopeFactors(64, 5e5, 32);
       assert.deepEqual([factors[0], factors[31]], [1, 32]);
       const frequencies = Float64Array.from(factors, (factor, i) => 5e5 ** ((-2 * i) / 64) / factor);
-      assert.deepEqual(spec.ropes, [{ width: 64, frequencies, scale: 1 }]);
+      assert.deepEqual(spec.ropes, [{ width: 64, frequencies, scale: 1, long: null, temperature: null }]);
     });
   });
 

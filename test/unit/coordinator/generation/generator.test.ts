@@ -83,7 +83,7 @@ describe('Generator', () => {
     const { text, events, end } = await collect(model);
     assert.equal(text, 'Hi!');
     assert.equal(end.finishReason, 'stop');
-    assert.deepEqual(end.usage, { promptTokens: 2, cachedTokens: 0, completionTokens: 3 });
+    assert.deepEqual(end.usage, { promptTokens: 2, cachedTokens: 0, completionTokens: 3, reasoningTokens: 0 });
     assert.deepEqual(
       events.map((event) => (event.type === 'token' ? event.token : 'end')),
       [byteToken(72), byteToken(105), byteToken(33), 'end'],

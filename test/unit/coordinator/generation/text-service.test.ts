@@ -70,7 +70,9 @@ describe('TextService', () => {
     try {
       const service = serviceFor(new FakeModel({ reply: 'Hi!' }), 64, template);
       const tokens = async (variables: Readonly<Record<string, unknown>>): Promise<number> => {
-        const [first] = await collect(service.chat([{ role: 'user', content: 'A' }], SETTINGS, undefined, variables));
+        const [first] = await collect(
+          service.chat([{ role: 'user', content: 'A' }], SETTINGS, undefined, { variables }),
+        );
         return first?.type === 'accepted' ? first.promptTokens : 0;
       };
       assert.deepEqual([await tokens({}), await tokens({ enable_thinking: true })], [3, 2]);

@@ -24,6 +24,8 @@ const constant = (name: string, dims: readonly number[], value: number): GgufTen
   fill: (into) => new Float32Array(into.buffer, into.byteOffset, into.length / 4).fill(value),
 });
 
+const NOTHING_MORE = { long: null, temperature: null };
+
 const frequencies = (dims: number, base: number): Float64Array =>
   Float64Array.from({ length: dims / 2 }, (_, i) => base ** ((-2 * i) / dims));
 
@@ -59,7 +61,8 @@ describe('readModelSpec', () => {
       vocabSize: 3,
       contextLength: 64,
       rmsEps: 0.5,
-      ropes: [{ width: 16, frequencies: frequencies(16, 10_000), scale: 1 }],
+      ...{ embeddingScale: 1, logitScale: 1, logitCap: 0 },
+      ropes: [{ width: 16, frequencies: frequencies(16, 10_000), scale: 1, ...NOTHING_MORE }],
     });
     assert.equal(head.tensor.name, embedding.name);
     assert.equal(outputNorm.tensor.name, 'output_norm.weight');
@@ -70,9 +73,10 @@ describe('readModelSpec', () => {
     );
     const { q, k, v, o, scale, ...attention } = attentionOf(spec);
     const { gate, up, down, ...feedForward } = feedForwardOf(spec);
+    const products = [...[q, k, v].map(({ weight }) => weight), o, gate.weight, up.weight, down];
     assert.equal(scale, 1 / 4);
     assert.deepEqual(
-      [attention.inputNorm, feedForward.inputNorm, ...[q, k, v, o, gate, up, down]].map(({ tensor }) => tensor.name),
+      [attention.inputNorm, feedForward.inputNorm, ...products].map((each) => each?.tensor.name),
       ['attn_norm', 'ffn_norm', 'attn_q', 'attn_k', 'attn_v', 'attn_output', 'ffn_gate', 'ffn_up', 'ffn_down'].map(
         (part) => `blk.0.${part}.weight`,
       ),
@@ -152,17 +156,17 @@ describe('readModelSpec', () => {
     });
     const scaled = (dims: number, base: number, factor: number): Float64Array =>
       frequencies(dims, base).map((frequency) => frequency / factor);
-    assert.deepEqual(linear.ropes, [{ width: 16, frequencies: scaled(8, 5e5, 4), scale: 1 }]);
+    assert.deepEqual(linear.ropes, [{ width: 16, frequencies: scaled(8, 5e5, 4), scale: 1, ...NOTHING_MORE }]);
     const legacy = await specOf({ 'llama.rope.scale_linear': f32(2) });
     assert.deepEqual(legacy.ropes[0]!.frequencies, scaled(16, 10_000, 2));
     const untyped = await specOf({ 'llama.rope.scaling.factor': f32(4), 'llama.rope.scaling.attn_factor': f32(0.5) });
-    assert.deepEqual(untyped.ropes, [{ width: 16, frequencies: scaled(16, 10_000, 4), scale: 0.5 }]);
+    assert.deepEqual(untyped.ropes, [{ width: 16, frequencies: scaled(16, 10_000, 4), scale: 0.5, ...NOTHING_MORE }]);
     const none = await specOf({
       'llama.rope.scaling.factor': f32(0),
       'llama.rope.scale_linear': f32(2),
       'llama.rope.scaling.attn_factor': f32(1),
     });
-    assert.deepEqual(none.ropes, [{ width: 16, frequencies: frequencies(16, 10_000), scale: 1 }]);
+    assert.deepEqual(none.ropes, [{ width: 16, frequencies: frequencies(16, 10_000), scale: 1, ...NOTHING_MORE }]);
     const off = await specOf({ 'llama.rope.scaling.type': string('none'), 'llama.rope.scaling.factor': f32(4) });
     assert.deepEqual(off.ropes[0]!.frequencies, frequencies(16, 10_000));
     const factors = await specOf({ 'llama.rope.scaling.type': string('none') }, [
@@ -177,7 +181,7 @@ describe('readModelSpec', () => {
   });
 
   const metadataErrors: readonly [name: string, key: string, value: GgufValue | null, code: string, text: string][] = [
-    ['another architecture', 'general.architecture', string('qwen3'), 'model_unsupported_architecture', 'qwen3'],
+    ['another architecture', 'general.architecture', string('mamba'), 'model_unsupported_architecture', 'mamba'],
     ['no architecture', 'general.architecture', null, 'model_invalid', 'missing'],
     ['a mixture of experts', 'llama.expert_count', u32(8), 'model_unsupported_architecture', '8 experts'],
     ['no layers', 'llama.block_count', u32(0), 'model_invalid', 'is 0'],
@@ -196,7 +200,7 @@ describe('readModelSpec', () => {
     ['no context', 'llama.context_length', u32(0), 'model_invalid', 'is 0'],
     ['an epsilon of 0', 'llama.attention.layer_norm_rms_epsilon', f32(0), 'model_invalid', 'is 0'],
     ['an epsilon that is no number', 'llama.attention.layer_norm_rms_epsilon', f32(Number.NaN), 'model_invalid', 'NaN'],
-    ['yarn', 'llama.rope.scaling.type', string('yarn'), 'model_invalid', 'not supported yet'],
+    ['ntk', 'llama.rope.scaling.type', string('ntk'), 'model_invalid', 'supported: none, linear, yarn, longrope'],
     ['an odd rotation', 'llama.rope.dimension_count', u32(7), 'model_invalid', 'even'],
     ['too wide a rotation', 'llama.rope.dimension_count', u32(18), 'model_invalid', 'is 18'],
     ['a base of 0', 'llama.rope.freq_base', f32(0), 'model_invalid', 'positive'],

@@ -9,7 +9,7 @@ import { attentionSpec, feedForwardSpec } from '../../../fixtures/model-phases.t
 
 const LAYERS = 8;
 const spec: EngineSpec = {
-  ...{ dim: 1024, cols: 1024, vocabSize: 1000, ropes: [128], head: 'q8', kv: 'f16', kvPages: 8 },
+  ...{ dim: 1024, cols: 1024, vocabSize: 1000, rmsEps: 1e-5, ropes: [128], head: 'q8', kv: 'f16', kvPages: 8 },
   layers: Array.from({ length: LAYERS }, () => [
     attentionSpec({ input: 'q8', tiles: 8, heads: 8, kvHeads: 4, headDim: 128 }),
     feedForwardSpec({ input: 'q8', tiles: 16 }),

@@ -55,6 +55,7 @@ const messages: ControlMessage[] = [
       dim: 64,
       cols: 64,
       vocabSize: 512,
+      rmsEps: 1e-5,
       ropes: [8],
       layers: [[attentionSpec({ heads: 8, kvHeads: 4, headDim: 8, tiles: 12 }), feedForwardSpec({ tiles: 3 })]],
       head: 'q8',

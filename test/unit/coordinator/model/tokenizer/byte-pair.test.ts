@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { BYTE_CHARS, bytesOfPiece } from '../../../../../coordinator/model/tokenizer/byte-alphabet.ts';
+import { compose } from '../../../../../coordinator/model/tokenizer/compose.ts';
+import { pretokenizerNamed } from '../../../../../coordinator/model/tokenizer/pretokenizers.ts';
 import { createTokenizer } from '../../../../../coordinator/model/tokenizer/tokenizer.ts';
 import { vocabularyOf } from '../../../../fixtures/vocabularies.ts';
 import { random } from './random-text.ts';
@@ -64,9 +66,25 @@ test('the first of two equal merges counts', () => {
   assert.deepEqual(tokenizer.encode('aba', PLAIN), [0, 3]);
 });
 
+test('Qwen composes text first, in time in proportion to its marks', () => {
+  const tokens = ['e', 'Ì', 'ģ', 'Ã', '©', 'Ã©'];
+  const vocabulary = vocabularyOf({ model: 'gpt2', tokens, merges: ['Ã ©'] });
+  assert.deepEqual(createTokenizer(vocabulary).encode('e\u0301', PLAIN), [0, 1, 2]);
+  const qwen = createTokenizer({ ...vocabulary, pre: pretokenizerNamed('qwen2') });
+  assert.deepEqual(qwen.encode('e\u0301', PLAIN), [5]);
+  assert.equal(compose('A\u030aa\u0323\u0307\u1112\u1161\u11ab'), 'Å\u1ea1\u0307한');
+  const many = `a${'\u0301\u0323'.repeat(1 << 16)}`;
+  const start = performance.now();
+  assert.equal(compose(many).length, many.length - 1);
+  assert.ok(performance.now() - start < 1500);
+});
+
 test('Llama 3 takes a whole word that is a token, the others merge', () => {
   const tokens = ['a', 'b', 'c', 'ab', 'abc'];
   const vocabulary = vocabularyOf({ model: 'gpt2', tokens, merges: ['a b'] });
   assert.deepEqual(createTokenizer(vocabulary).encode('abc', PLAIN), [3, 2]);
-  assert.deepEqual(createTokenizer({ ...vocabulary, pre: 'llama-bpe' }).encode('abc abc', PLAIN), [4, 3, 2]);
+  assert.deepEqual(
+    createTokenizer({ ...vocabulary, pre: pretokenizerNamed('llama-bpe') }).encode('abc abc', PLAIN),
+    [4, 3, 2],
+  );
 });

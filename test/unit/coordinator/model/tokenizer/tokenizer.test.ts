@@ -144,6 +144,33 @@ test('of overlapping special tokens the longest claims its places first', () => 
   assert.deepEqual(special.partition(''), []);
 });
 
+test('white space after a token that strips it goes, and nothing is found in it', () => {
+  const special = new SpecialTokens([
+    { id: 1, text: '<u>', stripsAfter: true },
+    { id: 2, text: '\n\n' },
+    { id: 3, text: '<s>' },
+  ]);
+  assert.deepEqual(special.partition('<u>\n \tHi\n\n<u>\n\n\n<s> x <u> '), [1, 'Hi', 2, 1, 3, ' x ', 1]);
+  const tokens = ['<unk>', '<s>', '</s>', '▁', 'H', '<|user|>', '<|endoftext|>', '\n'];
+  const types = Int32Array.of(2, 3, 3, 1, 1, 3, 3, 1);
+  const phi3 = vocabularyOf({ model: 'llama', tokens, types, unk: 0, addSpacePrefix: false, stripsAfterSpecial: true });
+  const encode = (text: string) => createTokenizer(phi3).encode(text, { addSpecial: false, parseSpecial: true });
+  assert.deepEqual(encode('<|user|>\n H</s> H'), [5, 4, 2, 4]);
+  assert.deepEqual(encode('<s>\nH<|endoftext|>\n<unk> '), [1, 7, 4, 6, 7, 0, 3]);
+});
+
+test('thousands of special tokens in one text take time in proportion', () => {
+  const all = Array.from({ length: 6000 }, (_, id) => ({ id, text: `<unused${id}>` }));
+  const runs = Array.from({ length: 30 }, (_, i) => ({ id: 6000 + i, text: '\n'.repeat(i + 1) }));
+  const special = new SpecialTokens([...all, ...runs]);
+  const text = all.map((token) => `${token.text} x `).join('') + '\n'.repeat(1 << 16);
+  const start = performance.now();
+  const fragments = special.partition(text);
+  assert.ok(performance.now() - start < 1500);
+  assert.deepEqual(fragments.slice(0, 4), [0, ' x ', 1, ' x ']);
+  assert.equal(fragments.length, 12_000 + Math.ceil(65_536 / 30));
+});
+
 test('a special token of absurd length is refused', () => {
   assert.throws(
     () => new SpecialTokens([{ id: 9, text: 'x'.repeat(1025) }]),

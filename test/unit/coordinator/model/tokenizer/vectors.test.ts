@@ -15,7 +15,15 @@ function decode(tokenizer: Tokenizer, ids: readonly number[], startOfText = true
   return ids.map((id) => detokenizer.push(id)).join('') + detokenizer.flush();
 }
 
-for (const name of ['llama-spm', 'llama-bpe', 'qwen2', 'gpt-2']) {
+const recorded = JSON.parse(
+  readFileSync(new URL('../../../../../../test/fixtures/token-ids.json', import.meta.url), 'utf8'),
+) as {
+  readonly texts: readonly string[];
+  /** By vocabulary and text. */
+  readonly ids: Readonly<Record<string, readonly string[]>>;
+};
+
+for (const name of ['llama-spm', 'llama-bpe', 'qwen2', 'gpt-2', 'phi-3', 'starcoder', 'deepseek-llm']) {
   const path = sharedData(`tokenizers/${name}.gguf`);
   test(`${name}: llama.cpp's ids`, { skip: path === null && NO_DATA }, async (context) => {
     const tokenizer = await tokenizerOf(path as string);
@@ -34,11 +42,21 @@ for (const name of ['llama-spm', 'llama-bpe', 'qwen2', 'gpt-2']) {
       });
     });
 
-    await context.test('any text comes back', () => {
+    await context.test('ids recorded from llama.cpp, control tokens among them', () => {
+      recorded.texts.forEach((text, i) => {
+        const ids = tokenizer.encode(text, { addSpecial: false, parseSpecial: true }).join(' ');
+        assert.equal(ids, recorded.ids[name]?.[i], JSON.stringify(text));
+      });
+    });
+
+    // StarCoder's vocabulary has no token for the first byte of most planes beyond the first
+    await context.test('any text comes back', { skip: name === 'starcoder' }, () => {
       const next = random(23);
       for (let round = 0; round < 3000; round++) {
         const text = randomText(next, 40);
-        assert.equal(decode(tokenizer, tokenizer.encode(text, PLAIN)), text, JSON.stringify(text));
+        // Qwen's tokenizer composes text
+        const expected = name === 'qwen2' ? text.normalize('NFC') : text;
+        assert.equal(decode(tokenizer, tokenizer.encode(text, PLAIN)), expected, JSON.stringify(text));
       }
     });
 

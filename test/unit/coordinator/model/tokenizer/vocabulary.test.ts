@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { pretokenizerNamed } from '../../../../../coordinator/model/tokenizer/pretokenizers.ts';
 import { createTokenizer } from '../../../../../coordinator/model/tokenizer/tokenizer.ts';
 import { readVocabulary, type VocabularyMetadata } from '../../../../../coordinator/model/tokenizer/vocabulary.ts';
 import { StarlingError } from '../../../../../daemon/errors.ts';
@@ -44,7 +45,7 @@ test('a SentencePiece file without ids and flags gets the usual ones', () => {
     { ...vocabulary, tokens: vocabulary.tokens.length, scores: [...(vocabulary.scores ?? [])] },
     {
       model: 'llama',
-      pre: 'none',
+      pre: null,
       tokens: 4,
       scores: [0, 0, 0, -1],
       types: Int32Array.of(2, 3, 3, 1),
@@ -56,6 +57,9 @@ test('a SentencePiece file without ids and flags gets the usual ones', () => {
       namesInfill: false,
       addBos: true,
       addSpacePrefix: true,
+      stripsAfterSpecial: false,
+      removeExtraSpaces: false,
+      characterMap: null,
       warning: null,
     },
   );
@@ -70,30 +74,63 @@ test('a byte-level file states its ids; 2^32-1 is none', () => {
   assert.deepEqual(vocabulary.ends, [3, 2]);
   assert.equal(vocabulary.addBos, false);
   assert.equal(vocabulary.addSpacePrefix, false);
-  assert.equal(vocabulary.pre, 'qwen2');
+  assert.equal(vocabulary.pre, pretokenizerNamed('qwen2'));
 });
 
 test('Llama 3 vocabularies add BOS unless told otherwise, under each of their names', () => {
   for (const pre of ['llama-bpe', 'llama3', 'llama-v3']) {
     const vocabulary = readVocabulary(metadata({ ...bpe, [`${P}pre`]: pre, [`${P}bos_token_id`]: 3 }));
-    assert.equal(vocabulary.pre, 'llama-bpe');
+    assert.equal(vocabulary.pre, pretokenizerNamed('llama-bpe'));
     assert.equal(vocabulary.addBos, true);
   }
   assert.equal(readVocabulary(metadata({ ...bpe, [`${P}pre`]: 'llama3', [`${P}add_bos_token`]: false })).addBos, false);
 });
 
-test('a missing pre-tokenizer is GPT-2 with a warning', () => {
+test("a missing pre-tokenizer is llama.cpp's default, with a warning", () => {
   for (const values of [without(bpe, 'pre'), { ...bpe, [`${P}pre`]: 'default' }]) {
     const vocabulary = readVocabulary(metadata(values));
-    assert.equal(vocabulary.pre, 'gpt-2');
+    assert.equal(vocabulary.pre, pretokenizerNamed('default'));
     assert.match(vocabulary.warning ?? '', /does not say how its tokenizer cuts text/);
   }
 });
 
 test('kinds that are not supported are named, with those that are', () => {
-  refuses({ ...bpe, [`${P}model`]: 'bert' }, 'model_unsupported_tokenizer', /'bert'.*'llama'.*'gpt2'/);
-  refuses({ ...bpe, [`${P}pre`]: 'tekken' }, 'model_unsupported_tokenizer', /'tekken'.*gpt-2, llama-bpe/);
+  for (const kind of ['bert', 'rwkv', 'plamo2', 'no_vocab', 'constructor']) {
+    refuses(
+      { ...bpe, [`${P}model`]: kind },
+      'model_unsupported_tokenizer',
+      new RegExp(`'${kind}'.*'llama' \\(SentencePiece\\), 'gpt2' .*, 't5' `),
+    );
+  }
+  refuses({ ...bpe, [`${P}pre`]: 'future' }, 'model_unsupported_tokenizer', /'future'.* gpt-2, .*llama-bpe, .*tekken/);
   refuses({ ...bpe, [`${P}pre`]: 'x\u001b[2J' }, 'model_unsupported_tokenizer', /'x\?\[2J'/);
+});
+
+test("a Unigram file has T5's ids and no BOS unless it says otherwise", () => {
+  const values = { ...spm, [`${P}model`]: 't5' };
+  const { bos, eos, unk, addBos, addSpacePrefix, removeExtraSpaces, characterMap } = readVocabulary(metadata(values));
+  assert.deepEqual(
+    { bos, eos, unk, addBos, addSpacePrefix, removeExtraSpaces, characterMap },
+    { bos: null, eos: 1, unk: 2, addBos: false, addSpacePrefix: false, removeExtraSpaces: false, characterMap: null },
+  );
+  const all = readVocabulary(
+    metadata({
+      ...values,
+      [`${P}add_space_prefix`]: true,
+      [`${P}remove_extra_whitespaces`]: true,
+      [`${P}precompiled_charsmap`]: Int8Array.of(1, -1),
+    }),
+  );
+  assert.deepEqual([all.addSpacePrefix, all.removeExtraSpaces, all.characterMap], [true, true, Uint8Array.of(1, 255)]);
+  assert.equal(readVocabulary(metadata({ ...spm, [`${P}precompiled_charsmap`]: [1] })).characterMap, null);
+});
+
+test("Phi-3's special tokens take white space after them; files say so only by what they are", () => {
+  const strips = (values: Record<string, unknown>) => readVocabulary(metadata(values)).stripsAfterSpecial;
+  assert.equal(strips(spm), false);
+  assert.equal(strips({ ...spm, 'general.architecture': 'phi3' }), true);
+  assert.equal(strips({ ...spm, 'general.name': 'My Phi-3 mini' }), true);
+  assert.equal(strips({ ...bpe, 'general.architecture': 'phi3' }), false, 'Phi-4 mini has another tokenizer');
 });
 
 test('contradictions are refused', () => {

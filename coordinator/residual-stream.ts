@@ -1,0 +1,126 @@
+import type { Engine } from '../daemon/engine/engine.ts';
+import { MAX_ROWS } from '../daemon/engine/engine-spec.ts';
+import type { RowRange } from '../daemon/engine/step.ts';
+import { StarlingError } from '../daemon/errors.ts';
+import { f32View } from '../kernels/arena.ts';
+import { type ActivationFormat, activationBytes } from '../kernels/formats.ts';
+import type { Address } from '../kernels/kernels.ts';
+import type { FrameVectors } from './model/frame-vectors.ts';
+import type { ModelSpec } from './model/spec.ts';
+
+/** Vectors of all phases' frames and of the head's. */
+const vectorCount = ({ layers }: ModelSpec): number =>
+  layers.flat().reduce((sum, frame) => sum + vectorsOf(frame).length, 0) + 1;
+
+/** The vectors that a frame has, in the order in which they lie in memory. */
+const vectorsOf = <T>(frame: { inputNorm: T | null; outputNorm: T | null; outputBias: T | null }): T[] =>
+  [frame.inputNorm, frame.outputNorm, frame.outputBias].filter((vector) => vector !== null);
+
+/** Bytes of an engine's scratch that the residual stream takes: its rows, as many for results, and the vectors padded to `cols`. */
+export const residualBytes = (model: ModelSpec, cols: number): number => (2 * MAX_ROWS + vectorCount(model)) * cols * 4;
+
+/** What is done around a phase's products, with addresses of vectors. */
+interface Frame {
+  readonly inputNorm: Address | null;
+  readonly outputNorm: Address | null;
+  readonly outputBias: Address | null;
+  readonly outputScale: number;
+}
+
+/** The residual stream of a step's rows, in the scratch of the engine whose input it fills and whose sums it takes. */
+export class ResidualStream {
+  readonly #engine: Engine;
+  readonly #dim: number;
+  readonly #rmsEps: number;
+  readonly #rows: Address;
+  readonly #results: Address;
+  /** Of each layer's phases. */
+  readonly #frames: readonly (readonly Frame[])[];
+  readonly #head: Frame;
+
+  /** @param engine with at least residualBytes of scratch */
+  constructor(engine: Engine, model: ModelSpec, vectors: FrameVectors) {
+    const bytes = engine.spec.cols * 4;
+    this.#engine = engine;
+    this.#dim = model.dim;
+    this.#rmsEps = model.rmsEps;
+    this.#rows = engine.scratch;
+    this.#results = this.#rows + MAX_ROWS * bytes;
+    let end = this.#results + MAX_ROWS * bytes;
+    const place = (vector: Float32Array | null): Address | null => {
+      if (vector === null) return null;
+      const at = end;
+      f32View(engine.arena, at, engine.spec.cols).set(vector);
+      end += bytes;
+      return at;
+    };
+    this.#frames = model.layers.map((phases, layer) =>
+      phases.map(({ outputScale }, phase): Frame => {
+        const { inputNorm, outputNorm, outputBias } = vectors.layers[layer]![phase]!;
+        return {
+          inputNorm: place(inputNorm),
+          outputNorm: place(outputNorm),
+          outputBias: place(outputBias),
+          outputScale,
+        };
+      }),
+    );
+    this.#head = { inputNorm: place(vectors.output), outputNorm: null, outputBias: null, outputScale: 1 };
+  }
+
+  /** f32 [rows][cols], from the first row on. */
+  rows(count: number): Float32Array {
+    return f32View(this.#engine.arena, this.#rows, count * this.#engine.spec.cols);
+  }
+
+  /**
+   * Fills the engine's input of a phase from rows of the stream.
+   * @throws StarlingError numeric_overflow
+   */
+  enter(layer: number, phase: number, rows: RowRange, format: ActivationFormat): void {
+    this.#enter(this.#frames[layer]![phase]!, rows, format, `in layer ${layer}`);
+  }
+
+  /** Fills the engine's input of the head from the first rows of the stream. @throws StarlingError numeric_overflow */
+  enterHead(count: number, format: ActivationFormat): void {
+    this.#enter(this.#head, { first: 0, count }, format, 'before the head');
+  }
+
+  /** Adds what a phase gave for rows of the stream. @param sums f64 [row][cols] */
+  leave(layer: number, phase: number, { first, count }: RowRange, sums: Address): void {
+    const { outputNorm, outputBias, outputScale } = this.#frames[layer]![phase]!;
+    const { kernels, spec } = this.#engine;
+    const { cols } = spec;
+    const rows = this.#rows + first * cols * 4;
+    if (outputNorm === null && outputBias === null && outputScale === 1) {
+      kernels.residual(rows, sums, count * cols);
+      return;
+    }
+    const results = this.#results + first * cols * 4;
+    kernels.fromSums(sums, count * cols, results);
+    if (outputBias !== null) {
+      for (let row = 0; row < count; row++) kernels.addScaled(results + row * cols * 4, outputBias, 1, cols);
+    }
+    if (outputNorm !== null) {
+      kernels.rmsnorm(results, cols * 4, outputNorm, this.#dim, cols, count, this.#rmsEps, results, cols * 4);
+    }
+    kernels.addScaled(rows, results, outputScale, count * cols);
+  }
+
+  #enter({ inputNorm }: Frame, { first, count }: RowRange, format: ActivationFormat, where: string): void {
+    const { kernels, arena, spec } = this.#engine;
+    const { cols } = spec;
+    const x = this.#rows + first * cols * 4;
+    const f32 = this.#engine.input('f32', first);
+    if (inputNorm === null) f32View(arena, f32, count * cols).set(f32View(arena, x, count * cols));
+    else kernels.rmsnorm(x, cols * 4, inputNorm, this.#dim, cols, count, this.#rmsEps, f32, cols * 4);
+    if (format === 'f32') return;
+    const q8 = this.#engine.input('q8', first);
+    if (!kernels.quantize(f32, cols * 4, cols, count, q8, activationBytes('q8', cols))) {
+      throw new StarlingError(
+        'numeric_overflow',
+        `an activation ${where} is not finite: the model file is damaged or its weights are out of range`,
+      );
+    }
+  }
+}

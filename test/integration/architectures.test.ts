@@ -1,0 +1,113 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { Cluster } from '../../coordinator/cluster/cluster.ts';
+import type { LanguageModel } from '../../coordinator/language-model.ts';
+import { ARCHITECTURES } from '../../coordinator/model/architectures/known.ts';
+import { type OpenModel, openModel } from '../../coordinator/model/open-model.ts';
+import { MAX_ROWS, pagesFor } from '../../daemon/engine/engine-spec.ts';
+import { StarlingError } from '../../daemon/errors.ts';
+import { createLogger } from '../../daemon/log.ts';
+import { processMemory } from '../../daemon/process-memory.ts';
+import { TileStore } from '../../daemon/store/tile-store.ts';
+import { bestBackend } from '../../kernels/create-kernels.ts';
+import {
+  type ArchitectureModel,
+  type ArchitectureType,
+  writeArchitectureModel,
+} from '../../scripts/architectures/architecture-model.ts';
+import { EXPERT_MODELS } from '../../scripts/architectures/expert-models.ts';
+import {
+  type ArchitectureGolden,
+  type Closeness,
+  CONTEXT,
+  closeness,
+  forcedTokens,
+  PROMPT,
+} from '../../scripts/architectures/golden.ts';
+import { ARCHITECTURE_MODELS } from '../../scripts/architectures/models.ts';
+import { temporaryFolder } from '../fixtures/temporary-folder.ts';
+
+/** Variants of architectures that are supported otherwise, and how they are refused. */
+const REFUSED: Readonly<Record<string, string>> = {
+  mixtral: 'model_unsupported_architecture',
+};
+
+/**
+ * How close a result has to be. Activations are rounded otherwise than in llama.cpp: a little for matrices of floats, to 8 bits
+ * for others; and where two experts are chosen alike, rounding decides.
+ */
+function tolerance(model: ArchitectureModel, type: ArchitectureType): Closeness {
+  if (type === 'F16' && !EXPERT_MODELS.includes(model)) return { agreement: 0.99, distance: 0.005 };
+  return { agreement: 0.98, distance: 0.02 };
+}
+
+for (const model of ARCHITECTURE_MODELS) {
+  const refusal =
+    REFUSED[model.name] ?? (Object.hasOwn(ARCHITECTURES, model.architecture) ? null : 'model_unsupported_architecture');
+  for (const type of ['F16', model.type] satisfies ArchitectureType[]) {
+    const name = `${model.name}-${type.toLowerCase()}`;
+    test(refusal === null ? `${name} agrees with llama.cpp` : `${name} is refused`, async (t) => {
+      const golden = readGolden(name);
+      const path = join(temporaryFolder(t), 'model.gguf');
+      await writeArchitectureModel(path, model, type, golden.seed);
+      if (refusal !== null) {
+        await assert.rejects(openModel(path), (error) => error instanceof StarlingError && error.code === refusal);
+        return;
+      }
+      const opened = await openModel(path);
+      t.after(() => opened.gguf.close());
+      const cluster = await startHere(t, opened);
+      const tokens = forcedTokens(golden.seed, model.shape.vocabSize);
+      const { agreement, distance } = closeness(golden, await probabilities(cluster.forward, tokens));
+      const least = tolerance(model, type);
+      const shown = `${(100 * agreement).toFixed(1)} % of the clear steps agree; mean distance ${distance.toFixed(4)}`;
+      t.diagnostic(shown);
+      assert.ok(agreement >= least.agreement && distance <= least.distance, shown);
+    });
+  }
+}
+
+function readGolden(name: string): ArchitectureGolden {
+  const path = fileURLToPath(new URL(`../../../test/fixtures/architectures/${name}.json`, import.meta.url));
+  return JSON.parse(readFileSync(path, 'utf8')) as ArchitectureGolden;
+}
+
+/** The whole model in this process. */
+async function startHere(t: TestContext, model: OpenModel): Promise<Cluster> {
+  const cluster = await Cluster.start({
+    model,
+    ranks: [],
+    ownShare: true,
+    store: new TileStore(temporaryFolder(t)),
+    backend: bestBackend(),
+    threads: 1,
+    memory: processMemory(1e9),
+    contextLength: CONTEXT,
+    kv: 'f16',
+    log: createLogger('silent', 'test'),
+  });
+  t.after(() => cluster.stop());
+  return cluster;
+}
+
+/** Of each row from PROMPT on. */
+async function probabilities(model: LanguageModel, tokens: readonly number[]): Promise<Float64Array[]> {
+  const pages = Array.from({ length: pagesFor(tokens.length) }, (_, page) => page);
+  const rows: Float64Array[] = [];
+  for (let position = 0; position < tokens.length; position += MAX_ROWS) {
+    const step = tokens.slice(position, position + MAX_ROWS);
+    const logits = await model.step([{ tokens: step, position, pages, logits: step.length }]);
+    rows.push(...logits.map(softmax));
+  }
+  return rows.slice(PROMPT);
+}
+
+function softmax(logits: Float32Array): Float64Array {
+  const most = logits.reduce((a, b) => Math.max(a, b));
+  const weights = Float64Array.from(logits, (logit) => Math.exp(logit - most));
+  const sum = weights.reduce((a, b) => a + b);
+  return weights.map((weight) => weight / sum);
+}
