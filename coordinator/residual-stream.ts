@@ -1,5 +1,5 @@
 import type { Engine } from '../daemon/engine/engine.ts';
-import { MAX_ROWS } from '../daemon/engine/engine-spec.ts';
+import { expertsOf, MAX_ROWS } from '../daemon/engine/engine-spec.ts';
 import type { RowRange } from '../daemon/engine/step.ts';
 import { StarlingError } from '../daemon/errors.ts';
 import { f32View } from '../kernels/arena.ts';
@@ -7,17 +7,22 @@ import { type ActivationFormat, activationBytes } from '../kernels/formats.ts';
 import type { Address } from '../kernels/kernels.ts';
 import type { FrameVectors } from './model/frame-vectors.ts';
 import type { ModelSpec } from './model/spec.ts';
+import { Router, routerBytes } from './router.ts';
 
 /** Vectors of all phases' frames and of the head's. */
 const vectorCount = ({ layers }: ModelSpec): number =>
-  layers.flat().reduce((sum, frame) => sum + vectorsOf(frame).length, 0) + 1;
+  layers.flat().reduce((sum, phase) => {
+    const biases = phase.kind === 'experts' ? (phase.downBiases?.length ?? 0) : 0;
+    return sum + vectorsOf(phase).length + biases;
+  }, 0) + 1;
 
 /** The vectors that a frame has, in the order in which they lie in memory. */
 const vectorsOf = <T>(frame: { inputNorm: T | null; outputNorm: T | null; outputBias: T | null }): T[] =>
   [frame.inputNorm, frame.outputNorm, frame.outputBias].filter((vector) => vector !== null);
 
 /** Bytes of an engine's scratch that the residual stream takes: its rows, as many for results, and the vectors padded to `cols`. */
-export const residualBytes = (model: ModelSpec, cols: number): number => (2 * MAX_ROWS + vectorCount(model)) * cols * 4;
+export const residualBytes = (model: ModelSpec, cols: number): number =>
+  (2 * MAX_ROWS + vectorCount(model)) * cols * 4 + routerBytes(model, cols);
 
 /** What is done around a phase's products, with addresses of vectors. */
 interface Frame {
@@ -25,6 +30,10 @@ interface Frame {
   readonly outputNorm: Address | null;
   readonly outputBias: Address | null;
   readonly outputScale: number;
+  /** Of each network of a mixture. */
+  readonly downBiases: readonly Address[];
+  /** Whether its rows are routed. */
+  readonly isMixture: boolean;
 }
 
 /** The residual stream of a step's rows, in the scratch of the engine whose input it fills and whose sums it takes. */
@@ -37,6 +46,7 @@ export class ResidualStream {
   /** Of each layer's phases. */
   readonly #frames: readonly (readonly Frame[])[];
   readonly #head: Frame;
+  readonly #router: Router;
 
   /** @param engine with at least residualBytes of scratch */
   constructor(engine: Engine, model: ModelSpec, vectors: FrameVectors) {
@@ -56,16 +66,23 @@ export class ResidualStream {
     };
     this.#frames = model.layers.map((phases, layer) =>
       phases.map(({ outputScale }, phase): Frame => {
-        const { inputNorm, outputNorm, outputBias } = vectors.layers[layer]![phase]!;
+        const { inputNorm, outputNorm, outputBias, router } = vectors.layers[layer]![phase]!;
         return {
           inputNorm: place(inputNorm),
           outputNorm: place(outputNorm),
           outputBias: place(outputBias),
           outputScale,
+          downBiases: (router?.downBiases ?? []).map((bias) => place(bias)!),
+          isMixture: router !== null,
         };
       }),
     );
-    this.#head = { inputNorm: place(vectors.output), outputNorm: null, outputBias: null, outputScale: 1 };
+    this.#head = {
+      ...{ inputNorm: place(vectors.output), outputNorm: null, outputBias: null, outputScale: 1 },
+      ...{ downBiases: [], isMixture: false },
+    };
+    const routers = vectors.layers.map((phases) => phases.map(({ router }) => router));
+    this.#router = new Router(engine, model, routers, end);
   }
 
   /** f32 [rows][cols], from the first row on. */
@@ -78,7 +95,9 @@ export class ResidualStream {
    * @throws StarlingError numeric_overflow
    */
   enter(layer: number, phase: number, rows: RowRange, format: ActivationFormat): void {
-    this.#enter(this.#frames[layer]![phase]!, rows, format, `in layer ${layer}`);
+    const frame = this.#frames[layer]![phase]!;
+    this.#enter(frame, rows, format, `in layer ${layer}`);
+    if (frame.isMixture) this.#router.route(layer, phase, rows);
   }
 
   /** Fills the engine's input of the head from the first rows of the stream. @throws StarlingError numeric_overflow */
@@ -88,11 +107,11 @@ export class ResidualStream {
 
   /** Adds what a phase gave for rows of the stream. @param sums f64 [row][cols] */
   leave(layer: number, phase: number, { first, count }: RowRange, sums: Address): void {
-    const { outputNorm, outputBias, outputScale } = this.#frames[layer]![phase]!;
+    const { outputNorm, outputBias, outputScale, downBiases } = this.#frames[layer]![phase]!;
     const { kernels, spec } = this.#engine;
     const { cols } = spec;
     const rows = this.#rows + first * cols * 4;
-    if (outputNorm === null && outputBias === null && outputScale === 1) {
+    if (outputNorm === null && outputBias === null && outputScale === 1 && downBiases.length === 0) {
       kernels.residual(rows, sums, count * cols);
       return;
     }
@@ -101,10 +120,27 @@ export class ResidualStream {
     if (outputBias !== null) {
       for (let row = 0; row < count; row++) kernels.addScaled(results + row * cols * 4, outputBias, 1, cols);
     }
+    if (downBiases.length > 0) this.#addDownBiases(downBiases, layer, phase, { first, count }, results);
     if (outputNorm !== null) {
       kernels.rmsnorm(results, cols * 4, outputNorm, this.#dim, cols, count, this.#rmsEps, results, cols * 4);
     }
     kernels.addScaled(rows, results, outputScale, count * cols);
+  }
+
+  /** results[row] += weight · bias of each network that the row uses, in the order of its routes. */
+  #addDownBiases(biases: readonly Address[], layer: number, phase: number, rows: RowRange, results: Address): void {
+    const { kernels, spec } = this.#engine;
+    const { cols } = spec;
+    const experts = expertsOf(spec, layer, phase)!;
+    const bytes = this.#engine.routes(experts, rows);
+    const routes = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    const perRow = bytes.length / rows.count;
+    for (let at = 0; at < bytes.length; at += 8) {
+      const bias = biases[routes.getUint32(at, true)];
+      const weight = routes.getFloat32(at + 4, true);
+      const row = results + Math.floor(at / perRow) * cols * 4;
+      if (bias !== undefined) kernels.addScaled(row, bias, weight, cols);
+    }
   }
 
   #enter({ inputNorm }: Frame, { first, count }: RowRange, format: ActivationFormat, where: string): void {

@@ -1,5 +1,5 @@
 import type { Engine } from './engine/engine.ts';
-import { HEAD, inputFormat, isLastPhase, type Phase } from './engine/engine-spec.ts';
+import { HEAD, isLastPhase, type Phase } from './engine/engine-spec.ts';
 import type { RowRange } from './engine/step.ts';
 import { type EngineUsage, usageBetween } from './engine/usage.ts';
 import { type ErrorCode, StarlingError, toStarlingError } from './errors.ts';
@@ -72,7 +72,7 @@ export class PhaseServer {
     const engine = this.#engine;
     const of = readInput(header, payload, engine.spec, this.#rows);
     // At once, as the payload is used again. A phase that is computed meanwhile has arranged its own input already.
-    engine.setInput(inputFormat(engine.spec, of.layer, of.phase), of.rows.first, payload);
+    engine.setInput(of.layer, of.phase, of.rows, payload);
     this.#unanswered++;
     try {
       await this.#turns.take(() => this.#answer(of, link));

@@ -62,6 +62,12 @@ export function viewOf(handle: ArenaHandle, address: Address, length: number): U
 const DEFAULT_SEGMENT = 64 * 2 ** 20;
 const LARGEST_SEGMENT = 2 ** 32 - 2 ** 16;
 
+/** As viewOf, of `count` u32. */
+export function wordsOf(handle: ArenaHandle, address: Address, count: number): Uint32Array {
+  const bytes = viewOf(handle, address, count * 4);
+  return new Uint32Array(bytes.buffer, bytes.byteOffset, count);
+}
+
 /** An arena of SharedArrayBuffer segments, for the native and the reference backend. */
 export class SegmentArena implements Arena {
   readonly backend: 'native' | 'reference';

@@ -5,6 +5,13 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command, Option } from 'commander';
 import { addComputeOptions, type ComputeOptions, integer, resolveCompute } from '../coordinator/cli/options.ts';
+import { openGguf } from '../coordinator/model/gguf/reader.ts';
+import { readModelSpec } from '../coordinator/model/model-spec.ts';
+import { tileTable } from '../coordinator/tiles/tile-table.ts';
+import { expertsOf } from '../daemon/engine/engine-spec.ts';
+import { networkOf } from '../daemon/tile/kinds/expert.ts';
+import { tileLayout } from '../daemon/tile/tile.ts';
+import { phaseOf } from '../daemon/tile/tile-kinds.ts';
 import type { BackendName } from '../kernels/kernels.ts';
 import { type DecodeTask, type DecodeTimes, prefillRate, runChild, WARM_UP, type WarmedTask } from './bench-child.ts';
 import { type BenchMachine, benchMachine, isaOption, machineLine } from './bench-machine.ts';
@@ -54,6 +61,9 @@ export interface PeerResult extends DecodeResult {
 export interface DecodeReport extends Omit<BenchDecodeOptions, 'peer' | 'layers' | 'isa'>, DecodeResult, BenchMachine {
   readonly layers: number;
   readonly model_bytes: number;
+  /** Of weights, for a token that is decoded: of experts those that it uses. */
+  readonly touched_bytes: number;
+  readonly touched_gb_per_second: number;
   readonly peer: PeerResult | null;
   /** Above 1 Starling is the faster one. Of the runs in pairs, one after the other. */
   readonly ratio_decode: number | null;
@@ -88,6 +98,7 @@ export async function benchDecode(options: BenchDecodeOptions): Promise<DecodeRe
     if (peerFolder !== null) peer.push(await runPeer(peerFolder, task));
   }
   const [first] = peer;
+  const touched = await touchedBytes(model.path);
   const pairs = peer.map((times, i) => [own[i]!, times] as const);
   const decode = pairs.length === 0 ? null : spread(pairs.map(([ours, theirs]) => tokenMs(theirs) / tokenMs(ours)));
   const prefill =
@@ -98,6 +109,8 @@ export async function benchDecode(options: BenchDecodeOptions): Promise<DecodeRe
     layers: model.layers,
     quant,
     model_bytes: model.bytes,
+    touched_bytes: touched,
+    touched_gb_per_second: rounded(touched / 1e6 / median(own.map(tokenMs))),
     devices,
     threads,
     backend,
@@ -120,6 +133,21 @@ export async function benchDecode(options: BenchDecodeOptions): Promise<DecodeRe
     ratio_prefill: prefill === null ? null : rounded(prefill.median, 3),
     ratio_prefill_spread: prefill === null ? null : range(prefill, 3),
   };
+}
+
+/** Bytes of tiles that a decoded token takes. */
+async function touchedBytes(path: string): Promise<number> {
+  const gguf = await openGguf(path);
+  try {
+    const { tiles, engine } = tileTable(await readModelSpec(gguf));
+    return tiles.reduce((sum, tile) => {
+      const experts = tile.kind === 'expert' ? expertsOf(engine, tile.layer, phaseOf(engine, tile)) : null;
+      const isRouted = experts !== null && networkOf(experts, tile.first) < experts.experts;
+      return sum + tileLayout(tile).bytes * (isRouted ? experts.used / experts.experts : 1);
+    }, 0);
+  } finally {
+    await gguf.close();
+  }
 }
 
 /** One run of Starling on the task. */
@@ -153,6 +181,7 @@ function text(report: DecodeReport): string {
   const lines = [
     `${machineLine(report)}\n${shape} ${quant}, ${layers} layers, ${prompt} + ${tokens} tokens, ${runs} runs, ${threads} threads\n`,
     line(`starling ${backend}${devices > 1 ? ` × ${devices}` : ''}`, report),
+    `weights          ${rounded(report.touched_bytes / 1e6)} MB a token, ${report.touched_gb_per_second} GB/s\n`,
   ];
   if (peer !== null && report.ratio_decode_spread !== null && report.ratio_prefill_spread !== null) {
     lines.push(line(`${peer.name} ${peer.release}`, peer));

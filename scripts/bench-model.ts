@@ -6,7 +6,10 @@ import { InvalidArgumentError } from 'commander';
 import type { Contents } from '../coordinator/model/contents.ts';
 import type { GgufFile } from '../coordinator/model/gguf/reader.ts';
 import { StarlingError } from '../daemon/errors.ts';
-import { MODEL_SHAPES, type ModelShapeName } from './model-shapes.ts';
+import { writeArchitectureModel } from './architectures/architecture-model.ts';
+import { shapeOf } from './architectures/dense-models.ts';
+import { qwen3MoeOf } from './architectures/expert-models.ts';
+import { MODEL_SHAPES, type ModelShape, type ModelShapeName } from './model-shapes.ts';
 import { QUANTS, type Quant } from './quant-mix.ts';
 import { mix } from './random-words.ts';
 import { writeSyntheticModel } from './synthetic-model.ts';
@@ -44,7 +47,7 @@ export async function benchModel({ shape, quant, layers }: BenchModelOptions): P
     // Under another name until it is whole.
     const part = `${path}.${process.pid}.part`;
     try {
-      await writeSyntheticModel({ shape, quant, out: part, seed: SEED, ...(layers === undefined ? {} : { layers }) });
+      await writeBenchModel(part, { shape, quant, ...(layers === undefined ? {} : { layers }) });
       await rename(part, path);
     } finally {
       await rm(part, { force: true });
@@ -52,6 +55,18 @@ export async function benchModel({ shape, quant, layers }: BenchModelOptions): P
   }
   const context = Math.min(CONTEXT, own.contextLength);
   return { path, bytes: (await stat(path)).size, layers: layers ?? own.layers, context };
+}
+
+async function writeBenchModel(out: string, { shape, quant, layers }: BenchModelOptions): Promise<void> {
+  const like: ModelShape = MODEL_SHAPES[shape];
+  if (like.experts === undefined) {
+    await writeSyntheticModel({ shape, quant, out, seed: SEED, ...(layers === undefined ? {} : { layers }) });
+    return;
+  }
+  if (quant !== 'Q4_0' && quant !== 'Q4_K')
+    throw new StarlingError('invalid_argument', `${shape} is measured in Q4_0 and Q4_K, not in ${quant}`);
+  const model = qwen3MoeOf(shapeOf({ ...like, layers: layers ?? like.layers }), like.experts);
+  await writeArchitectureModel(out, model, quant, SEED);
 }
 
 /**

@@ -14,6 +14,8 @@ export interface ModelShape {
   readonly ropeFactor: number | null;
   /** The head is the embedding. */
   readonly tied: boolean;
+  /** Of a mixture as Qwen 3 has them: networks, how many of them a row uses, and their width; ffDim then says nothing. */
+  readonly experts?: { readonly count: number; readonly used: number; readonly ffDim: number };
 }
 
 /** From the models' published configurations; `tiny` is ours. */
@@ -87,6 +89,21 @@ export const MODEL_SHAPES = {
     ropeBase: 500_000,
     ropeFactor: 8,
     tied: false,
+  },
+  'qwen3-30b-a3b': {
+    layers: 48,
+    dim: 2048,
+    heads: 32,
+    kvHeads: 4,
+    headDim: 128,
+    ffDim: 6144,
+    vocabSize: 151_936,
+    contextLength: 40_960,
+    rmsEps: 1e-6,
+    ropeBase: 1_000_000,
+    ropeFactor: null,
+    tied: false,
+    experts: { count: 128, used: 8, ffDim: 768 },
   },
 } as const satisfies Record<string, ModelShape>;
 

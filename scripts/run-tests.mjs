@@ -18,7 +18,9 @@ if (files.length === 0) {
 }
 // What measures time, or waits for what must happen within some: alone. All else runs side by side.
 const TIMED = [
-  'unit/scripts',
+  'unit/scripts/bench',
+  'unit/scripts/slow-network',
+  'unit/scripts/star-reference',
   'integration/http',
   'integration/daemon',
   'integration/cluster/cutting-memory',

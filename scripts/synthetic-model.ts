@@ -113,10 +113,13 @@ function positiveInteger(text: string): number {
   return value;
 }
 
+/** Shapes that it writes: of mixtures, the benches write their own. */
+const DENSE = Object.entries(MODEL_SHAPES).flatMap(([name, shape]) => ('experts' in shape ? [] : [name]));
+
 async function main(args: readonly string[]): Promise<void> {
   const command = new Command('synthetic-model')
     .description('Write a llama model file with random weights.')
-    .addOption(new Option('--shape <name>', 'shape of').choices(Object.keys(MODEL_SHAPES)).makeOptionMandatory())
+    .addOption(new Option('--shape <name>', 'shape of').choices(DENSE).makeOptionMandatory())
     .addOption(new Option('--quant <type>', 'type of the matrices').choices(QUANTS).default('Q4_0'))
     .requiredOption('--out <file>', 'file to write')
     .option('--seed <n>', 'seed of the weights', positiveInteger, 1)

@@ -35,7 +35,11 @@ export function equalPlan(tiles: readonly TileShape[], engine: Pick<EngineSpec, 
   const { shared, why } = headChoice(tiles, wishes);
   const plan = new Map<string, TileShape[]>([centre, ...ranks].map((id) => [id, []]));
   const spread = (run: readonly TileShape[]): void => {
-    for (const [i, tile] of run.entries()) plan.get(ranks[Math.floor((i * ranks.length) / run.length)]!)!.push(tile);
+    for (const [i, tile] of run.entries()) {
+      // A row uses some of the experts: dealt out one by one, those are on all ranks alike.
+      const to = tile.kind === 'expert' ? i % ranks.length : Math.floor((i * ranks.length) / run.length);
+      plan.get(ranks[to]!)!.push(tile);
+    }
   };
   for (const run of runs(tiles)) spread(run);
   for (const share of plan.values()) {

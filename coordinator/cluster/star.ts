@@ -1,6 +1,6 @@
 import { BufferPool } from '../../daemon/buffer-pool.ts';
 import type { Engine } from '../../daemon/engine/engine.ts';
-import { HEAD, inputFormat, isLastPhase, type Phase } from '../../daemon/engine/engine-spec.ts';
+import { HEAD, isLastPhase, type Phase } from '../../daemon/engine/engine-spec.ts';
 import { type RowRange, rowsOf, type Step } from '../../daemon/engine/step.ts';
 import { type EngineUsage, usageBetween } from '../../daemon/engine/usage.ts';
 import { StarlingError } from '../../daemon/errors.ts';
@@ -130,7 +130,7 @@ export class Star implements Allreduce {
       this.#accounting.addPhase([this.#ownUsage()]);
       return alone;
     }
-    const input = this.#engine.inputBytes(inputFormat(this.#engine.spec, layer, phase), rows);
+    const input = this.#engine.inputBytes(layer, phase, rows);
     const begun = this.#now();
     const usages: PhaseUsage[] = [];
     /** What came before the own share was computed. */

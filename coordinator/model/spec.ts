@@ -79,7 +79,44 @@ export interface FeedForwardPhase extends PhaseFrame {
   readonly activation: ActivationFunction;
 }
 
-export type ModelPhase = AttentionPhase | FeedForwardPhase;
+/** What makes scores of what the router gives: over all networks, each by itself, or over those that were chosen. */
+export type Gating = 'softmax' | 'sigmoid' | 'softmax-of-chosen';
+
+/** How rows are routed to networks. */
+export interface Routing {
+  /** [experts][dim]. */
+  readonly router: Projection;
+  readonly gating: Gating;
+  /** Added to scores where networks are chosen, and not to their weights; of `experts`. */
+  readonly choiceBias: Vector | null;
+  /** Networks that a row uses. */
+  readonly used: number;
+  /** Whether their weights are made to sum to one. */
+  readonly normalised: boolean;
+  /** Weights are multiplied by this at last. */
+  readonly scale: number;
+}
+
+/** One network of a mixture. */
+export interface Network {
+  readonly gate: Projection;
+  readonly up: Projection;
+  readonly down: Matrix;
+}
+
+/** A mixture of experts: every row uses some of its networks, with weights, and the shared one. */
+export interface ExpertsPhase extends PhaseFrame {
+  readonly kind: 'experts';
+  readonly routing: Routing;
+  readonly experts: readonly Network[];
+  readonly activation: ActivationFunction;
+  /** Added to what each network gives, times its weight; of `dim`. */
+  readonly downBiases: readonly Vector[] | null;
+  /** A network that every row uses, with a weight of sigmoid(gate · x), or of 1 without a gate; vector of dim. */
+  readonly shared: (Network & { readonly routerGate: Vector | null }) | null;
+}
+
+export type ModelPhase = AttentionPhase | FeedForwardPhase | ExpertsPhase;
 
 /** A rotary table (Su et al. 2021, "RoFormer", §3.2.2). */
 export interface RopeSpec {

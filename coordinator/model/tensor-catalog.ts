@@ -25,12 +25,7 @@ export class TensorCatalog {
 
   /** An F32 vector of `length`. @throws StarlingError model_invalid */
   vector(name: string, length: number): TensorInfo {
-    const tensor = this.#find(name);
-    if (tensor.type !== 'F32') {
-      throw this.invalid(`tensor ${name} is ${tensor.type}; norms and factors must be F32, so convert the model again`);
-    }
-    this.#checkShape(tensor, [length]);
-    return tensor;
+    return this.#f32(name, [length]);
   }
 
   /**
@@ -38,8 +33,21 @@ export class TensorCatalog {
    * @throws StarlingError model_invalid (missing, another shape), model_unsupported_tensor_type
    */
   weight(name: string, rows: number | null, cols: number): Weight {
+    return this.#weight(name, ({ dims }) => [cols, rows ?? dims[1] ?? 0]);
+  }
+
+  #f32(name: string, shape: readonly number[]): TensorInfo {
     const tensor = this.#find(name);
-    this.#checkShape(tensor, [cols, rows ?? tensor.dims[1] ?? 0]);
+    if (tensor.type !== 'F32') {
+      throw this.invalid(`tensor ${name} is ${tensor.type}; norms and factors must be F32, so convert the model again`);
+    }
+    this.#checkShape(tensor, shape);
+    return tensor;
+  }
+
+  #weight(name: string, shapeOf: (tensor: TensorInfo) => readonly number[]): Weight {
+    const tensor = this.#find(name);
+    this.#checkShape(tensor, shapeOf(tensor));
     const { type } = tensor;
     if (!isWeightFormat(type)) {
       throw new StarlingError(
@@ -53,6 +61,23 @@ export class TensorCatalog {
   /** An F32 tensor, as a vector. @throws StarlingError as `vector` */
   whole(name: string, length: number): Vector {
     return { tensor: this.vector(name, length), first: 0, length, halves: null };
+  }
+
+  /** Matrices of one shape in one tensor, one below the other. @throws StarlingError as `weight` */
+  matrices(name: string, count: number, rows: number, cols: number): Matrix[] {
+    const tensor = this.#weight(name, () => [cols, rows, count]);
+    return Array.from({ length: count }, (_, i) => ({ tensor, firstRow: i * rows, rows, cols, halves: null }));
+  }
+
+  /** F32 vectors of one length in one tensor. @throws StarlingError model_invalid */
+  vectors(name: string, count: number, length: number): Vector[] {
+    const tensor = this.#f32(name, [length, count]);
+    return Array.from({ length: count }, (_, i) => ({ tensor, first: i * length, length, halves: null }));
+  }
+
+  /** Says of tensors that nothing needs them. */
+  leaveOut(names: RegExp): void {
+    for (const name of this.#gguf.tensors.keys()) if (names.test(name)) this.#used.add(name);
   }
 
   /** All of a tensor, as a matrix. @throws StarlingError as `weight` */

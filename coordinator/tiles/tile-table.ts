@@ -1,9 +1,10 @@
-import { type EngineSpec, type PhaseSpec, pagesFor } from '../../daemon/engine/engine-spec.ts';
+import { type EngineSpec, type ExpertsSpec, type PhaseSpec, pagesFor } from '../../daemon/engine/engine-spec.ts';
 import type { TileKind, TileShape } from '../../daemon/tile/tile.ts';
 import { rulesOf } from '../../daemon/tile/tile-kinds.ts';
 import { BLOCK, type KvFormat, roundUp, WEIGHT_FORMATS } from '../../kernels/formats.ts';
-import type { Matrix, ModelPhase, ModelSpec } from '../model/spec.ts';
+import type { ExpertsPhase, Matrix, ModelPhase, ModelSpec } from '../model/spec.ts';
 import { attention } from './kinds/attention.ts';
+import { expert, widthOf } from './kinds/expert.ts';
 import { ffn } from './kinds/ffn.ts';
 import { head } from './kinds/head.ts';
 import { kv } from './kinds/kv.ts';
@@ -19,16 +20,17 @@ export interface TileTable {
 const KINDS_OF: Readonly<Record<ModelPhase['kind'], readonly (keyof typeof CUTS)[]>> = {
   attention: ['kv', 'attention'],
   ffn: ['ffn'],
+  experts: ['expert'],
 };
 
-const CUTS: Readonly<Record<Exclude<TileKind, 'head'>, TileCuts<ModelPhase>>> = { kv, attention, ffn };
+const CUTS: Readonly<Record<Exclude<TileKind, 'head'>, TileCuts<ModelPhase>>> = { kv, attention, ffn, expert };
 
 export function tileTable(model: ModelSpec): TileTable {
   const cols = roundUp(model.dim, BLOCK);
   const layers = model.layers.map((phases, layer) =>
     phases.map((phase) => {
       const tiles = KINDS_OF[phase.kind].flatMap((kind) => CUTS[kind].tiles(model, phase, layer, cols));
-      return { tiles, spec: phaseSpec(phase, tiles.filter(({ kind }) => kind === phase.kind).length) };
+      return { tiles, spec: phaseSpec(phase, tiles) };
     }),
   );
   return {
@@ -58,20 +60,43 @@ export function engineSpec(table: TileTable, positions: number, kv: KvFormat): E
   return { ...table.engine, kv, kvPages: pagesFor(positions) };
 }
 
-/** @param tiles that add to the phase's sums */
-function phaseSpec(phase: ModelPhase, tiles: number): PhaseSpec {
+/** @param tiles of the phase */
+function phaseSpec(phase: ModelPhase, tiles: readonly TileShape[]): PhaseSpec {
+  if (phase.kind === 'experts') return expertsSpec(phase, tiles);
+  const adding = tiles.filter((tile) => rulesOf(tile).adds).length;
   if (phase.kind === 'ffn') {
     const { kind, gate, up, activation } = phase;
-    return { kind, input: activationsFor(gate.weight, up.weight), tiles, activation, biased: gate.bias !== null };
+    return {
+      kind,
+      input: activationsFor(gate.weight, up.weight),
+      tiles: adding,
+      activation,
+      biased: gate.bias !== null,
+    };
   }
   const { kind, heads, kvHeads, headDim, scale, softCap, window, ropes, q, k, v, qNorm, sinks } = phase;
   return {
-    ...{ kind, tiles, heads, kvHeads, headDim, scale, softCap, window },
+    ...{ kind, tiles: adding, heads, kvHeads, headDim, scale, softCap, window },
     input: activationsFor(q.weight, k.weight, v.weight),
     biased: q.bias !== null,
     normed: qNorm !== null,
     sinks: sinks !== null,
     ropes: [...ropes],
+  };
+}
+
+function expertsSpec(phase: ExpertsPhase, tiles: readonly TileShape[]): ExpertsSpec {
+  const { kind, experts, shared, routing, activation } = phase;
+  const networks = shared === null ? experts : [...experts, shared];
+  const ffDim = widthOf(phase);
+  const ofShared = tiles.filter(({ first }) => first >= experts.length * ffDim).length;
+  const ofEach = (tiles.length - ofShared) / experts.length;
+  return {
+    ...{ kind, used: routing.used, experts: experts.length, ffDim, activation },
+    input: activationsFor(...networks.flatMap(({ gate, up }) => [gate.weight, up.weight])),
+    tiles: routing.used * ofEach + ofShared,
+    sharedFfDim: shared === null ? 0 : shared.gate.weight.rows,
+    biased: experts[0]!.gate.bias !== null,
   };
 }
 

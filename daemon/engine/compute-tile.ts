@@ -1,9 +1,11 @@
-import { type ArenaHandle, viewOf } from '../../kernels/arena.ts';
+import { type ArenaHandle, viewOf, wordsOf } from '../../kernels/arena.ts';
 import { ROW_GROUP, roundUp, WEIGHT_FORMATS } from '../../kernels/formats.ts';
-import type { Kernels } from '../../kernels/kernels.ts';
+import type { Address, Kernels } from '../../kernels/kernels.ts';
 import type { PlacedMatrix, StepRows, TileBuffers } from '../../kernels/tile-work.ts';
+import { networkOf } from '../tile/kinds/expert.ts';
 import type { TileKind } from '../tile/tile.ts';
 import { orderOf, phaseSpecOf, rulesOf } from '../tile/tile-kinds.ts';
+import type { ExpertsSpec } from './engine-spec.ts';
 import { type EngineLayout, kvKey, type PlacedTile, type ThreadBuffers, tilesOf } from './layout.ts';
 import type { RowRange } from './step.ts';
 
@@ -11,7 +13,7 @@ import type { RowRange } from './step.ts';
 export type AwaitKv = (place: number) => void;
 
 /** Places in TILE_KINDS. */
-const KINDS = { kv: 0, attention: 1, ffn: 2, head: 3 } as const satisfies Record<TileKind, number>;
+const KINDS = { kv: 0, attention: 1, ffn: 2, expert: 3, head: 4 } as const satisfies Record<TileKind, number>;
 
 /**
  * What one thread does with a tile, for rows of the step. Tiles are known by their place in execution order, and what is needed of
@@ -22,24 +24,34 @@ export class TileComputer {
   readonly #layout: EngineLayout;
   readonly #handle: ArenaHandle;
   readonly #buffers: TileBuffers;
+  readonly #gathered: Address | null;
   /** Whether rows of sums are wider than what products give. */
   readonly #padded: boolean;
   readonly #kinds: Uint8Array;
   /** What the kernels know a tile by; nothing for a head. */
   readonly #prepared: Int32Array;
   readonly #heads: ReadonlyMap<number, PlacedTile>;
+  /** By place: the network of an expert tile. */
+  readonly #networks: Uint16Array;
+  /** See RouteLists.starts. */
+  readonly #starts: Uint32Array | null;
 
   constructor(kernels: Kernels, handle: ArenaHandle, layout: EngineLayout, buffers: ThreadBuffers) {
-    const { spec, inputPanels: panels, innerWidth } = layout;
+    const { spec, inputPanels: panels, innerWidth, routes } = layout;
     const { inner, innerPanel, sums } = buffers;
     this.#kernels = kernels;
     this.#layout = layout;
     this.#handle = handle;
     this.#buffers = { panels, inner, innerStride: innerWidth * 4, innerPanel, sums, sumStride: spec.cols * 8 };
+    this.#gathered = buffers.gathered;
     this.#padded = roundUp(spec.dim, ROW_GROUP) < spec.cols;
     const tiles = tilesOf(layout);
     this.#kinds = Uint8Array.from(tiles, ({ shape }) => orderOf(shape));
     this.#prepared = Int32Array.from(tiles, (tile) => this.#prepare(tile));
+    this.#networks = Uint16Array.from(tiles, ({ shape }) =>
+      shape.kind === 'expert' ? networkOf(phaseSpecOf(spec, shape) as ExpertsSpec, shape.first) : 0,
+    );
+    this.#starts = routes === null ? null : wordsOf(handle, routes.starts, routes.networks + 1);
     this.#heads = new Map(layout.headTasks.map((tile) => [tile.place, tile]));
   }
 
@@ -68,10 +80,22 @@ export class TileComputer {
       case KINDS.ffn:
         if (fresh) this.#clearPadding(rows);
         return kernels.feedForward(prepared, first, count, fresh);
+      case KINDS.expert: {
+        if (fresh) this.#clearPadding(rows);
+        const at = this.#starts![this.#networks[place]!]! * 4;
+        const { rows: list, weights } = this.#layout.routes!;
+        return kernels.expert(prepared, first, count, list + at, weights + at, this.#usesOf(place), fresh);
+      }
       default:
         this.#head(this.#heads.get(place)!, count);
         return true;
     }
+  }
+
+  /** Rows that use the network of an expert tile. */
+  #usesOf(place: number): number {
+    const network = this.#networks[place]!;
+    return this.#starts![network + 1]! - this.#starts![network]!;
   }
 
   /** @returns the kernels' number for it */
@@ -83,6 +107,7 @@ export class TileComputer {
       vectors,
       caches: kvHeads.map((head) => kv.get(kvKey(shape.layer, head))!),
       buffers: this.#buffers,
+      gathered: this.#gathered,
       step: (rope): StepRows => ({ positions, tables, pages, rope: ropes[rope]! }),
     });
   }

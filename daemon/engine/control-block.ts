@@ -26,6 +26,9 @@ export const WORD = {
   streamedJob: 10,
   /** The first of the job's rows. */
   firstRow: 11,
+  /** Tasks of the job, and whether they are those of RoutePlaces.tasks instead of all of the phase. */
+  tasks: 12,
+  listed: 13,
   /** From here, one word a thread: number of the last job whose sums that thread holds. Then one word a key/value tile: the last job that computed it. */
   threads: 16,
 } as const;
@@ -61,12 +64,16 @@ const claimWord = (job: number, task: number): number => ((job & 0x7fff) << 16) 
 /** A task that no job has: nobody can claim it. */
 const NO_TASK = 0xffff;
 
+export interface Job {
+  readonly layer: number;
+  readonly phase: number;
+  readonly rows: RowRange;
+  readonly tasks: number;
+  readonly listed: boolean;
+}
+
 /** Publishes a job, once all tasks of the one before are done. Those who wait for JOB are to be notified. */
-export function publishJob(
-  words: Int32Array,
-  job: number,
-  { layer, phase, rows }: { readonly layer: number; readonly phase: number; readonly rows: RowRange },
-): void {
+export function publishJob(words: Int32Array, job: number, { layer, phase, rows, tasks, listed }: Job): void {
   // Before its fields: a worker that comes late to the job before may read these, and with them that there are more tasks than
   // the job before had.
   Atomics.store(words, WORD.claim, claimWord(job, NO_TASK));
@@ -74,6 +81,8 @@ export function publishJob(
   Atomics.store(words, WORD.phase, phase);
   Atomics.store(words, WORD.firstRow, rows.first);
   Atomics.store(words, WORD.rows, rows.count);
+  Atomics.store(words, WORD.tasks, tasks);
+  Atomics.store(words, WORD.listed, listed ? 1 : 0);
   Atomics.store(words, WORD.done, 0);
   Atomics.store(words, WORD.waited, 0);
   Atomics.store(words, WORD.failure, FAILURE.none);

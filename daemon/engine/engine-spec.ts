@@ -50,7 +50,7 @@ export const tileShapeSchema = z.strictObject({
 const ofEveryPhase = {
   /** How the activations travel: q8 unless a matrix of the phase is in a float format. */
   input: z.enum(['f32', 'q8']),
-  /** Tiles whose results are added, in the whole model, on all devices. */
+  /** Tiles whose results are added for a row, in the whole model, on all devices. */
   tiles: int(1, MAX_PHASE_TILES),
 };
 
@@ -81,6 +81,19 @@ const feedForwardSchema = z.strictObject({
   biased: z.boolean(),
 });
 
+const expertsSchema = z.strictObject({
+  kind: z.literal('experts'),
+  ...ofEveryPhase,
+  /** Networks that rows are routed to, and how many of them a row uses. */
+  experts: int(1, 1024),
+  used: int(1, 64),
+  /** Columns of each, and of one more that is shared by all rows; 0 for none. */
+  ffDim: int(1, 2 ** 20),
+  sharedFfDim: int(0, 2 ** 20),
+  activation: feedForwardSchema.shape.activation,
+  biased: z.boolean(),
+});
+
 /** What a device must know of a model to compute its tiles. */
 export const engineSpecSchema = z.strictObject({
   /** Width of the residual stream, and the same padded to a multiple of 32. */
@@ -94,7 +107,7 @@ export const engineSpecSchema = z.strictObject({
   layers: z
     .array(
       z
-        .array(z.discriminatedUnion('kind', [attentionSchema, feedForwardSchema]))
+        .array(z.discriminatedUnion('kind', [attentionSchema, feedForwardSchema, expertsSchema]))
         .min(1)
         .max(MAX_PHASES),
     )
@@ -111,11 +124,18 @@ export const engineSpecSchema = z.strictObject({
 export type EngineSpec = z.infer<typeof engineSpecSchema>;
 export type AttentionSpec = z.infer<typeof attentionSchema>;
 export type FeedForwardSpec = z.infer<typeof feedForwardSchema>;
+export type ExpertsSpec = z.infer<typeof expertsSchema>;
 export type PhaseSpec = EngineSpec['layers'][number][number];
 
 /** How phase `phase` of layer `layer` takes its activations. */
 export function inputFormat(spec: EngineSpec, layer: number, phase: Phase): ActivationFormat {
   return phase === HEAD ? spec.head : spec.layers[layer]![phase]!.input;
+}
+
+/** A phase of experts; null for another one, the head among them. */
+export function expertsOf({ layers }: Pick<EngineSpec, 'layers'>, layer: number, phase: Phase): ExpertsSpec | null {
+  const found = phase === HEAD ? undefined : layers[layer]![phase];
+  return found?.kind === 'experts' ? found : null;
 }
 
 /** Whether only the head follows. */

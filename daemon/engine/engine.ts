@@ -3,12 +3,22 @@ import { createArena, openKernels } from '../../kernels/create-kernels.ts';
 import { type ActivationFormat, activationBytes } from '../../kernels/formats.ts';
 import type { Address, BackendName, Kernels } from '../../kernels/kernels.ts';
 import { StarlingError } from '../errors.ts';
+import { networkOf } from '../tile/kinds/expert.ts';
 import { inputFormats, type TileShape, tileLayout } from '../tile/tile.ts';
-import { type EngineSpec, HEAD, inputFormat, MAX_ROWS, type Phase } from './engine-spec.ts';
+import {
+  type EngineSpec,
+  type ExpertsSpec,
+  expertsOf,
+  HEAD,
+  inputFormat,
+  MAX_ROWS,
+  type Phase,
+} from './engine-spec.ts';
 import { type EngineLayout, executionOrder, type PlacedTile, packedBytes, placeEngine, tasksOf } from './layout.ts';
 import { type MemoryParts, planMemory } from './memory-plan.ts';
 import { directStart } from './read-tile-file.ts';
 import { READERS, ReaderPool } from './reader-pool.ts';
+import { groupRoutes, networksOf, routeBytes, slotsOf } from './routes.ts';
 import { type RowRange, rowsOf, type Step } from './step.ts';
 import { ThreadPool } from './thread-pool.ts';
 import type { EngineUsage } from './usage.ts';
@@ -102,7 +112,14 @@ export class Engine {
     const files = streamed.map(options.fileOf);
     const { layout, scratch, ring, direct } = orExplain(() => {
       const { ring, direct } = placeRing(arena, plan, files);
-      const shared = plan.streamed === 0 ? null : createWindowShared(plan.streamed, plan.slots, READERS);
+      const shared =
+        plan.streamed === 0
+          ? null
+          : createWindowShared(
+              streamed.map(({ kind }) => kind === 'expert'),
+              plan.slots,
+              READERS,
+            );
       const layout = placeEngine(spec, tiles, threads, arena, { plan, ring, shared });
       return { layout, scratch: arena.alloc(scratchBytes), ring, direct };
     });
@@ -177,14 +194,22 @@ export class Engine {
     return rows + row * activationBytes(format, this.spec.cols);
   }
 
-  /** Takes input rows of a phase, from `first` on, as they came from the coordinator. */
-  setInput(format: ActivationFormat, first: number, rows: Uint8Array): void {
-    this.arena.bytes(this.input(format, first), rows.length).set(rows);
+  /** Takes input rows of a phase as they came from the coordinator: see `inputBytes`. */
+  setInput(layer: number, phase: Phase, { first, count }: RowRange, payload: Uint8Array): void {
+    const format = inputFormat(this.spec, layer, phase);
+    const bytes = count * activationBytes(format, this.spec.cols);
+    this.arena.bytes(this.input(format, first), bytes).set(payload.subarray(0, bytes));
+    const experts = expertsOf(this.spec, layer, phase);
+    if (experts !== null) this.setRoutes(experts, first, payload.subarray(bytes));
   }
 
-  /** Input rows of a phase, as they travel to other devices. */
-  inputBytes(format: ActivationFormat, { first, count }: RowRange): Uint8Array {
-    return this.arena.bytes(this.input(format, first), count * activationBytes(format, this.spec.cols));
+  /** Input rows of a phase, as they travel to other devices: activations, and of experts then the routes of each row. */
+  inputBytes(layer: number, phase: Phase, rows: RowRange): Uint8Array {
+    const format = inputFormat(this.spec, layer, phase);
+    const bytes = rows.count * activationBytes(format, this.spec.cols);
+    const activations = this.arena.bytes(this.input(format, rows.first), bytes);
+    const experts = expertsOf(this.spec, layer, phase);
+    return experts === null ? activations : Buffer.concat([activations, this.routes(experts, rows)]);
   }
 
   hasTasks(layer: number, phase: Phase): boolean {
@@ -199,11 +224,13 @@ export class Engine {
    */
   async run(layer: number, phase: Phase, rows: RowRange): Promise<Address> {
     const begun = performance.now();
+    const experts = expertsOf(this.spec, layer, phase);
+    const listed = experts === null ? null : this.#listTasks(layer, phase, experts, rows);
     this.#packInput(this.#taken[layer]![phase]!, inputFormat(this.spec, layer, phase), rows);
-    const waited = await this.#pool.run(layer, phase, rows);
+    const waited = await this.#pool.run(layer, phase, rows, listed);
     const { cols } = this.spec;
     const count = rows.count * cols;
-    const threads = this.hasTasks(layer, phase) ? this.#pool.threadsWithSums() : [];
+    const threads = (listed ?? tasksOf(this.layout, layer, phase)).length > 0 ? this.#pool.threadsWithSums() : [];
     const sumsOf = (thread: number): Address => this.layout.threads[thread]!.sums + rows.first * cols * 8;
     const [first, ...others] = threads.map(sumsOf);
     // The sums stay where one thread left them: none uses these rows of its buffer before the next run that has them.
@@ -212,6 +239,39 @@ export class Engine {
     for (const other of others) this.kernels.addSums(sums, other, count);
     this.#count(begun, waited);
     return sums;
+  }
+
+  /** Takes which networks rows of an experts' phase use, from row `first` on: u32 (network, bits of an f32 weight) a slot. */
+  setRoutes(phase: ExpertsSpec, first: number, routes: Uint8Array): void {
+    this.arena.bytes(this.layout.routes!.given + first * routeBytes(phase), routes.length).set(routes);
+  }
+
+  /** See setRoutes. */
+  routes(phase: ExpertsSpec, { first, count }: RowRange): Uint8Array {
+    const bytes = routeBytes(phase);
+    return this.arena.bytes(this.layout.routes!.given + first * bytes, count * bytes);
+  }
+
+  /** Lists the tiles that the rows use. @returns their places */
+  #listTasks(layer: number, phase: Phase, spec: ExpertsSpec, rows: RowRange): Uint32Array {
+    const { arena, layout } = this;
+    const { starts: at, rows: rowsAt, weights: weightsAt, tasks } = layout.routes!;
+    const given = this.routes(spec, rows);
+    const uses = rows.count * slotsOf(spec);
+    const starts = u32View(arena, at, networksOf(spec) + 1);
+    groupRoutes(new Uint32Array(given.buffer, given.byteOffset, given.length / 4), rows.count, spec, {
+      starts,
+      rows: u32View(arena, rowsAt, uses),
+      weights: f32View(arena, weightsAt, uses),
+    });
+    const all = tasksOf(layout, layer, phase);
+    const list = u32View(arena, tasks, all.length);
+    let count = 0;
+    for (const { shape, place } of all) {
+      const network = networkOf(spec, shape.first);
+      if (starts[network + 1]! > starts[network]!) list[count++] = place;
+    }
+    return list.subarray(0, count);
   }
 
   /**

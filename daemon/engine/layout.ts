@@ -11,7 +11,16 @@ import {
 import type { Address } from '../../kernels/kernels.ts';
 import { type TileShape, tileLayout } from '../tile/tile.ts';
 import { kvHeadsOf, orderOf, phaseOf, phaseSpecOf, rulesOf } from '../tile/tile-kinds.ts';
-import { type AttentionSpec, type EngineSpec, HEAD, MAX_ROWS, type Phase, ropeValues } from './engine-spec.ts';
+import {
+  type AttentionSpec,
+  type EngineSpec,
+  type ExpertsSpec,
+  HEAD,
+  MAX_ROWS,
+  type Phase,
+  ropeValues,
+} from './engine-spec.ts';
+import { networksOf, routeBytes, slotsOf } from './routes.ts';
 import type { WindowPlan } from './window-plan.ts';
 import type { WindowShared } from './window-words.ts';
 
@@ -35,6 +44,8 @@ export interface ThreadBuffers {
   readonly inner: readonly [Address, Address];
   /** Rows of the inner width as a panel, in either activation format. */
   readonly innerPanel: Address;
+  /** Rows of the input that an expert takes, as a panel; null in a model without experts. */
+  readonly gathered: Address | null;
   /** f64 [row][cols]: exact sums over the tiles that the thread computed. */
   readonly sums: Address;
 }
@@ -44,6 +55,21 @@ export interface LogitsBuffer {
   readonly address: Address;
   readonly first: number;
   readonly width: number;
+}
+
+/** Which rows use which networks of a phase of experts. */
+export interface RoutePlaces {
+  /** As they came: for each row of the step, (network, weight) of each slot. */
+  readonly given: Address;
+  /** Most networks of a phase. */
+  readonly networks: number;
+  /** Grouped by network: see RouteLists. */
+  readonly starts: Address;
+  readonly rows: Address;
+  readonly weights: Address;
+  /** u32 places of the tiles that the phase computes, and for how many there is room. */
+  readonly tasks: Address;
+  readonly mostTasks: number;
 }
 
 /** Where everything of an engine is. Structured-cloneable: workers get it as it is. */
@@ -60,6 +86,8 @@ export interface EngineLayout {
   readonly pages: Address;
   /** The rotary tables, each f32 [row][width], one after the other. */
   readonly ropes: readonly Address[];
+  /** Null for a model without experts. */
+  readonly routes: RoutePlaces | null;
   readonly inputF32: Address;
   readonly inputQ8: Address;
   /** The input of the rows that are computed, as panels. */
@@ -183,11 +211,13 @@ export function placeBuffers(
   );
   const rows = (bytes: number): Address => arena.alloc(MAX_ROWS * bytes);
   const panel = (format: ActivationFormat, cols: number): Address => arena.alloc(panelBytes(format, cols, MAX_ROWS));
+  const hasExperts = spec.layers.flat().some(({ kind }) => kind === 'experts');
   return {
     positions: rows(4),
     tables: rows(4),
     pages: arena.alloc(pageTableCapacity(spec) * 4),
     ropes: placeRopes(spec, rows(ropeValues(spec) * 4)),
+    routes: placeRoutes(spec, tiles, arena),
     inputF32: rows(spec.cols * 4),
     inputQ8: rows(activationBytes('q8', spec.cols)),
     inputPanels: { f32: panel('f32', spec.cols), q8: panel('q8', spec.cols) },
@@ -196,6 +226,7 @@ export function placeBuffers(
     threads: Array.from({ length: threads + 1 }, () => ({
       inner: [rows(innerWidth * 4), rows(innerWidth * 4)] as const,
       innerPanel: panel('f32', innerWidth),
+      gathered: hasExperts ? panel('f32', spec.cols) : null,
       sums: rows(spec.cols * 8),
     })),
     innerWidth,
@@ -209,6 +240,25 @@ function placeRopes({ ropes }: EngineSpec, first: Address): Address[] {
     end += MAX_ROWS * width * 4;
     return at;
   });
+}
+
+function placeRoutes(spec: EngineSpec, tiles: readonly TileShape[], arena: Pick<Arena, 'alloc'>): RoutePlaces | null {
+  const phases = spec.layers.flat().filter((phase): phase is ExpertsSpec => phase.kind === 'experts');
+  if (phases.length === 0) return null;
+  const most = (of: (phase: ExpertsSpec) => number): number => Math.max(...phases.map(of));
+  const uses = MAX_ROWS * most(slotsOf);
+  const perLayer = new Map<number, number>();
+  for (const { kind, layer } of tiles) if (kind === 'expert') perLayer.set(layer, (perLayer.get(layer) ?? 0) + 1);
+  const mostTasks = Math.max(1, ...perLayer.values());
+  return {
+    given: arena.alloc(MAX_ROWS * most(routeBytes)),
+    networks: most(networksOf),
+    starts: arena.alloc((most(networksOf) + 1) * 4),
+    rows: arena.alloc(uses * 4),
+    weights: arena.alloc(uses * 4),
+    tasks: arena.alloc(mostTasks * 4),
+    mostTasks,
+  };
 }
 
 function placeLogits(tiles: readonly TileShape[], rows: (bytes: number) => Address): LogitsBuffer | null {

@@ -45,12 +45,13 @@ export interface MemoryPlanOptions {
 export function planMemory(options: MemoryPlanOptions): { plan: WindowPlan; parts: MemoryParts } {
   const { budget, base, threadBytes, spec, tiles, scratchBytes } = options;
   const tileBytes = tiles.map((tile) => tileLayout(tile).bytes);
+  const rare = tiles.map(({ kind }) => kind === 'expert');
   const caches = counted((arena) => placeCaches(spec, tiles, arena));
   const buffers = counted((arena) => placeBuffers(spec, tiles, options.threads, arena)) + residentBytes(scratchBytes);
   const everyTile = tileBytes.reduce((sum, bytes) => sum + residentBytes(bytes), 0);
   const inArena = options.arenaBytes - caches - buffers;
   const divide = (threads: number): { plan: WindowPlan; parts: MemoryParts } => {
-    const plan = planWindow(tileBytes, Math.min(budget - base - threads - caches - buffers, inArena));
+    const plan = planWindow(tileBytes, Math.min(budget - base - threads - caches - buffers, inArena), rare);
     const { pinnedBytes: pinned, windowBytes: window } = plan;
     return { plan, parts: { budget, base, threads, caches, buffers, pinned, window } };
   };

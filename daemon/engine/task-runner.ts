@@ -1,9 +1,9 @@
-import type { ArenaHandle } from '../../kernels/arena.ts';
+import { type ArenaHandle, wordsOf } from '../../kernels/arena.ts';
 import type { Kernels } from '../../kernels/kernels.ts';
 import { TileComputer } from './compute-tile.ts';
 import { claimTask, FAILURE, WORD, waitWhile } from './control-block.ts';
 import { HEAD, type Phase } from './engine-spec.ts';
-import { type EngineLayout, kvKey, type PlacedTile, tasksOf, tilesOf } from './layout.ts';
+import { type EngineLayout, kvKey, tasksOf, tilesOf } from './layout.ts';
 import type { RowRange } from './step.ts';
 import { WindowWords } from './window-words.ts';
 
@@ -17,6 +17,7 @@ export class TaskRunner {
   readonly #computer: TileComputer;
   readonly #sumsWord: number;
   readonly #window: WindowWords | null;
+  readonly #list: Uint32Array | null;
   /** By place: a tile's place among the streamed ones. */
   readonly #streams: Int32Array;
   /** By place: the first word of the key/value heads that a tile computes or attends to, and where those end. */
@@ -25,7 +26,11 @@ export class TaskRunner {
   #job = 0;
   #rows: RowRange = { first: 0, count: 0 };
   #phase: Phase = 0;
-  #tasks: readonly PlacedTile[] = [];
+  #tasks = 0;
+  /** Place of the first task of all that the phase has. */
+  #first = 0;
+  /** Places of the tasks; null where they are all of the phase, one after the other. */
+  #listed: Uint32Array | null = null;
   /** Whether this thread has no sums of the job yet. */
   #fresh = true;
 
@@ -39,6 +44,8 @@ export class TaskRunner {
     this.#computer = new TileComputer(kernels, handle, layout, layout.threads[thread]!);
     this.#sumsWord = WORD.threads + thread;
     this.#window = layout.window === null ? null : new WindowWords(layout.window);
+    const { routes } = layout;
+    this.#list = routes === null ? null : wordsOf(handle, routes.tasks, routes.mostTasks);
     this.#streams = Int32Array.from(tiles, ({ stream }) => stream ?? IN_MEMORY);
     // Heads follow each other, and so do their words.
     this.#kvFirst = Int32Array.from(
@@ -55,7 +62,9 @@ export class TaskRunner {
     this.#fresh = true;
     this.#rows = { first: Atomics.load(words, WORD.firstRow), count: Atomics.load(words, WORD.rows) };
     this.#phase = Atomics.load(words, WORD.phase);
-    this.#tasks = tasksOf(this.#layout, Atomics.load(words, WORD.layer), this.#phase);
+    this.#tasks = Atomics.load(words, WORD.tasks);
+    this.#first = tasksOf(this.#layout, Atomics.load(words, WORD.layer), this.#phase)[0]?.place ?? 0;
+    this.#listed = Atomics.load(words, WORD.listed) === 0 ? null : this.#list;
   }
 
   /**
@@ -69,9 +78,8 @@ export class TaskRunner {
     const job = this.#job;
     const tasks = this.#tasks;
     const rows = this.#rows;
-    const first = tasks[0]?.place ?? 0;
-    for (let i = claimTask(words, job, tasks.length); i >= 0; i = claimTask(words, job, tasks.length)) {
-      const place = first + i;
+    for (let i = claimTask(words, job, tasks); i >= 0; i = claimTask(words, job, tasks)) {
+      const place = this.#listed === null ? this.#first + i : this.#listed[i]!;
       const stream = this.#streams[place]!;
       const isKv = this.#computer.isKeyValue(place);
       try {
@@ -91,7 +99,7 @@ export class TaskRunner {
         Atomics.store(words, this.#kvFirst[place]!, job);
         Atomics.notify(words, this.#kvFirst[place]!);
       }
-      if (Atomics.add(words, WORD.done, 1) + 1 === tasks.length) {
+      if (Atomics.add(words, WORD.done, 1) + 1 === tasks) {
         Atomics.store(words, WORD.finished, job);
         Atomics.notify(words, WORD.finished);
       }

@@ -12,7 +12,7 @@ import { TaskRunner } from './task-runner.ts';
 import { WindowWords } from './window-words.ts';
 import type { WorkerData } from './worker.ts';
 
-const PHASE_NAMES = { attention: 'attention', ffn: 'feed-forward' } as const satisfies Record<
+const PHASE_NAMES = { attention: 'attention', ffn: 'feed-forward', experts: 'experts' } as const satisfies Record<
   PhaseSpec['kind'],
   string
 >;
@@ -90,19 +90,21 @@ export class ThreadPool {
   }
 
   /**
-   * Computes all tasks of a layer's phase for some rows of the step.
+   * Computes tasks of a layer's phase for some rows of the step.
+   * @param listed the places in RoutePlaces.tasks, where it is those; otherwise it is all of the phase
    * @returns milliseconds that the threads, on average, waited for tiles
    * @throws StarlingError numeric_overflow naming layer and phase; internal when a thread fails; why a tile cannot be had
    */
-  async run(layer: number, phase: Phase, rows: RowRange): Promise<number> {
+  async run(layer: number, phase: Phase, rows: RowRange, listed: Uint32Array | null = null): Promise<number> {
     const tasks = tasksOf(this.#layout, layer, phase);
-    if (tasks.length === 0) return 0;
+    const count = (listed ?? tasks).length;
+    const streams = this.#beginPhase(tasks, listed);
+    if (count === 0) return 0;
     if (this.#died !== undefined) throw this.#died;
     const words = this.#words;
     const job = (this.#job + 1) | 0;
     this.#job = job;
-    const streams = this.#beginPhase(tasks);
-    publishJob(words, job, { layer, phase, rows });
+    publishJob(words, job, { layer, phase, rows, tasks: count, listed: listed !== null });
     Atomics.notify(words, WORD.job);
     if (streams) {
       Atomics.store(words, WORD.streamedJob, job);
@@ -166,14 +168,20 @@ export class ThreadPool {
     }
   }
 
-  /** Tells the readers which tiles come next. @returns whether any of these are streamed */
-  #beginPhase(tasks: readonly PlacedTile[]): boolean {
+  /** Tells the readers which tiles come next. @returns whether any of those that are computed are streamed */
+  #beginPhase(tasks: readonly PlacedTile[], listed: Uint32Array | null): boolean {
     if (this.#window === null) return false;
-    const streamed = tasks.filter(({ stream }) => stream !== null);
-    const first = streamed[0]?.stream ?? null;
-    if (first === null) return false;
-    this.#window.beginPhase(first, streamed.length);
-    return true;
+    const streamed = tasks.flatMap(({ stream, place }) => (stream === null ? [] : [{ stream, place }]));
+    const [first] = streamed;
+    if (first === undefined) return false;
+    if (listed === null) {
+      this.#window.beginPhase(first.stream, streamed.length);
+      return true;
+    }
+    const wanted = new Set(listed);
+    const chosen = new Set(streamed.filter(({ place }) => wanted.has(place)).map(({ stream }) => stream));
+    this.#window.beginPhase(first.stream, streamed.length, chosen);
+    return chosen.size > 0;
   }
 
   async #finished(job: number): Promise<void> {

@@ -36,20 +36,22 @@ export const residentBytes = (bytes: number): number => roundUp(bytes, bytes >= 
 export const slotBytesFor = (bytes: number): number => roundUp(bytes + TRAILER_BYTES, PAGE);
 
 /**
- * Pins as many tiles as fit, evenly spread over the execution order, so that reading goes on at an even pace.
+ * Pins as many tiles as fit, evenly spread over the execution order, so that reading goes on at an even pace; of those that only
+ * some passes use, all are streamed before any other is.
  * @param tileBytes content of each tile in execution order
  * @param budget bytes of memory for tiles
+ * @param rare whether a tile is used by some passes only
  * @throws StarlingError memory_too_small when not even the smallest window fits; see leastTileMemory
  */
-export function planWindow(tileBytes: readonly number[], budget: number): WindowPlan {
-  const all = withStreamed(tileBytes, 0, 0);
+export function planWindow(tileBytes: readonly number[], budget: number, rare: readonly boolean[] = []): WindowPlan {
+  const all = withStreamed(tileBytes, 0, 0, rare);
   if (all.pinnedBytes <= budget) return all;
   const largest = slotBytesFor(Math.max(...tileBytes));
   const most = Math.min(MOST_SLOTS, Math.max(LEAST_SLOTS, Math.floor((budget * WINDOW_SHARE) / largest)));
   let best: WindowPlan | undefined;
   // A ring that is a few slots shorter can let more tiles be pinned, as the streamed ones have to be a multiple.
   for (let slots = most; slots >= Math.max(LEAST_SLOTS, most - 3); slots--) {
-    const plan = leastStreamed(tileBytes, budget, slots);
+    const plan = leastStreamed(tileBytes, budget, slots, rare);
     if (plan !== null && (best === undefined || plan.streamedBytes < best.streamedBytes)) best = plan;
   }
   if (best === undefined) {
@@ -74,26 +76,36 @@ function smallestWindow(tileBytes: readonly number[], slots: number): WindowPlan
 }
 
 /** The plan with this many slots that streams least, or null when none fits. */
-function leastStreamed(tileBytes: readonly number[], budget: number, slots: number): WindowPlan | null {
+function leastStreamed(
+  tileBytes: readonly number[],
+  budget: number,
+  slots: number,
+  rare: readonly boolean[],
+): WindowPlan | null {
   const largest = Math.max(...tileBytes);
   const total = tileBytes.reduce((sum, bytes) => sum + residentBytes(bytes), 0);
   // No tile saves more than the largest takes.
   const enough = Math.max(1, Math.floor((total - budget) / residentBytes(largest)));
   for (let streamed = roundUp(enough, slots); streamed <= tileBytes.length; streamed += slots) {
-    const plan = withStreamed(tileBytes, streamed, slots);
+    const plan = withStreamed(tileBytes, streamed, slots, rare);
     if (plan.pinnedBytes + plan.windowBytes <= budget) return plan;
   }
   return null;
 }
 
-function withStreamed(tileBytes: readonly number[], streamed: number, slots: number): WindowPlan {
-  const tiles = tileBytes.length;
+function withStreamed(
+  tileBytes: readonly number[],
+  streamed: number,
+  slots: number,
+  rare: readonly boolean[] = [],
+): WindowPlan {
+  const isStreamed = spread(tileBytes.length, streamed, rare);
   let place = 0;
   let pinnedBytes = 0;
   let streamedBytes = 0;
   let largest = 0;
   const stream = tileBytes.map((bytes, i) => {
-    if (Math.floor(((i + 1) * streamed) / tiles) === Math.floor((i * streamed) / tiles)) {
+    if (!isStreamed[i]) {
       pinnedBytes += residentBytes(bytes);
       return null;
     }
@@ -105,4 +117,19 @@ function withStreamed(tileBytes: readonly number[], streamed: number, slots: num
   // A page more, to begin at one.
   const windowBytes = streamed === 0 ? 0 : slots * slotBytes + PAGE;
   return { stream, streamed, slots, slotBytes, pinnedBytes, windowBytes, streamedBytes };
+}
+
+/** Which tiles are streamed: so many, evenly spread over the rare ones, and over the others only when all of these are. */
+function spread(tiles: number, streamed: number, rare: readonly boolean[]): boolean[] {
+  const rares = rare.filter((each) => each).length;
+  const ofRare = Math.min(streamed, rares);
+  const share = {
+    rare: { all: rares, streamed: ofRare, seen: 0 },
+    other: { all: tiles - rares, streamed: streamed - ofRare, seen: 0 },
+  };
+  return Array.from({ length: tiles }, (_, i) => {
+    const of = rare[i] ? share.rare : share.other;
+    const before = of.seen++;
+    return Math.floor((of.seen * of.streamed) / of.all) !== Math.floor((before * of.streamed) / of.all);
+  });
 }

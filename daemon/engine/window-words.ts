@@ -7,6 +7,9 @@ import { spinWhile } from './control-block.ts';
  * (t div `streamed`)-th token, and goes to slot t mod `slots`. A slot's word counts: for its g-th ticket it is 2g while a
  * reader may fill it, 2g + 1 from when the tile has arrived until it has been computed, and then 2g + 2. Words wrap around and
  * are compared for equality only.
+ *
+ * Tiles of experts are read only where a phase uses them, which is known when it begins: a reader that has such a ticket waits until
+ * then, and gives its slot on where it is not used. What comes before in the stream has been taken by then, so none waits for it.
  */
 export interface WindowShared {
   readonly streamed: number;
@@ -16,19 +19,29 @@ export interface WindowShared {
   readonly counters: BigInt64Array;
   /** Of each streamed tile: whether its checksum is known, and its CRC-32. */
   readonly checksums: Int32Array;
+  /** Of each streamed tile: ALWAYS, or for which token it was last chosen or not: 2 · its mark, plus one where it was. */
+  readonly choices: Int32Array;
 }
 
-const WORD = { stop: 0, failed: 1, cycle: 2, slots: 3 } as const;
+/** A tile that every pass uses. */
+const ALWAYS = -1;
+
+const WORD = { stop: 0, failed: 1, cycle: 2, choosing: 3, slots: 4 } as const;
 const COUNTER = { next: 0, floor: 1, bytesRead: 2 } as const;
 
-export function createWindowShared(streamed: number, slots: number, readers: number): WindowShared {
+/** @param chosen by place in the stream: whether a tile is used by some passes only */
+export function createWindowShared(chosen: readonly boolean[], slots: number, readers: number): WindowShared {
+  const streamed = chosen.length;
   const int32 = (count: number): Int32Array => new Int32Array(new SharedArrayBuffer(count * 4));
+  const choices = int32(streamed);
+  for (const [place, each] of chosen.entries()) choices[place] = each ? 0 : ALWAYS;
   return {
     streamed,
     slots,
     words: int32(WORD.slots + slots + readers),
     counters: new BigInt64Array(new SharedArrayBuffer(3 * 8)),
     checksums: int32(2 * streamed),
+    choices,
   };
 }
 
@@ -60,9 +73,10 @@ export class WindowWords {
    * To be called before the tiles of a phase are computed: lets go of what was read ahead for phases that are not computed
    * after all, as when a step was given up.
    * @param place of the phase's first streamed tile, and @param count how many it has
+   * @param chosen which of them it uses, where that is not all
    */
-  beginPhase(place: number, count: number): void {
-    const { streamed, words, counters } = this.#shared;
+  beginPhase(place: number, count: number, chosen: ReadonlySet<number> | null = null): void {
+    const { streamed, words, counters, choices } = this.#shared;
     const skipped = (place - (this.#due % streamed) + streamed) % streamed;
     if (skipped > 0) {
       const target = this.#due + skipped;
@@ -72,11 +86,23 @@ export class WindowWords {
       this.#due = target;
     }
     Atomics.store(words, WORD.cycle, Math.floor(this.#due / streamed) | 0);
+    if (chosen !== null) {
+      const mark = 2 * this.#mark(this.#due);
+      for (let each = place; each < place + count; each++)
+        Atomics.store(choices, each, mark + (chosen.has(each) ? 1 : 0));
+    }
+    if (chosen !== null || skipped > 0) {
+      Atomics.add(words, WORD.choosing, 1);
+      Atomics.notify(words, WORD.choosing);
+    }
     this.#due += count;
   }
 
   stop(): void {
-    Atomics.store(this.#shared.words, WORD.stop, 1);
+    const { words } = this.#shared;
+    Atomics.store(words, WORD.stop, 1);
+    Atomics.add(words, WORD.choosing, 1);
+    Atomics.notify(words, WORD.choosing);
   }
 
   /** Answers a reader that told of a tile it could not read. */
@@ -130,9 +156,23 @@ export class WindowWords {
         if (this.#stopped) return null;
         Atomics.wait(words, index, now);
       }
+      const isUsed = this.#awaitChoice(ticket);
       if (this.#stopped) return null;
-      if (ticket >= this.#floor) return { ticket, place: ticket % streamed };
+      if (isUsed) return { ticket, place: ticket % streamed };
       this.#advance(ticket, 0, 2);
+    }
+  }
+
+  /** Waits until it is known whether the tile of a ticket is used. */
+  #awaitChoice(ticket: number): boolean {
+    const { words, choices, streamed } = this.#shared;
+    for (;;) {
+      const turn = Atomics.load(words, WORD.choosing);
+      if (ticket < this.#floor || this.#stopped) return false;
+      const choice = Atomics.load(choices, ticket % streamed);
+      if (choice === ALWAYS) return true;
+      if (choice >> 1 === this.#mark(ticket)) return (choice & 1) === 1;
+      Atomics.wait(words, WORD.choosing, turn);
     }
   }
 
@@ -180,6 +220,11 @@ export class WindowWords {
   /** The ticket of a tile in the phase that is being computed. */
   #current(place: number): number {
     return Atomics.load(this.#shared.words, WORD.cycle) * this.#shared.streamed + place;
+  }
+
+  /** Tells the tokens of tickets apart; never 0. */
+  #mark(ticket: number): number {
+    return (Math.floor(ticket / this.#shared.streamed) % 2 ** 29) + 1;
   }
 
   #slotWord(ticket: number): number {

@@ -1,6 +1,7 @@
 import { activationBytes } from '../../kernels/formats.ts';
 import {
   type EngineSpec,
+  expertsOf,
   HEAD,
   inputFormat,
   MAX_PHASES,
@@ -9,6 +10,7 @@ import {
   pagesFor,
   ropeValues,
 } from '../engine/engine-spec.ts';
+import { areRoutes, routeBytes } from '../engine/routes.ts';
 import { type RowRange, rowsOf, type Step } from '../engine/step.ts';
 import type { EngineUsage } from '../engine/usage.ts';
 import { StarlingError } from '../errors.ts';
@@ -68,13 +70,17 @@ export function readInput(
     throw new StarlingError('protocol_invalid_message', `there is no phase ${phase} of layer ${layer}`);
   }
   const most = isHead ? rows.heads : rows.all;
-  const expected = count * activationBytes(inputFormat(spec, layer, phase), spec.cols);
+  const activations = count * activationBytes(inputFormat(spec, layer, phase), spec.cols);
+  const experts = expertsOf(spec, layer, phase);
+  const expected = activations + (experts === null ? 0 : count * routeBytes(experts));
   if (count === 0 || first + count > most || payload.length !== expected) {
     throw new StarlingError(
       'protocol_invalid_message',
       `input of ${payload.length} bytes for ${count} rows from row ${first} on, which take ${expected}; there are ${most}`,
     );
   }
+  if (experts !== null && !areRoutes(payload.subarray(activations), experts))
+    throw new StarlingError('protocol_invalid_message', `input of layer ${layer} names networks that there are not`);
   return { step, layer, phase, rows: { first, count } };
 }
 

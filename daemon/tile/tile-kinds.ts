@@ -1,12 +1,13 @@
 import { type EngineSpec, HEAD, type Phase, type PhaseSpec } from '../engine/engine-spec.ts';
 import { attention } from './kinds/attention.ts';
+import { expert } from './kinds/expert.ts';
 import { ffn } from './kinds/ffn.ts';
 import { head } from './kinds/head.ts';
 import { kv } from './kinds/kv.ts';
 import { TILE_KINDS, type TileKind, type TileShape } from './tile.ts';
 import type { TileRules, TileSizes } from './tile-rules.ts';
 
-const RULES: Readonly<Record<TileKind, TileRules>> = { kv, attention, ffn, head };
+const RULES: Readonly<Record<TileKind, TileRules>> = { kv, attention, ffn, expert, head };
 
 type Named = Pick<TileShape, 'kind' | 'layer'>;
 

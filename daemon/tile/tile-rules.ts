@@ -17,6 +17,8 @@ export interface TilePlaces {
   /** First pages of the tile's key/value heads, in order. */
   readonly caches: readonly Address[];
   readonly buffers: TileBuffers;
+  /** Room for the rows of an expert; null in a model without. */
+  readonly gathered: Address | null;
   /** The step's rows, with the rotary table of this number. */
   readonly step: (rope: number) => StepRows;
 }

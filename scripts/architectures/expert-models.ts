@@ -40,10 +40,20 @@ function qwen2moe(): ArchitectureModel {
   return { name: 'qwen2moe', architecture: 'qwen2moe', type: 'Q4_K', shape, keys, layer };
 }
 
-function qwen3moe(): ArchitectureModel {
-  const shape = shapeOf({ headDim: 64, ropeBase: 1e6 });
-  const keys = { expert_count: integer(12), expert_used_count: integer(3), expert_feed_forward_length: integer(128) };
-  const layer = mixture(shape, { norms: 'head' }, { count: 12, ffDim: 128 });
+const qwen3moe = (): ArchitectureModel =>
+  qwen3MoeOf(shapeOf({ headDim: 64, ropeBase: 1e6 }), { count: 12, used: 3, ffDim: 128 });
+
+/** A mixture as Qwen 3 has them, of any size. */
+export function qwen3MoeOf(
+  shape: ArchitectureShape,
+  { count, used, ffDim }: { readonly count: number; readonly used: number; readonly ffDim: number },
+): ArchitectureModel {
+  const keys = {
+    expert_count: integer(count),
+    expert_used_count: integer(used),
+    expert_feed_forward_length: integer(ffDim),
+  };
+  const layer = mixture(shape, { norms: 'head' }, { count, ffDim });
   return { name: 'qwen3moe', architecture: 'qwen3moe', type: 'Q4_K', shape, keys, layer };
 }
 

@@ -31,9 +31,7 @@ import { ARCHITECTURE_MODELS } from '../../scripts/architectures/models.ts';
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
 
 /** Variants of architectures that are supported otherwise, and how they are refused. */
-const REFUSED: Readonly<Record<string, string>> = {
-  mixtral: 'model_unsupported_architecture',
-};
+const REFUSED: Readonly<Record<string, string>> = {};
 
 /**
  * How close a result has to be. Activations are rounded otherwise than in llama.cpp: a little for matrices of floats, to 8 bits

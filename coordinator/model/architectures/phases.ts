@@ -91,11 +91,18 @@ export function feedForwardPhase(
   };
 }
 
-const weight = (layer: number, part: string): string => `blk.${layer}.${part}.weight`;
-const bias = (layer: number, part: string): string => `blk.${layer}.${part}.bias`;
+/** The name of a part's tensor. */
+export const weight = (layer: number, part: string): string => `blk.${layer}.${part}.weight`;
+export const bias = (layer: number, part: string): string => `blk.${layer}.${part}.bias`;
 
 /** A matrix, and its bias where the file has one. */
-function projection({ tensors }: ModelSource, layer: number, part: string, rows: number, cols: number): Projection {
+export function projection(
+  { tensors }: ModelSource,
+  layer: number,
+  part: string,
+  rows: number,
+  cols: number,
+): Projection {
   const name = bias(layer, part);
   return {
     weight: tensors.matrix(weight(layer, part), rows, cols),
@@ -119,7 +126,7 @@ function fused(source: ModelSource, layer: number, part: string, rows: readonly 
 }
 
 /** @throws StarlingError model_invalid where only some have biases */
-function allOrNone({ tensors }: ModelSource, projections: readonly Projection[]): void {
+export function allOrNone({ tensors }: ModelSource, projections: readonly Projection[]): void {
   const alone = projections.find(({ bias }) => bias !== null)?.bias;
   if (alone !== undefined && alone !== null && projections.some(({ bias }) => bias === null))
     throw tensors.invalid(`${alone.tensor.name} comes without the biases that go with it, which is not supported`);
@@ -130,20 +137,20 @@ const turned = ({ weight, bias }: Projection, halves: Halves | null): Projection
   bias: bias === null ? null : { ...bias, halves },
 });
 
-/** @param last the part whose bias is added to the phase's sums */
-function frame(
+/** What is around a phase's products. @param last the part whose bias is added to the sums; null where that is none of them */
+export function frame(
   { tensors }: ModelSource,
   layer: number,
   dim: number,
   { inputNorm = null, outputNorm = null, outputScale = 1 }: FrameOptions,
-  last: string,
+  last: string | null,
 ): PhaseFrame {
   const norm = (part: string | null): Vector | null => (part === null ? null : tensors.whole(weight(layer, part), dim));
-  const name = bias(layer, last);
+  const name = last === null ? null : bias(layer, last);
   return {
     inputNorm: norm(inputNorm),
     outputNorm: norm(outputNorm),
-    outputBias: tensors.has(name) ? tensors.whole(name, dim) : null,
+    outputBias: name !== null && tensors.has(name) ? tensors.whole(name, dim) : null,
     outputScale,
   };
 }

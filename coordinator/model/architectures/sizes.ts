@@ -13,8 +13,11 @@ export interface Sizes {
   readonly rmsEps: number;
 }
 
-/** @throws StarlingError model_invalid, model_unsupported_architecture naming a metadata key */
-export function readSizes(source: ModelSource): Sizes {
+/**
+ * @param ffDim where the file does not say, as all networks are experts
+ * @throws StarlingError model_invalid, model_unsupported_architecture naming a metadata key
+ */
+export function readSizes(source: ModelSource, ffDim?: number): Sizes {
   const dim = source.integer('embedding_length', 8, 65_536);
   const layers = source.integer('block_count', 1, 1024);
   const heads = source.integerOfLayers('attention.head_count', layers, 1, 1024);
@@ -28,7 +31,7 @@ export function readSizes(source: ModelSource): Sizes {
     heads,
     kvHeads,
     headDim: readHeadDim(source, dim, heads),
-    ffDim: source.integerOfLayers('feed_forward_length', layers, 1, 2 ** 20),
+    ffDim: source.integerOfLayers('feed_forward_length', layers, 1, 2 ** 20, ffDim),
     contextLength: source.integer('context_length', 1, 2 ** 24),
     rmsEps: readEpsilon(source),
   };

@@ -183,7 +183,7 @@ describe('readModelSpec', () => {
   const metadataErrors: readonly [name: string, key: string, value: GgufValue | null, code: string, text: string][] = [
     ['another architecture', 'general.architecture', string('mamba'), 'model_unsupported_architecture', 'mamba'],
     ['no architecture', 'general.architecture', null, 'model_invalid', 'missing'],
-    ['a mixture of experts', 'llama.expert_count', u32(8), 'model_unsupported_architecture', '8 experts'],
+    ['a mixture of too many', 'llama.expert_count', u32(2000), 'model_invalid', 'is 2000'],
     ['no layers', 'llama.block_count', u32(0), 'model_invalid', 'is 0'],
     ['too many layers', 'llama.block_count', u32(1025), 'model_invalid', 'is 1025'],
     ['a fraction of layers', 'llama.block_count', f32(1.5), 'model_invalid', 'is 1.5'],

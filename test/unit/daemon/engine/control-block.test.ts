@@ -12,7 +12,7 @@ test('a worker that comes late to a job never takes a task that the job did not 
     while (Atomics.load(words, LATE.ready) === 0);
     for (let job = 1; job <= 300_000; job++) {
       const tasks = tasksOfPhase(phaseOf(job));
-      publishJob(words, job, { layer: 0, phase: phaseOf(job), rows: { first: 0, count: 1 } });
+      publishJob(words, job, { layer: 0, phase: phaseOf(job), rows: { first: 0, count: 1 }, tasks, listed: false });
       while (claimTask(words, job, tasks) >= 0) Atomics.add(words, WORD.done, 1);
       while (Atomics.load(words, WORD.done) < tasks);
     }

@@ -104,3 +104,16 @@ test('no tiles need no memory', () => {
   assert.equal(leastTileMemory([]), 0);
   assert.equal(planWindow([], 0).streamed, 0);
 });
+
+test('tiles that only some passes use are streamed before any other is', () => {
+  const tiles = Array.from({ length: 90 }, () => MIB);
+  const rare = tiles.map((_, i) => i % 3 !== 0);
+  for (const budget of [80, 50, 30]) {
+    const plan = planWindow(tiles, budget * MIB, rare);
+    check(plan, tiles);
+    const streamed = rare.filter((_, i) => plan.stream[i] !== null);
+    assert.ok(streamed.length > 0);
+    const others = streamed.filter((each) => !each).length;
+    assert.ok(others === 0 || streamed.length - others === 60, `${budget}: ${others} of ${streamed.length}`);
+  }
+});

@@ -3,8 +3,11 @@ import { test } from 'node:test';
 import { createWindowShared, REPAIR, WindowWords } from '../../../../daemon/engine/window-words.ts';
 
 /** A reader or compute thread that has to wait would block this one; so the tests only ask for what is there. */
-function open(streamed: number, slots: number) {
-  const shared = createWindowShared(streamed, slots, 1);
+function open(streamed: number, slots: number, chosen: readonly number[] = []) {
+  const shared = createWindowShared(
+    Array.from({ length: streamed }, (_, place) => chosen.includes(place)),
+    ...([slots, 1] as const),
+  );
   return { shared, driver: new WindowWords(shared), reader: new WindowWords(shared), worker: new WindowWords(shared) };
 }
 
@@ -115,4 +118,32 @@ test('nobody takes a ticket after the end', () => {
   const { driver, reader } = open(2, 2);
   driver.stop();
   assert.equal(reader.take(), null);
+});
+
+test('tiles that are chosen are read when their phase begins, the others of it are not', () => {
+  const { driver, reader, worker } = open(6, 2, [2, 3, 4]);
+  for (let token = 0; token < 3; token++) {
+    assert.deepEqual(read(reader, 2), [0, 1]);
+    compute(driver, worker, 0, 2);
+    const wanted = 2 + token;
+    driver.beginPhase(2, 3, new Set([wanted]));
+    assert.deepEqual(read(reader, 1), [wanted]);
+    assert.equal(worker.awaitTile(wanted), 0);
+    worker.release(wanted);
+    assert.deepEqual(read(reader, 1), [5]);
+    compute(driver, worker, 5, 1);
+  }
+  assert.equal(reader.bytesRead, 3 * 4 * 10);
+});
+
+test('of a phase that chooses none, nothing is read; and a step that was given up before it chose holds nobody up', () => {
+  const { driver, reader, worker } = open(4, 2, [2, 3]);
+  read(reader, 2);
+  compute(driver, worker, 0, 2);
+  driver.beginPhase(2, 2, new Set());
+  assert.deepEqual(read(reader, 2), [0, 1]);
+  compute(driver, worker, 0, 2);
+  // Another step begins instead of the phase that would have chosen.
+  driver.beginPhase(0, 2);
+  assert.deepEqual(read(reader, 2), [0, 1]);
 });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { HEAD } from '../../../../daemon/engine/engine-spec.ts';
+import { type ExpertsSpec, HEAD } from '../../../../daemon/engine/engine-spec.ts';
 import { decodeFrame, FRAME_TYPES, type FrameHeader } from '../../../../daemon/protocol/frames.ts';
 import {
   answerFrame,
@@ -13,6 +13,7 @@ import {
   stepFrame,
   USAGE_BYTES,
 } from '../../../../daemon/protocol/star-codec.ts';
+import { activationBytes } from '../../../../kernels/formats.ts';
 import { encodeFrame } from '../../../fixtures/encode-frame.ts';
 import { attentionSpec, feedForwardSpec, smallEngine } from '../../../fixtures/model-phases.ts';
 
@@ -80,4 +81,20 @@ test('an input that does not fit the step is told', () => {
       what,
     );
   }
+});
+
+test('an input of experts comes with routes that can be followed', () => {
+  const experts: ExpertsSpec = {
+    ...{ kind: 'experts', input: 'q8', tiles: 4, experts: 3, used: 1, ffDim: 32, sharedFfDim: 0 },
+    ...{ activation: 'silu', biased: false },
+  };
+  const mixture = smallEngine({ dim: 64, cols: 64, layers: [[attentionSpec(), experts]] });
+  const of = phase({});
+  const payload = Buffer.alloc(2 * (activationBytes('q8', 64) + 8));
+  payload.writeUInt32LE(2, 2 * activationBytes('q8', 64) + 8);
+  assert.deepEqual(readInput(header(of), payload, mixture, rows), of);
+  const short = payload.subarray(0, payload.length - 8);
+  assert.throws(() => readInput(header(of), short, mixture, rows), { code: 'protocol_invalid_message' });
+  payload.writeUInt32LE(3, 2 * activationBytes('q8', 64));
+  assert.throws(() => readInput(header(of), payload, mixture, rows), { message: /networks that there are not/ });
 });
