@@ -79,11 +79,6 @@ export class ModelSource {
     });
   }
 
-  /** model_unsupported_architecture about a metadata key. */
-  unsupported(name: string, what: string): StarlingError {
-    return new StarlingError('model_unsupported_architecture', `${this.gguf.path}: ${what}`, { param: this.key(name) });
-  }
-
   /** What a metadata key says, as it can be shown. */
   shown(name: string): string {
     return shown(this.string(name, ''));

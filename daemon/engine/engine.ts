@@ -159,7 +159,7 @@ export class Engine {
     return { computeMs: this.#computeMs, diskMs: this.#diskMs, bytesRead: this.#window?.bytesRead ?? 0 };
   }
 
-  /** Tiles that are always in memory, and tiles that are read for every token. */
+  /** Tiles that are always in memory, and tiles that are read whenever they are computed. */
   get tiles(): { readonly pinned: number; readonly streamed: number } {
     const all = [...this.layout.tasks.flat(2), ...this.layout.headTasks];
     const streamed = all.filter(({ stream }) => stream !== null).length;
@@ -210,10 +210,6 @@ export class Engine {
     const activations = this.arena.bytes(this.input(format, rows.first), bytes);
     const experts = expertsOf(this.spec, layer, phase);
     return experts === null ? activations : Buffer.concat([activations, this.routes(experts, rows)]);
-  }
-
-  hasTasks(layer: number, phase: Phase): boolean {
-    return tasksOf(this.layout, layer, phase).length > 0;
   }
 
   /**

@@ -6,14 +6,14 @@ import { TRAILER_BYTES } from '../store/tile-file.ts';
 export interface WindowPlan {
   /** Of each tile in execution order: its place among the streamed tiles, or null where it is pinned. */
   readonly stream: readonly (number | null)[];
-  /** Tiles that are read for every token: a multiple of `slots`, so that each always comes to the same slot. */
+  /** Tiles that are read for every token, or, of experts, where one uses them: a multiple of `slots`, so that each always comes to the same slot. */
   readonly streamed: number;
   readonly slots: number;
   readonly slotBytes: number;
   /** Bytes of memory for pinned tiles, and for the ring. */
   readonly pinnedBytes: number;
   readonly windowBytes: number;
-  /** Bytes of content that are read for a token. */
+  /** Bytes of content that are read for a token, at most: experts that it does not use are not. */
   readonly streamedBytes: number;
 }
 
