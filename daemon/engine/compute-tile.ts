@@ -2,11 +2,10 @@ import { type ArenaHandle, viewOf, wordsOf } from '../../kernels/arena.ts';
 import { ROW_GROUP, roundUp, WEIGHT_FORMATS } from '../../kernels/formats.ts';
 import type { Address, Kernels } from '../../kernels/kernels.ts';
 import type { PlacedMatrix, StepRows, TileBuffers } from '../../kernels/tile-work.ts';
-import { networkOf } from '../tile/kinds/expert.ts';
 import type { TileKind } from '../tile/tile.ts';
 import { orderOf, phaseSpecOf, rulesOf } from '../tile/tile-kinds.ts';
-import type { ExpertsSpec } from './engine-spec.ts';
 import { type EngineLayout, kvKey, type PlacedTile, type ThreadBuffers, tilesOf } from './layout.ts';
+import { networksOfTiles } from './occupants.ts';
 import type { RowRange } from './step.ts';
 
 /** Waits until the keys and values that an attention tile attends to have been computed in the current job. */
@@ -31,7 +30,7 @@ export class TileComputer {
   /** What the kernels know a tile by; nothing for a head. */
   readonly #prepared: Int32Array;
   readonly #heads: ReadonlyMap<number, PlacedTile>;
-  /** By place: the network of an expert tile. */
+  /** See networksOfTiles. */
   readonly #networks: Uint16Array;
   /** See RouteLists.starts. */
   readonly #starts: Uint32Array | null;
@@ -48,8 +47,9 @@ export class TileComputer {
     const tiles = tilesOf(layout);
     this.#kinds = Uint8Array.from(tiles, ({ shape }) => orderOf(shape));
     this.#prepared = Int32Array.from(tiles, (tile) => this.#prepare(tile));
-    this.#networks = Uint16Array.from(tiles, ({ shape }) =>
-      shape.kind === 'expert' ? networkOf(phaseSpecOf(spec, shape) as ExpertsSpec, shape.first) : 0,
+    this.#networks = networksOfTiles(
+      spec,
+      tiles.map(({ shape }) => shape),
     );
     this.#starts = routes === null ? null : wordsOf(handle, routes.starts, routes.networks + 1);
     this.#heads = new Map(layout.headTasks.map((tile) => [tile.place, tile]));
@@ -82,20 +82,16 @@ export class TileComputer {
         return kernels.feedForward(prepared, first, count, fresh);
       case KINDS.expert: {
         if (fresh) this.#clearPadding(rows);
-        const at = this.#starts![this.#networks[place]!]! * 4;
+        const network = this.#networks[this.#layout.occupants.tiles[place]!]!;
+        const from = this.#starts![network]!;
+        const uses = this.#starts![network + 1]! - from;
         const { rows: list, weights } = this.#layout.routes!;
-        return kernels.expert(prepared, first, count, list + at, weights + at, this.#usesOf(place), fresh);
+        return kernels.expert(prepared, first, count, list + from * 4, weights + from * 4, uses, fresh);
       }
       default:
         this.#head(this.#heads.get(place)!, count);
         return true;
     }
-  }
-
-  /** Rows that use the network of an expert tile. */
-  #usesOf(place: number): number {
-    const network = this.#networks[place]!;
-    return this.#starts![network + 1]! - this.#starts![network]!;
   }
 
   /** @returns the kernels' number for it */

@@ -3,7 +3,6 @@ import { createArena, openKernels } from '../../kernels/create-kernels.ts';
 import { type ActivationFormat, activationBytes } from '../../kernels/formats.ts';
 import type { Address, BackendName, Kernels } from '../../kernels/kernels.ts';
 import { StarlingError } from '../errors.ts';
-import { networkOf } from '../tile/kinds/expert.ts';
 import { inputFormats, type TileShape, tileLayout } from '../tile/tile.ts';
 import {
   type EngineSpec,
@@ -14,8 +13,17 @@ import {
   MAX_ROWS,
   type Phase,
 } from './engine-spec.ts';
-import { type EngineLayout, executionOrder, type PlacedTile, packedBytes, placeEngine, tasksOf } from './layout.ts';
+import {
+  type EngineLayout,
+  executionOrder,
+  type PlacedTile,
+  packedBytes,
+  placeEngine,
+  tasksOf,
+  tilesOf,
+} from './layout.ts';
 import { type MemoryParts, planMemory } from './memory-plan.ts';
+import { networksOfTiles } from './occupants.ts';
 import { directStart } from './read-tile-file.ts';
 import { READERS, ReaderPool } from './reader-pool.ts';
 import { groupRoutes, networksOf, routeBytes, slotsOf } from './routes.ts';
@@ -79,6 +87,8 @@ export class Engine {
   /** How the tiles of each layer's phases take their input. */
   readonly #taken: readonly (readonly ReadonlySet<ActivationFormat>[])[];
   readonly #takenByHead: ReadonlySet<ActivationFormat>;
+  /** See networksOfTiles. */
+  readonly #networks: Uint16Array;
   #computeMs = 0;
   #diskMs = 0;
 
@@ -95,6 +105,10 @@ export class Engine {
     const takenBy = (tiles: readonly PlacedTile[]) => new Set(tiles.flatMap(({ shape }) => inputFormats(shape)));
     this.#taken = parts.layout.tasks.map((phases) => phases.map(takenBy));
     this.#takenByHead = takenBy(parts.layout.headTasks);
+    this.#networks = networksOfTiles(
+      parts.layout.spec,
+      tilesOf(parts.layout).map(({ shape }) => shape),
+    );
   }
 
   /**
@@ -108,15 +122,20 @@ export class Engine {
     const { plan, parts: memory } = planMemory({ ...options.memory, spec, tiles, threads, scratchBytes, arenaBytes });
     const placed = memory.pinned + memory.window + memory.caches + memory.buffers;
     const arena = createArena(backend, Math.min(placed + PAGE, MOST_SEGMENT));
-    const streamed = tiles.filter((_, i) => plan.stream[i] !== null);
-    const files = streamed.map(options.fileOf);
+    const streamed = tiles.flatMap((tile, place) => (plan.stream[place] === null ? [] : [{ tile, place }]));
+    const files = tiles.map(options.fileOf);
     const { layout, scratch, ring, direct } = orExplain(() => {
-      const { ring, direct } = placeRing(arena, plan, files);
+      const { ring, direct } = placeRing(
+        arena,
+        plan,
+        streamed.map(({ place }) => files[place]!),
+      );
       const shared =
         plan.streamed === 0
           ? null
           : createWindowShared(
-              streamed.map(({ kind }) => kind === 'expert'),
+              streamed.map(({ tile }) => tile.kind === 'expert'),
+              tiles.length,
               plan.slots,
               READERS,
             );
@@ -142,12 +161,14 @@ export class Engine {
             handle: arena.handle(),
             shared: layout.window,
             window: new WindowWords(layout.window),
-            tiles: streamed.map((tile, place) => ({ file: files[place]!, bytes: tileLayout(tile).bytes })),
+            tiles: tiles.map((tile, i) => ({ file: files[i]!, bytes: tileLayout(tile).bytes })),
+            occupants: layout.occupants.tiles,
+            places: streamed.map(({ place }) => place),
             ring,
             slotBytes: plan.slotBytes,
             direct,
             delayMs: options.readDelayMs ?? 0,
-            repair: (place, error) => options.repair(streamed[place]!, error),
+            repair: (tile, error) => options.repair(tiles[tile]!, error),
           });
     const pool = new ThreadPool(layout, kernels, handle, () => readers?.failure);
     await pool.start(arena);
@@ -263,8 +284,8 @@ export class Engine {
     const all = tasksOf(layout, layer, phase);
     const list = u32View(arena, tasks, all.length);
     let count = 0;
-    for (const { shape, place } of all) {
-      const network = networkOf(spec, shape.first);
+    for (const { place } of all) {
+      const network = this.#networks[layout.occupants.tiles[place]!]!;
       if (starts[network + 1]! > starts[network]!) list[count++] = place;
     }
     return list.subarray(0, count);

@@ -20,6 +20,7 @@ import {
   type Phase,
   ropeValues,
 } from './engine-spec.ts';
+import { createOccupants, type Occupants } from './occupants.ts';
 import { networksOf, routeBytes, slotsOf } from './routes.ts';
 import type { WindowPlan } from './window-plan.ts';
 import type { WindowShared } from './window-words.ts';
@@ -27,7 +28,7 @@ import type { WindowShared } from './window-words.ts';
 /** A tile with the addresses of its matrices. */
 export interface PlacedTile {
   readonly shape: TileShape;
-  /** Position in execution order: tiles of a phase follow each other. */
+  /** Position in execution order: tiles of a phase follow each other. Another one may come to lie there: see Occupants. */
   readonly place: number;
   readonly address: Address;
   readonly matrices: readonly Address[];
@@ -102,6 +103,7 @@ export interface EngineLayout {
   readonly innerWidth: number;
   /** What the threads share about the ring of slots; null when every tile is in memory. */
   readonly window: WindowShared | null;
+  readonly occupants: Occupants;
 }
 
 /** Most bytes of `cols` packed sums: a width byte and 32 sums of 8 bytes a block. */
@@ -177,6 +179,7 @@ export function placeEngine(
     kv: placeCaches(spec, ordered, arena),
     ...placeBuffers(spec, ordered, threads, arena),
     window: shared,
+    occupants: createOccupants(ordered.length),
   };
 }
 
@@ -204,7 +207,7 @@ export function placeBuffers(
   tiles: readonly TileShape[],
   threads: number,
   arena: Pick<Arena, 'alloc'>,
-): Omit<EngineLayout, 'spec' | 'tasks' | 'headTasks' | 'kv' | 'window'> {
+): Omit<EngineLayout, 'spec' | 'tasks' | 'headTasks' | 'kv' | 'window' | 'occupants'> {
   const innerWidth = roundUp(
     tiles.reduce((most, tile) => Math.max(most, rulesOf(tile).innerWidth(tile)), 32),
     32,

@@ -14,10 +14,10 @@ export interface ReaderPoolOptions extends Omit<ReaderData, 'reader'> {
   readonly window: WindowWords;
   /**
    * Brings back a tile that is damaged or missing on disk.
-   * @param place in the stream
+   * @param tile its number in execution order
    * @returns when it is in the store again
    */
-  readonly repair: (place: number, error: StarlingError) => Promise<void>;
+  readonly repair: (tile: number, error: StarlingError) => Promise<void>;
 }
 
 /** The threads that fill a window's ring from disk. */
@@ -62,17 +62,17 @@ export class ReaderPool {
     await Promise.all(this.#workers.map((worker) => worker.terminate()));
   }
 
-  async #repair({ reader, place, code, message }: ReadFailure): Promise<void> {
+  async #repair({ reader, tile, code, message }: ReadFailure): Promise<void> {
     const { window, repair } = this.#options;
     try {
       const error = new StarlingError(code, message);
-      const repairs = (this.#repairs.get(place) ?? 0) + 1;
-      this.#repairs.set(place, repairs);
+      const repairs = (this.#repairs.get(tile) ?? 0) + 1;
+      this.#repairs.set(tile, repairs);
       if (!['tile_damaged', 'tile_missing'].includes(code)) throw error;
       if (repairs > MOST_REPAIRS) {
         throw new StarlingError(code, `${message}, for the ${repairs}th time; check that disk`);
       }
-      await repair(place, error);
+      await repair(tile, error);
       window.answer(reader, REPAIR.mended);
     } catch (thrown) {
       this.#failure ??= toStarlingError(thrown);

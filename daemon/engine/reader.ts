@@ -5,8 +5,8 @@ import { type ErrorCode, toStarlingError } from '../errors.ts';
 import { readTileFile } from './read-tile-file.ts';
 import { type WindowShared, WindowWords } from './window-words.ts';
 
-/** A tile that passes through the ring. */
-export interface StreamedTile {
+/** A tile on disk. */
+export interface StoredTile {
   readonly file: string;
   /** Of the content. */
   readonly bytes: number;
@@ -17,7 +17,12 @@ export interface ReaderData {
   readonly reader: number;
   readonly handle: ArenaHandle;
   readonly shared: WindowShared;
-  readonly tiles: readonly StreamedTile[];
+  /** In execution order. */
+  readonly tiles: readonly StoredTile[];
+  /** See Occupants.tiles. */
+  readonly occupants: Int32Array;
+  /** Of the streamed tiles, in the order of the stream. */
+  readonly places: readonly number[];
   /** The first slot; the others follow. */
   readonly ring: Address;
   readonly slotBytes: number;
@@ -30,30 +35,44 @@ export interface ReaderData {
 /** What a reader tells when it cannot read a tile; it then waits for the answer. */
 export interface ReadFailure {
   readonly reader: number;
-  readonly place: number;
+  /** Its number in execution order. */
+  readonly tile: number;
   readonly code: ErrorCode;
   readonly message: string;
 }
 
 /** The life of a reader: take the next ticket, read its tile into its slot, again. */
-function read({ reader, handle, shared, tiles, ring, slotBytes, direct, delayMs }: ReaderData): void {
+function read({
+  reader,
+  handle,
+  shared,
+  tiles,
+  occupants,
+  places,
+  ring,
+  slotBytes,
+  direct,
+  delayMs,
+}: ReaderData): void {
   const window = new WindowWords(shared);
   const slots = Array.from({ length: shared.slots }, (_, i) => viewOf(handle, ring + i * slotBytes, slotBytes));
   const pause = new Int32Array(new SharedArrayBuffer(4));
   for (let next = window.take(); next !== null; next = window.take()) {
     const { ticket, place } = next;
-    const { file, bytes } = tiles[place]!;
+    // An expert's ticket is taken when its phase has begun, so nothing changes places any more.
+    const tile = occupants[places[place]!]!;
+    const { file, bytes } = tiles[tile]!;
     const slot = slots[place % shared.slots]!;
     if (delayMs > 0) Atomics.wait(pause, 0, 0, Math.random() * delayMs);
     for (;;) {
       try {
-        window.setChecksum(place, readTileFile(file, slot, bytes, window.checksum(place), direct));
+        window.setChecksum(tile, readTileFile(file, slot, bytes, window.checksum(tile), direct));
         window.arrived(ticket, bytes);
         break;
       } catch (thrown) {
         const { code, message } = toStarlingError(thrown);
-        window.setChecksum(place, null);
-        parentPort?.postMessage({ reader, place, code, message } satisfies ReadFailure);
+        window.setChecksum(tile, null);
+        parentPort?.postMessage({ reader, tile, code, message } satisfies ReadFailure);
         if (!window.awaitRepair(reader)) {
           window.fail(ticket);
           break;

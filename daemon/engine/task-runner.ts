@@ -1,9 +1,11 @@
-import { type ArenaHandle, wordsOf } from '../../kernels/arena.ts';
-import type { Kernels } from '../../kernels/kernels.ts';
+import { type ArenaHandle, viewOf, wordsOf } from '../../kernels/arena.ts';
+import type { Address, Kernels } from '../../kernels/kernels.ts';
+import { tileLayout } from '../tile/tile.ts';
 import { TileComputer } from './compute-tile.ts';
 import { claimTask, FAILURE, WORD, waitWhile } from './control-block.ts';
 import { HEAD, type Phase } from './engine-spec.ts';
 import { type EngineLayout, kvKey, tasksOf, tilesOf } from './layout.ts';
+import { STAYS } from './occupants.ts';
 import type { RowRange } from './step.ts';
 import { WindowWords } from './window-words.ts';
 
@@ -23,6 +25,10 @@ export class TaskRunner {
   /** By place: the first word of the key/value heads that a tile computes or attends to, and where those end. */
   readonly #kvFirst: Int32Array;
   readonly #kvEnd: Int32Array;
+  readonly #handle: ArenaHandle;
+  /** By place: where it is, and how many bytes its tile has. */
+  readonly #addresses: readonly Address[];
+  readonly #bytes: readonly number[];
   #job = 0;
   #rows: RowRange = { first: 0, count: 0 };
   #phase: Phase = 0;
@@ -40,6 +46,9 @@ export class TaskRunner {
     const firstWord = WORD.threads + layout.threads.length;
     const kvWords = new Map([...layout.kv.keys()].map((key, i) => [key, firstWord + i]));
     this.#layout = layout;
+    this.#handle = handle;
+    this.#addresses = tiles.map(({ address }) => address);
+    this.#bytes = tiles.map(({ shape }) => tileLayout(shape).bytes);
     this.#words = words;
     this.#computer = new TileComputer(kernels, handle, layout, layout.threads[thread]!);
     this.#sumsWord = WORD.threads + thread;
@@ -94,7 +103,7 @@ export class TaskRunner {
         Atomics.store(words, this.#sumsWord, job);
         this.#fresh = false;
       }
-      if (stream !== IN_MEMORY) this.#window?.release(stream);
+      if (stream !== IN_MEMORY) this.#release(place, stream);
       if (isKv) {
         Atomics.store(words, this.#kvFirst[place]!, job);
         Atomics.notify(words, this.#kvFirst[place]!);
@@ -114,6 +123,17 @@ export class TaskRunner {
       for (let now = Atomics.load(words, word); now !== this.#job; now = waitWhile(words, word, now));
     }
   };
+
+  /** Lets go of a streamed tile, and leaves it in memory where it has come to stay. */
+  #release(place: number, stream: number): void {
+    const to = this.#layout.occupants.moves[place]!;
+    if (to !== STAYS) this.#contentAt(to).set(this.#contentAt(place));
+    this.#window?.release(stream);
+  }
+
+  #contentAt(place: number): Uint8Array {
+    return viewOf(this.#handle, this.#addresses[place]!, this.#bytes[place]!);
+  }
 
   /** Waits for a tile that is streamed. @returns false when it cannot be had */
   #arrived(stream: number): boolean {

@@ -6,6 +6,7 @@ import { StarlingError } from '../errors.ts';
 import { LONGEST_TURN_MS } from '../turns.ts';
 import { FAILURE, publishJob, spinWhile, WORD } from './control-block.ts';
 import { HEAD, type Phase, type PhaseSpec } from './engine-spec.ts';
+import { HotExperts } from './hot-experts.ts';
 import { type EngineLayout, type PlacedTile, tasksOf } from './layout.ts';
 import type { RowRange } from './step.ts';
 import { TaskRunner } from './task-runner.ts';
@@ -38,6 +39,7 @@ export class ThreadPool {
   #turned = 0;
   readonly #runner: TaskRunner;
   readonly #window: WindowWords | null;
+  readonly #hot: HotExperts;
   readonly #tileFailure: () => StarlingError | undefined;
 
   /**
@@ -52,6 +54,7 @@ export class ThreadPool {
   ) {
     this.#layout = layout;
     this.#window = layout.window === null ? null : new WindowWords(layout.window);
+    this.#hot = new HotExperts(layout);
     this.#tileFailure = tileFailure;
     const words = WORD.threads + layout.threads.length + layout.kv.size;
     this.#words = new Int32Array(new SharedArrayBuffer(words * 4));
@@ -113,6 +116,7 @@ export class ThreadPool {
       await this.#computeAlong(job);
     }
     await this.#finished(job);
+    this.#hot.end();
     const failure = Atomics.load(words, WORD.failure);
     const where = phase === HEAD ? 'in the head' : `in layer ${layer}, ${this.#nameOf(layer, phase)} phase`;
     if (failure === FAILURE.numeric) {
@@ -181,6 +185,7 @@ export class ThreadPool {
     const wanted = new Set(listed);
     const chosen = new Set(streamed.filter(({ place }) => wanted.has(place)).map(({ stream }) => stream));
     this.#window.beginPhase(first.stream, streamed.length, chosen);
+    this.#hot.begin(tasks, wanted);
     return chosen.size > 0;
   }
 

@@ -17,7 +17,7 @@ export interface WindowShared {
   readonly words: Int32Array;
   /** The next ticket that a reader takes; tickets before the floor are not read; bytes read so far. */
   readonly counters: BigInt64Array;
-  /** Of each streamed tile: whether its checksum is known, and its CRC-32. */
+  /** Of each tile of the device: whether its checksum is known, and its CRC-32. */
   readonly checksums: Int32Array;
   /** Of each streamed tile: ALWAYS, or for which token it was last chosen or not: 2 · its mark, plus one where it was. */
   readonly choices: Int32Array;
@@ -29,8 +29,16 @@ const ALWAYS = -1;
 const WORD = { stop: 0, failed: 1, cycle: 2, choosing: 3, slots: 4 } as const;
 const COUNTER = { next: 0, floor: 1, bytesRead: 2 } as const;
 
-/** @param chosen by place in the stream: whether a tile is used by some passes only */
-export function createWindowShared(chosen: readonly boolean[], slots: number, readers: number): WindowShared {
+/**
+ * @param chosen by place in the stream: whether a tile is used by some passes only
+ * @param tiles of the device, streamed or not
+ */
+export function createWindowShared(
+  chosen: readonly boolean[],
+  tiles: number,
+  slots: number,
+  readers: number,
+): WindowShared {
   const streamed = chosen.length;
   const int32 = (count: number): Int32Array => new Int32Array(new SharedArrayBuffer(count * 4));
   const choices = int32(streamed);
@@ -40,7 +48,7 @@ export function createWindowShared(chosen: readonly boolean[], slots: number, re
     slots,
     words: int32(WORD.slots + slots + readers),
     counters: new BigInt64Array(new SharedArrayBuffer(3 * 8)),
-    checksums: int32(2 * streamed),
+    checksums: int32(2 * tiles),
     choices,
   };
 }
@@ -198,15 +206,15 @@ export class WindowWords {
   }
 
   /** The CRC-32 of a tile as it was when its SHA-256 was verified; null before. */
-  checksum(place: number): number | null {
+  checksum(tile: number): number | null {
     const { checksums } = this.#shared;
-    return Atomics.load(checksums, 2 * place) === 0 ? null : Atomics.load(checksums, 2 * place + 1);
+    return Atomics.load(checksums, 2 * tile) === 0 ? null : Atomics.load(checksums, 2 * tile + 1);
   }
 
-  setChecksum(place: number, crc: number | null): void {
+  setChecksum(tile: number, crc: number | null): void {
     const { checksums } = this.#shared;
-    if (crc !== null) Atomics.store(checksums, 2 * place + 1, crc | 0);
-    Atomics.store(checksums, 2 * place, crc === null ? 0 : 1);
+    if (crc !== null) Atomics.store(checksums, 2 * tile + 1, crc | 0);
+    Atomics.store(checksums, 2 * tile, crc === null ? 0 : 1);
   }
 
   get #stopped(): boolean {

@@ -6,7 +6,7 @@ import { createWindowShared, REPAIR, WindowWords } from '../../../../daemon/engi
 function open(streamed: number, slots: number, chosen: readonly number[] = []) {
   const shared = createWindowShared(
     Array.from({ length: streamed }, (_, place) => chosen.includes(place)),
-    ...([slots, 1] as const),
+    ...([streamed, slots, 1] as const),
   );
   return { shared, driver: new WindowWords(shared), reader: new WindowWords(shared), worker: new WindowWords(shared) };
 }
