@@ -6,9 +6,10 @@ import { InvalidArgumentError } from 'commander';
 import type { Contents } from '../coordinator/model/contents.ts';
 import type { GgufFile } from '../coordinator/model/gguf/reader.ts';
 import { StarlingError } from '../daemon/errors.ts';
-import { writeArchitectureModel } from './architectures/architecture-model.ts';
+import { modelContent } from './architectures/architecture-model.ts';
 import { shapeOf } from './architectures/dense-models.ts';
 import { qwen3MoeOf } from './architectures/expert-models.ts';
+import { type GgufTensor, writeGguf } from './gguf-writer.ts';
 import { MODEL_SHAPES, type ModelShape, type ModelShapeName } from './model-shapes.ts';
 import { QUANTS, type Quant } from './quant-mix.ts';
 import { mix } from './random-words.ts';
@@ -29,7 +30,8 @@ export interface BenchModel {
   readonly context: number;
 }
 
-const SEED = 1;
+/** Of all synthetic models of the benches. */
+export const SEED = 1;
 /** Enough for the benches, and the same for every program that is measured. */
 const CONTEXT = 1024;
 
@@ -57,16 +59,26 @@ export async function benchModel({ shape, quant, layers }: BenchModelOptions): P
   return { path, bytes: (await stat(path)).size, layers: layers ?? own.layers, context };
 }
 
-async function writeBenchModel(out: string, { shape, quant, layers }: BenchModelOptions): Promise<void> {
+/** @param hollow leaves out the matrices that are cut into tiles: see SyntheticModelOptions */
+export async function writeBenchModel(
+  out: string,
+  { shape, quant, layers }: BenchModelOptions,
+  hollow = false,
+): Promise<void> {
   const like: ModelShape = MODEL_SHAPES[shape];
   if (like.experts === undefined) {
-    await writeSyntheticModel({ shape, quant, out, seed: SEED, ...(layers === undefined ? {} : { layers }) });
+    await writeSyntheticModel({ shape, quant, out, seed: SEED, hollow, ...(layers === undefined ? {} : { layers }) });
     return;
   }
   if (quant !== 'Q4_0' && quant !== 'Q4_K')
     throw new StarlingError('invalid_argument', `${shape} is measured in Q4_0 and Q4_K, not in ${quant}`);
   const model = qwen3MoeOf(shapeOf({ ...like, layers: layers ?? like.layers }), like.experts);
-  await writeArchitectureModel(out, model, quant, SEED);
+  const { metadata, tensors } = modelContent(model, quant, SEED);
+  const isTiled = ({ name, type }: GgufTensor): boolean => type !== 'F32' && !name.startsWith('token_embd');
+  await writeGguf(out, {
+    metadata,
+    tensors: tensors.map((tensor) => ({ ...tensor, hole: hollow && isTiled(tensor) })),
+  });
 }
 
 /**

@@ -18,13 +18,20 @@ import { TileStore } from '../daemon/store/tile-store.ts';
 import { tileLayout } from '../daemon/tile/tile.ts';
 import type { BackendName } from '../kernels/kernels.ts';
 import { type BenchMachine, benchMachine, isaOption } from './bench-machine.ts';
-import { benchFolder, benchTokens, headerContents, quantName, shapeName } from './bench-model.ts';
+import {
+  benchFolder,
+  benchTokens,
+  headerContents,
+  quantName,
+  SEED,
+  shapeName,
+  writeBenchModel,
+} from './bench-model.ts';
 import { median, rounded } from './bench-statistics.ts';
 import type { WindowTask, WindowTimes } from './bench-window-coordinator.ts';
 import { directReadSpeed } from './disk-speed.ts';
 import type { ModelShapeName } from './model-shapes.ts';
 import type { Quant } from './quant-mix.ts';
-import { writeSyntheticModel } from './synthetic-model.ts';
 import { writeSyntheticTiles } from './synthetic-tiles.ts';
 import { watchMemory } from './watch-memory.ts';
 
@@ -73,6 +80,9 @@ export interface WindowReport extends BenchMachine {
   readonly disk_mb_s: number;
   readonly disk_mb_s_before_and_after: readonly [number, number];
   readonly disk_bound_ms: number;
+  /** The least that a token would take if all that the daemons' memory cannot hold were read for it, and how much faster it was. */
+  readonly reading_all_ms: number;
+  readonly faster_than_reading_all: number;
   /** The same tokens with everything in memory; null where this machine's memory does not hold the model. */
   readonly resident_ms: number | null;
   /** Measured ÷ the larger of disk_bound_ms and resident_ms. */
@@ -86,7 +96,6 @@ export interface WindowReport extends BenchMachine {
 }
 
 const MB = 1e6;
-const SEED = 1;
 /** Enough for everything to be resident. */
 const UNLIMITED = 1e12;
 /** Share of the free memory that the resident run may take. */
@@ -125,6 +134,8 @@ export async function benchWindow(options: BenchWindowOptions): Promise<WindowRe
   const disk = (before + after) / 2;
   const diskBound = (bytes / disk) * 1000;
   const ms = mean(token_ms);
+  const shares = tiles.reduce((sum, tile) => sum + (tile.kind === 'head' ? 0 : tileLayout(tile).bytes), 0);
+  const readingAll = (Math.max(0, shares - options.devices * options.memory) / disk) * 1000;
   const residentMs = resident === null ? null : mean(resident.times.token_ms);
   // The daemons first, the coordinator last, as their memory.
   const report = tokenReport(account);
@@ -148,6 +159,8 @@ export async function benchWindow(options: BenchWindowOptions): Promise<WindowRe
     disk_mb_s: rounded(disk / MB, 1),
     disk_mb_s_before_and_after: [rounded(before / MB, 1), rounded(after / MB, 1)],
     disk_bound_ms: rounded(diskBound, 1),
+    reading_all_ms: rounded(readingAll, 1),
+    faster_than_reading_all: rounded(readingAll / ms, 2),
     resident_ms: residentMs === null ? null : rounded(residentMs, 1),
     ratio: rounded(ms / Math.max(diskBound, residentMs ?? 0), 3),
     binding: report.binding,
@@ -202,8 +215,7 @@ async function hollowModel({ shape, quant, layers }: BenchWindowOptions, folder:
   if ((await stat(path).catch(() => null)) !== null) return path;
   await mkdir(folder, { recursive: true });
   const part = `${path}.${process.pid}.part`;
-  const own = layers === undefined ? {} : { layers };
-  await writeSyntheticModel({ shape, quant, out: part, seed: SEED, hollow: true, ...own });
+  await writeBenchModel(part, { shape, quant, ...(layers === undefined ? {} : { layers }) }, true);
   await rename(part, path);
   return path;
 }

@@ -269,7 +269,7 @@ export class Engine {
     return this.arena.bytes(this.layout.routes!.given + first * bytes, count * bytes);
   }
 
-  /** Lists the tiles that the rows use. @returns their places */
+  /** Lists the tiles that the rows use, those in memory first, as the others are read meanwhile. @returns their places */
   #listTasks(layer: number, phase: Phase, spec: ExpertsSpec, rows: RowRange): Uint32Array {
     const { arena, layout } = this;
     const { starts: at, rows: rowsAt, weights: weightsAt, tasks } = layout.routes!;
@@ -284,10 +284,14 @@ export class Engine {
     const all = tasksOf(layout, layer, phase);
     const list = u32View(arena, tasks, all.length);
     let count = 0;
-    for (const { place } of all) {
-      const network = this.#networks[layout.occupants.tiles[place]!]!;
-      if (starts[network + 1]! > starts[network]!) list[count++] = place;
-    }
+    const addUsed = (streamed: boolean): void => {
+      for (const { place, stream } of all) {
+        const network = this.#networks[layout.occupants.tiles[place]!]!;
+        if ((stream !== null) === streamed && starts[network + 1]! > starts[network]!) list[count++] = place;
+      }
+    };
+    addUsed(false);
+    addUsed(true);
     return list.subarray(0, count);
   }
 

@@ -5,10 +5,13 @@ import type { ExpertsPhase, ModelSpec, Network } from '../../model/spec.ts';
 import { columnsOf, padded, rowsOf, type TileCuts, valuesOf } from '../tile-cuts.ts';
 import { evenRuns, LEAST_TILES, TARGET_BYTES } from '../tile-sizes.ts';
 
+/** Each network is cut into so many tiles, where blocks allow: dealt out to a few devices, it is on all of them alike, whichever rows use it. */
+const LEAST_OF_NETWORK = 4;
+
 /** Runs of whole blocks of each network's columns, counted over all networks; as many as let those that a row uses be shared. */
 export const expert: TileCuts<ExpertsPhase> = {
   tiles(model, phase, layer, cols) {
-    const least = Math.ceil(LEAST_TILES / phase.routing.used);
+    const least = Math.max(LEAST_OF_NETWORK, Math.ceil(LEAST_TILES / phase.routing.used));
     let index = 0;
     return networksOf(phase).flatMap((network, number) => {
       const columns = network.gate.weight.rows;
