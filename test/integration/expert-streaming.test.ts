@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { WHOLE_STEPS } from '../../coordinator/cluster/overlap.ts';
@@ -12,7 +13,7 @@ import type { ExpertsSpec } from '../../daemon/engine/engine-spec.ts';
 import { tilesOf } from '../../daemon/engine/layout.ts';
 import { TileStore } from '../../daemon/store/tile-store.ts';
 import { networkOf } from '../../daemon/tile/kinds/expert.ts';
-import { tileLayout, tileName } from '../../daemon/tile/tile.ts';
+import { type TileShape, tileLayout, tileName } from '../../daemon/tile/tile.ts';
 import { bestBackend } from '../../kernels/create-kernels.ts';
 import { writeArchitectureModel } from '../../scripts/architectures/architecture-model.ts';
 import { ARCHITECTURE_MODELS } from '../../scripts/architectures/models.ts';
@@ -30,23 +31,30 @@ test('experts that are streamed are read only where rows use them, hot ones come
   t.after(() => model.gguf.close());
   const store = new TileStore(temporaryFolder(t));
   const cutter = new RepairCutter(model, bestBackend());
-  for (const tile of model.table.tiles) {
-    const { content, sha256 } = await cutter.cut(tile);
-    await store.write(model.id, tileName(tile), content, sha256);
-  }
   const random = new Random(3);
   // The same few again and again, as a text keeps to its subject.
   const subject = Array.from({ length: 4 }, () => random.between(0, model.spec.vocabSize - 1));
   const tokens = Array.from({ length: TOKENS }, (_, i) => subject[i % subject.length]!);
   const spec = engineSpec(model.table, TOKENS, 'f16');
 
-  const compute = async (budget: number) => {
+  /** Tiles that were damaged, and brought back when they were read. */
+  const mended: string[] = [];
+  const put = async (tile: TileShape): Promise<void> => {
+    const { content, sha256 } = await cutter.cut(tile);
+    await store.write(model.id, tileName(tile), content, sha256);
+  };
+
+  const compute = async (budget: number, threads: number) => {
     const engine = await Engine.create({
-      ...{ spec, tiles: model.table.tiles, backend: bestBackend(), threads: 1 },
+      ...{ spec, tiles: model.table.tiles, backend: bestBackend(), threads },
       memory: { budget, base: 0, threadBytes: 0 },
       load: async (tile, into) => store.read(model.id, tileName(tile), into),
       fileOf: (tile) => store.path(model.id, tileName(tile)),
-      repair: async (_tile, error) => Promise.reject(error),
+      repair: async (tile, { code }) => {
+        mended.push(`${code} ${tileName(tile)}`);
+        await put(tile);
+      },
+      readDelayMs: 1,
       scratchBytes: residualBytes(model.spec, spec.cols),
     });
     const used = new Set<string>();
@@ -63,7 +71,8 @@ test('experts that are streamed are read only where rows use them, hot ones come
     const forward = new ForwardPass({
       ...{ engine, allreduce, model: model.spec, weights: model, contextLength: TOKENS, overlap: WHOLE_STEPS },
     });
-    const streamed = engine.layout.tasks.flat(2).filter(({ stream }) => stream !== null);
+    const placed = engine.layout.tasks.flat(2);
+    const streamed = placed.filter(({ stream }) => stream !== null);
     const all = tilesOf(engine.layout).map(({ shape }) => shape);
     const bytesOf = (networks: ReadonlySet<string>, layer: number, experts: ExpertsSpec): number =>
       streamed
@@ -71,6 +80,12 @@ test('experts that are streamed are read only where rows use them, hot ones come
         .filter((tile) => tile.kind === 'expert' && tile.layer === layer)
         .filter(({ first }) => networks.has(`${layer}/${networkOf(experts, first)}`))
         .reduce((sum, tile) => sum + tileLayout(tile).bytes, 0);
+    if (streamed.length > 0) {
+      for (const { shape, stream } of placed) {
+        if (shape.kind === 'expert' && stream === null)
+          await writeFile(store.path(model.id, tileName(shape)), 'damaged');
+      }
+    }
     const logits: Buffer[] = [];
     const steps: { read: number; routed: number }[] = [];
     for (const [position, token] of tokens.entries()) {
@@ -87,14 +102,15 @@ test('experts that are streamed are read only where rows use them, hot ones come
     return { logits: Buffer.concat(logits), steps, streamed: streamed.length, others, streamedBytes, memory };
   };
 
-  const resident = await compute(2e9);
+  for (const tile of model.table.tiles) await put(tile);
+  const resident = await compute(2e9, 1);
   assert.equal(resident.streamed, 0);
   const { memory } = resident;
   const expertBytes = model.table.tiles
     .filter(({ kind }) => kind === 'expert')
     .reduce((sum, tile) => sum + tileLayout(tile).bytes, 0);
   const needed = memory.pinned + memory.caches + memory.buffers;
-  const small = await compute(Math.round(needed - 0.6 * expertBytes));
+  const small = await compute(Math.round(needed - 0.6 * expertBytes), 2);
   assert.ok(small.streamed > 0);
   assert.equal(small.others, 0, 'what every token uses stays in memory');
   assert.ok(small.logits.equals(resident.logits));
@@ -106,4 +122,6 @@ test('experts that are streamed are read only where rows use them, hot ones come
   const [first, last] = [readBy(small.steps.slice(0, 4)), readBy(small.steps.slice(-4))];
   t.diagnostic(`${first} bytes were read for the first four tokens, ${last} for the last`);
   assert.ok(last < first / 2);
+  assert.ok(mended.length > 0, 'what was in memory at first was read later');
+  assert.equal(new Set(mended).size, mended.length);
 });
