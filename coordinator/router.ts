@@ -1,26 +1,28 @@
 import type { Engine } from '../daemon/engine/engine.ts';
 import { expertsOf, MAX_ROWS } from '../daemon/engine/engine-spec.ts';
-import { slotsOf } from '../daemon/engine/routes.ts';
 import type { RowRange } from '../daemon/engine/step.ts';
 import { StarlingError } from '../daemon/errors.ts';
 import { f32View } from '../kernels/arena.ts';
-import { activationBytes, BLOCK, matrixBytes, panelBytes, ROW_GROUP, roundUp } from '../kernels/formats.ts';
+import { activationBytes, matrixBytes, panelBytes, ROW_GROUP, roundUp } from '../kernels/formats.ts';
 import type { Address } from '../kernels/kernels.ts';
-import { type ChoiceRules, chooseExperts, sigmoid } from './choose-experts.ts';
+import { ExpertChooser, sigmoid } from './choose-experts.ts';
 import type { RouterWeights } from './model/frame-vectors.ts';
 import type { ExpertsPhase, ModelSpec } from './model/spec.ts';
+import { placeRouter, type RouterFormat } from './router-weights.ts';
 
-/** A router in memory: a row of products each network, and one more for the gate of the shared network. */
+/** A router in memory: a row of products each network, and one more for the gate of the shared network, where there is one. */
 interface Placed {
-  readonly rules: ChoiceRules;
+  readonly chooser: ExpertChooser;
   readonly experts: number;
+  readonly format: RouterFormat;
   readonly weights: Address;
+  readonly products: number;
   readonly bias: Float32Array | null;
   readonly gatesShared: boolean;
-  readonly slots: number;
 }
 
-const productsOf = ({ experts }: ExpertsPhase): number => roundUp(experts.length + 1, ROW_GROUP);
+const productsOf = ({ experts, shared }: ExpertsPhase): number =>
+  roundUp(experts.length + (shared?.routerGate ? 1 : 0), ROW_GROUP);
 
 const mixturesOf = ({ layers }: ModelSpec): ExpertsPhase[] =>
   layers.flat().filter((phase): phase is ExpertsPhase => phase.kind === 'experts');
@@ -53,14 +55,13 @@ export class Router {
         const router = routers[layer]![number];
         if (phase.kind !== 'experts' || router === null || router === undefined) return null;
         const address = end;
-        end += matrixBytes('F32', productsOf(phase), cols);
+        const products = productsOf(phase);
+        end += matrixBytes('F32', products, cols);
         const experts = phase.experts.length;
-        placeRows(engine, router.weights, model.dim, 0, address);
-        if (router.sharedGate !== null) placeRows(engine, router.sharedGate, model.dim, experts, address);
         return {
-          rules: { ...phase.routing, choiceBias: router.choiceBias },
-          ...{ experts, weights: address, bias: router.bias, gatesShared: router.sharedGate !== null },
-          slots: slotsOf(expertsOf(engine.spec, layer, number)!),
+          chooser: new ExpertChooser({ ...phase.routing, choiceBias: router.choiceBias }, experts),
+          format: placeRouter(engine.arena, router, model.dim, cols, address),
+          ...{ weights: address, products, experts, bias: router.bias, gatesShared: router.sharedGate !== null },
         };
       }),
     );
@@ -70,50 +71,43 @@ export class Router {
    * Writes which networks rows use, from what is in the engine's input as f32.
    * @throws StarlingError numeric_overflow
    */
-  route(layer: number, phase: number, { first, count }: RowRange): void {
+  route(layer: number, phase: number, rows: RowRange): void {
+    const { first, count } = rows;
     const placed = this.#placed[layer]![phase]!;
     const { kernels, arena, spec } = this.#engine;
-    const { experts, slots, bias } = placed;
-    const products = roundUp(experts + 1, ROW_GROUP);
+    const { format, weights, products, experts, bias } = placed;
     const stride = activationBytes('f32', spec.cols);
     kernels.packPanel('f32', this.#engine.input('f32', first), stride, spec.cols, count, this.#panel);
-    kernels.matmul('F32', placed.weights, products, spec.cols, this.#panel, count, this.#products, products * 4);
+    kernels.matmul(format, weights, products, spec.cols, this.#panel, count, this.#products, products * 4);
     const values = f32View(arena, this.#products, count * products);
-    const routes = Buffer.alloc(count * slots * 8);
-    let at = 0;
-    const use = (network: number, weight: number): void => {
-      at = routes.writeUInt32LE(network, at);
-      at = routes.writeFloatLE(weight, at);
-    };
+    const bytes = this.#engine.routes(expertsOf(spec, layer, phase)!, rows);
+    const routes = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    const perRow = bytes.length / count;
     for (let row = 0; row < count; row++) {
-      const scores = values.slice(row * products, row * products + experts + 1);
-      if (!scores.every(Number.isFinite)) {
+      const scores = values.subarray(row * products, (row + 1) * products);
+      if (!areFinite(scores)) {
         throw new StarlingError(
           'numeric_overflow',
           `a row's routes in layer ${layer} are not finite: the model file is damaged or its weights are out of range`,
         );
       }
-      const shared = scores[experts]!;
       const own = scores.subarray(0, experts);
       if (bias !== null) for (let i = 0; i < experts; i++) own[i] = own[i]! + bias[i]!;
-      for (const { network, weight } of chooseExperts(own, placed.rules)) use(network, weight);
-      if (slots > placed.rules.used) use(experts, placed.gatesShared ? sigmoid(shared) : 1);
+      const choice = placed.chooser.choose(own);
+      let at = row * perRow;
+      for (let i = 0; i < choice.networks.length; i++, at += 8) {
+        routes.setUint32(at, choice.networks[i]!, true);
+        routes.setFloat32(at + 4, choice.weights[i]!, true);
+      }
+      // The shared network's slot, where there is one.
+      if (at === (row + 1) * perRow) continue;
+      routes.setUint32(at, experts, true);
+      routes.setFloat32(at + 4, placed.gatesShared ? sigmoid(scores[experts]!) : 1, true);
     }
-    this.#engine.setRoutes(expertsOf(spec, layer, phase)!, first, routes);
   }
 }
 
-/** Writes rows of f32 weights where a matrix in tile layout has them (kernels/formats.ts), from row `firstRow` on. */
-function placeRows(engine: Engine, weights: Float32Array, dim: number, firstRow: number, matrix: Address): void {
-  const { cols } = engine.spec;
-  const rows = weights.length / dim;
-  const into = f32View(engine.arena, matrix, roundUp(firstRow + rows, ROW_GROUP) * cols);
-  for (let row = 0; row < rows; row++) {
-    const group = Math.floor((firstRow + row) / ROW_GROUP);
-    const lane = (firstRow + row) % ROW_GROUP;
-    for (let col = 0; col < dim; col++) {
-      const block = group * (cols / BLOCK) + Math.floor(col / BLOCK);
-      into[(block * BLOCK + (col % BLOCK)) * ROW_GROUP + lane] = weights[row * dim + col]!;
-    }
-  }
+function areFinite(values: Float32Array): boolean {
+  for (let i = 0; i < values.length; i++) if (!Number.isFinite(values[i])) return false;
+  return true;
 }

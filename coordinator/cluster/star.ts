@@ -192,9 +192,10 @@ export class Star implements Allreduce {
 
   /** What this device's engine has done since this was last asked. */
   #ownUsage(): PhaseUsage {
-    const usage = usageBetween(this.#reported, this.#engine.usage);
-    this.#reported = this.#engine.usage;
-    return { ...usage, device: this.#id, wallMs: usage.computeMs + usage.diskMs };
+    const now = this.#engine.usage;
+    const { computeMs, diskMs, bytesRead } = usageBetween(this.#reported, now);
+    this.#reported = now;
+    return { computeMs, diskMs, bytesRead, device: this.#id, wallMs: computeMs + diskMs };
   }
 }
 

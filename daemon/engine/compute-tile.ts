@@ -1,11 +1,11 @@
 import { type ArenaHandle, viewOf, wordsOf } from '../../kernels/arena.ts';
-import { ROW_GROUP, roundUp, WEIGHT_FORMATS } from '../../kernels/formats.ts';
+import { ROW_GROUP, roundUp, WEIGHT_FORMATS, type WeightFormat } from '../../kernels/formats.ts';
 import type { Address, Kernels } from '../../kernels/kernels.ts';
 import type { PlacedMatrix, StepRows, TileBuffers } from '../../kernels/tile-work.ts';
 import type { TileKind } from '../tile/tile.ts';
 import { orderOf, phaseSpecOf, rulesOf } from '../tile/tile-kinds.ts';
 import { type EngineLayout, kvKey, type PlacedTile, type ThreadBuffers, tilesOf } from './layout.ts';
-import { networksOfTiles } from './occupants.ts';
+import { networksOfTiles } from './routes.ts';
 import type { RowRange } from './step.ts';
 
 /** Waits until the keys and values that an attention tile attends to have been computed in the current job. */
@@ -29,7 +29,7 @@ export class TileComputer {
   readonly #kinds: Uint8Array;
   /** What the kernels know a tile by; nothing for a head. */
   readonly #prepared: Int32Array;
-  readonly #heads: ReadonlyMap<number, PlacedTile>;
+  readonly #heads: HeadTiles;
   /** See networksOfTiles. */
   readonly #networks: Uint16Array;
   /** See RouteLists.starts. */
@@ -47,12 +47,10 @@ export class TileComputer {
     const tiles = tilesOf(layout);
     this.#kinds = Uint8Array.from(tiles, ({ shape }) => orderOf(shape));
     this.#prepared = Int32Array.from(tiles, (tile) => this.#prepare(tile));
-    this.#networks = networksOfTiles(
-      spec,
-      tiles.map(({ shape }) => shape),
-    );
+    const shapes = tiles.map(({ shape }) => shape);
+    this.#networks = networksOfTiles(spec, shapes);
     this.#starts = routes === null ? null : wordsOf(handle, routes.starts, routes.networks + 1);
-    this.#heads = new Map(layout.headTasks.map((tile) => [tile.place, tile]));
+    this.#heads = headTiles(layout);
   }
 
   isKeyValue(place: number): boolean {
@@ -89,7 +87,7 @@ export class TileComputer {
         return kernels.expert(prepared, first, count, list + from * 4, weights + from * 4, uses, fresh);
       }
       default:
-        this.#head(this.#heads.get(place)!, count);
+        this.#head(place, count);
         return true;
     }
   }
@@ -109,13 +107,13 @@ export class TileComputer {
   }
 
   /** Logits of the phase's input rows. */
-  #head({ shape, matrices }: PlacedTile, rows: number): void {
-    const { inputPanels, logits } = this.#layout;
-    const { format, rows: outRows, cols } = shape.matrices[0]!;
-    const { address, first, width } = logits!;
+  #head(place: number, rows: number): void {
+    const { first, formats, weights, heights, out } = this.#heads;
+    const { spec, inputPanels, logits } = this.#layout;
+    const i = place - first;
+    const format = formats[i]!;
     const panel = inputPanels[WEIGHT_FORMATS[format].activation];
-    const out = address + (shape.first - first) * 4;
-    this.#kernels.matmul(format, matrices[0]!, outRows, cols, panel, rows, out, width * 4);
+    this.#kernels.matmul(format, weights[i]!, heights[i]!, spec.cols, panel, rows, out[i]!, logits!.width * 4);
   }
 
   /** Zeroes what products leave alone of the rows' sums. */
@@ -127,4 +125,23 @@ export class TileComputer {
       viewOf(this.#handle, this.#buffers.sums + row * cols * 8 + from, cols * 8 - from).fill(0);
     }
   }
+}
+
+/** The head's tiles: where the first is in execution order, and of each its matrix and the place of its first logit. */
+interface HeadTiles {
+  readonly first: number;
+  readonly formats: readonly WeightFormat[];
+  readonly weights: Float64Array;
+  readonly heights: Uint32Array;
+  readonly out: Float64Array;
+}
+
+function headTiles({ headTasks, logits }: EngineLayout): HeadTiles {
+  return {
+    first: headTasks[0]?.place ?? 0,
+    formats: headTasks.map(({ shape }) => shape.matrices[0]!.format),
+    weights: Float64Array.from(headTasks, ({ matrices }) => matrices[0]!),
+    heights: Uint32Array.from(headTasks, ({ shape }) => shape.matrices[0]!.rows),
+    out: Float64Array.from(headTasks, ({ shape }) => logits!.address + (shape.first - logits!.first) * 4),
+  };
 }

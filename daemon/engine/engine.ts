@@ -23,10 +23,9 @@ import {
   tilesOf,
 } from './layout.ts';
 import { type MemoryParts, planMemory } from './memory-plan.ts';
-import { networksOfTiles } from './occupants.ts';
 import { directStart } from './read-tile-file.ts';
 import { READERS, ReaderPool } from './reader-pool.ts';
-import { groupRoutes, networksOf, routeBytes, slotsOf } from './routes.ts';
+import { groupRoutes, networksOf, networksOfTiles, routeBytes, slotsOf } from './routes.ts';
 import { type RowRange, rowsOf, type Step } from './step.ts';
 import { ThreadPool } from './thread-pool.ts';
 import type { EngineUsage } from './usage.ts';
@@ -89,6 +88,8 @@ export class Engine {
   readonly #takenByHead: ReadonlySet<ActivationFormat>;
   /** See networksOfTiles. */
   readonly #networks: Uint16Array;
+  /** By place: whether its tiles are read. */
+  readonly #streamed: Uint8Array;
   #computeMs = 0;
   #diskMs = 0;
 
@@ -105,10 +106,12 @@ export class Engine {
     const takenBy = (tiles: readonly PlacedTile[]) => new Set(tiles.flatMap(({ shape }) => inputFormats(shape)));
     this.#taken = parts.layout.tasks.map((phases) => phases.map(takenBy));
     this.#takenByHead = takenBy(parts.layout.headTasks);
+    const tiles = tilesOf(parts.layout);
     this.#networks = networksOfTiles(
-      parts.layout.spec,
-      tilesOf(parts.layout).map(({ shape }) => shape),
+      this.spec,
+      tiles.map(({ shape }) => shape),
     );
+    this.#streamed = Uint8Array.from(tiles, ({ stream }) => (stream === null ? 0 : 1));
   }
 
   /**
@@ -216,12 +219,12 @@ export class Engine {
   }
 
   /** Takes input rows of a phase as they came from the coordinator: see `inputBytes`. */
-  setInput(layer: number, phase: Phase, { first, count }: RowRange, payload: Uint8Array): void {
+  setInput(layer: number, phase: Phase, rows: RowRange, payload: Uint8Array): void {
     const format = inputFormat(this.spec, layer, phase);
-    const bytes = count * activationBytes(format, this.spec.cols);
-    this.arena.bytes(this.input(format, first), bytes).set(payload.subarray(0, bytes));
+    const bytes = rows.count * activationBytes(format, this.spec.cols);
+    this.arena.bytes(this.input(format, rows.first), bytes).set(payload.subarray(0, bytes));
     const experts = expertsOf(this.spec, layer, phase);
-    if (experts !== null) this.setRoutes(experts, first, payload.subarray(bytes));
+    if (experts !== null) this.routes(experts, rows).set(payload.subarray(bytes));
   }
 
   /** Input rows of a phase, as they travel to other devices: activations, and of experts then the routes of each row. */
@@ -247,23 +250,24 @@ export class Engine {
     const waited = await this.#pool.run(layer, phase, rows, listed);
     const { cols } = this.spec;
     const count = rows.count * cols;
-    const threads = (listed ?? tasksOf(this.layout, layer, phase)).length > 0 ? this.#pool.threadsWithSums() : [];
-    const sumsOf = (thread: number): Address => this.layout.threads[thread]!.sums + rows.first * cols * 8;
-    const [first, ...others] = threads.map(sumsOf);
+    const any = (listed ?? tasksOf(this.layout, layer, phase)).length > 0;
     // The sums stay where one thread left them: none uses these rows of its buffer before the next run that has them.
-    const sums = first ?? sumsOf(0);
-    if (first === undefined) f64View(this.arena, sums, count).fill(0);
-    for (const other of others) this.kernels.addSums(sums, other, count);
+    let sums: Address | undefined;
+    for (const [thread, buffers] of this.layout.threads.entries()) {
+      if (!any || !this.#pool.hasSums(thread)) continue;
+      const own = buffers.sums + rows.first * cols * 8;
+      if (sums === undefined) sums = own;
+      else this.kernels.addSums(sums, own, count);
+    }
+    if (sums === undefined) {
+      sums = this.layout.threads[0]!.sums + rows.first * cols * 8;
+      f64View(this.arena, sums, count).fill(0);
+    }
     this.#count(begun, waited);
     return sums;
   }
 
-  /** Takes which networks rows of an experts' phase use, from row `first` on: u32 (network, bits of an f32 weight) a slot. */
-  setRoutes(phase: ExpertsSpec, first: number, routes: Uint8Array): void {
-    this.arena.bytes(this.layout.routes!.given + first * routeBytes(phase), routes.length).set(routes);
-  }
-
-  /** See setRoutes. */
+  /** Where it stands which networks rows of an experts' phase use: (network, weight) a slot, u32 and f32, little-endian. */
   routes(phase: ExpertsSpec, { first, count }: RowRange): Uint8Array {
     const bytes = routeBytes(phase);
     return this.arena.bytes(this.layout.routes!.given + first * bytes, count * bytes);
@@ -283,15 +287,17 @@ export class Engine {
     });
     const all = tasksOf(layout, layer, phase);
     const list = u32View(arena, tasks, all.length);
+    const first = all[0]?.place ?? 0;
     let count = 0;
-    const addUsed = (streamed: boolean): void => {
-      for (const { place, stream } of all) {
-        const network = this.#networks[layout.occupants.tiles[place]!]!;
-        if ((stream !== null) === streamed && starts[network + 1]! > starts[network]!) list[count++] = place;
+    const { tiles } = layout.occupants;
+    const addUsed = (streamed: 0 | 1): void => {
+      for (let place = first; place < first + all.length; place++) {
+        const network = this.#networks[tiles[place]!]!;
+        if (this.#streamed[place] === streamed && starts[network + 1]! > starts[network]!) list[count++] = place;
       }
     };
-    addUsed(false);
-    addUsed(true);
+    addUsed(0);
+    if (this.#window !== null) addUsed(1);
     return list.subarray(0, count);
   }
 

@@ -1,6 +1,7 @@
 import { ExpertHeat, exchanges, type HeatedTile } from './expert-heat.ts';
 import { type EngineLayout, type PlacedTile, tilesOf } from './layout.ts';
-import { networksOfTiles, STAYS } from './occupants.ts';
+import { STAYS } from './occupants.ts';
+import { networksOfTiles } from './routes.ts';
 
 /** A phase of experts of which some are streamed. */
 interface Mixture {

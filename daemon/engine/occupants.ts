@@ -1,8 +1,3 @@
-import { networkOf } from '../tile/kinds/expert.ts';
-import type { TileShape } from '../tile/tile.ts';
-import { phaseOf } from '../tile/tile-kinds.ts';
-import { type EngineSpec, expertsOf } from './engine-spec.ts';
-
 /**
  * Which tile lies at which place: its own, until one of an expert that is read changes places with one that is in memory. Tiles of
  * one phase and size do, so that a place is prepared, and claimed, whichever of them it holds. All threads share this; the one that
@@ -23,10 +18,3 @@ export function createOccupants(count: number): Occupants {
   for (let place = 0; place < count; place++) tiles[place] = place;
   return { tiles, moves: shared().fill(STAYS) };
 }
-
-/** By number of a tile in execution order: the network that it is of; 0 for one that is of none. */
-export const networksOfTiles = (spec: EngineSpec, tiles: readonly TileShape[]): Uint16Array =>
-  Uint16Array.from(tiles, (tile) => {
-    const experts = expertsOf(spec, tile.layer, phaseOf(spec, tile));
-    return tile.kind !== 'expert' || experts === null ? 0 : networkOf(experts, tile.first);
-  });

@@ -139,11 +139,9 @@ export class ThreadPool {
     this.#die(reason);
   }
 
-  /** Threads that hold sums of the last job. */
-  threadsWithSums(): number[] {
-    return this.#layout.threads.flatMap((_, i) =>
-      Atomics.load(this.#words, WORD.threads + i) === this.#job ? [i] : [],
-    );
+  /** Whether a thread holds sums of the last job. */
+  hasSums(thread: number): boolean {
+    return Atomics.load(this.#words, WORD.threads + thread) === this.#job;
   }
 
   async stop(): Promise<void> {

@@ -64,6 +64,10 @@ INLINE ptrdiff_t float_row(int rows, int cols, int row, int *batch) {
 }
 
 INLINE void pack_floats(const uint8_t *x, int x_stride, int cols, int rows, float *panel) {
+  if (rows == 1) {
+    memcpy(panel, x, (size_t)cols * 4);
+    return;
+  }
   for (int first = 0, batch; first < rows; first += batch) {
     batch = float_batch_at(first, rows);
     for (int c = 0; c < cols; c++) {

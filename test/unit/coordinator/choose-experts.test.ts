@@ -1,13 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type ChoiceRules, chooseExperts } from '../../../coordinator/choose-experts.ts';
+import { type ChoiceRules, ExpertChooser } from '../../../coordinator/choose-experts.ts';
 
 const rules = (fields: Partial<ChoiceRules> = {}): ChoiceRules => ({
   ...{ gating: 'softmax', used: 2, normalised: true, scale: 1, choiceBias: null },
   ...fields,
 });
-const chosen = (scores: number[], fields: Partial<ChoiceRules> = {}): (readonly [number, number])[] =>
-  chooseExperts(Float32Array.from(scores), rules(fields)).map(({ network, weight }) => [network, weight]);
+const chosen = (scores: number[], fields: Partial<ChoiceRules> = {}): (readonly [number, number])[] => {
+  const { networks, weights } = new ExpertChooser(rules(fields), scores.length).choose(Float32Array.from(scores));
+  return [...networks].map((network, i) => [network, weights[i]!]);
+};
 
 test('the best networks are chosen, of equal ones the first', () => {
   const names = (scores: number[], used: number): number[] => chosen(scores, { used }).map(([network]) => network);
@@ -45,4 +47,19 @@ test('a bias of choices changes who is chosen, not their weights', () => {
   // Sigmoids that are all but zero are not blown up to sum to one.
   const [tiny] = chosen([-80, -90], { gating: 'sigmoid' });
   assert.ok(tiny![1] < 1e-25, `${tiny}`);
+});
+
+test('whatever the scores, networks are those that a stable sort puts first, row after row', () => {
+  const used = 5;
+  const bias = Float32Array.from({ length: 23 }, (_, i) => (i % 4) / 2);
+  for (const choiceBias of [null, bias]) {
+    const chooser = new ExpertChooser(rules({ gating: 'sigmoid', used, choiceBias }), bias.length);
+    for (let row = 0; row < 200; row++) {
+      // Few values, so that many are equal.
+      const scores = Float32Array.from(bias, (_, i) => ((row * 7919 + i * 104_729) % 31) % 6);
+      const by = [...scores].map((score, i) => 1 / (1 + Math.exp(-score)) + (choiceBias?.[i] ?? 0));
+      const order = [...by.keys()].sort((a, b) => by[b]! - by[a]!);
+      assert.deepEqual([...chooser.choose(scores).networks], order.slice(0, used));
+    }
+  }
 });
