@@ -1,8 +1,9 @@
 import type { Engine } from '../daemon/engine/engine.ts';
 import { expertsOf, MAX_ROWS } from '../daemon/engine/engine-spec.ts';
+import { MEAN_SQUARES, normFactor } from '../daemon/engine/mean-squares.ts';
 import type { RowRange } from '../daemon/engine/step.ts';
 import { StarlingError } from '../daemon/errors.ts';
-import { f32View } from '../kernels/arena.ts';
+import { f32View, f64View } from '../kernels/arena.ts';
 import { type ActivationFormat, activationBytes } from '../kernels/formats.ts';
 import type { Address } from '../kernels/kernels.ts';
 import type { FrameVectors } from './model/frame-vectors.ts';
@@ -105,8 +106,26 @@ export class ResidualStream {
     this.#enter(this.#head, { first: 0, count }, format, 'before the head');
   }
 
-  /** Adds what a phase gave for rows of the stream. @param sums f64 [row][cols] */
-  leave(layer: number, phase: number, { first, count }: RowRange, sums: Address): void {
+  /** Adds what a phase gave for rows of the stream; of norms, it is what the next phase's rows are multiplied by. @param sums f64 [row][cols] */
+  leave(layer: number, phase: number, rows: RowRange, sums: Address): void {
+    if (this.#engine.spec.layers[layer]![phase]!.kind === 'norms') this.#setFactors(rows, sums);
+    else this.#add(layer, phase, rows, sums);
+  }
+
+  /** See Engine.setFactors. */
+  #setFactors(rows: RowRange, sums: Address): void {
+    const { arena, spec } = this.#engine;
+    const { count } = rows;
+    const factors = new Float32Array(2 * count);
+    for (let row = 0; row < count; row++) {
+      const of = f64View(arena, sums + row * spec.cols * 8, spec.cols);
+      factors[row] = normFactor(of.subarray(MEAN_SQUARES.q), this.#rmsEps);
+      factors[count + row] = normFactor(of.subarray(MEAN_SQUARES.k), this.#rmsEps);
+    }
+    this.#engine.setFactors(rows, factors);
+  }
+
+  #add(layer: number, phase: number, { first, count }: RowRange, sums: Address): void {
     const { outputNorm, outputBias, outputScale, downBiases } = this.#frames[layer]![phase]!;
     const { kernels, spec } = this.#engine;
     const { cols } = spec;

@@ -63,7 +63,10 @@ function toSums(
   return kernels.matmulSums(format, weights, outRows, cols, innerPanel, rows, into, sumStride, limit, fresh, list);
 }
 
-/** What becomes of a row's heads of queries or keys before they are rotated: a bias is added, and each head is normed. */
+/**
+ * What becomes of a row's heads of queries or keys before they are rotated: a bias is added, and each head is normed, or all together
+ * by a factor.
+ */
 function readyHeads(
   kernels: Parts,
   x: Address,
@@ -71,11 +74,18 @@ function readyHeads(
   headDim: number,
   bias: Address | null,
   norm: Address | null,
+  factor: Address | null,
   eps: number,
 ): void {
   if (bias !== null) kernels.addScaled(x, bias, 1, heads * headDim);
-  if (norm !== null) kernels.rmsnorm(x, headDim * 4, norm, headDim, headDim, heads, eps, x, headDim * 4);
+  if (norm === null) return;
+  if (factor !== null) kernels.applyNorm(x, norm, factor, heads * headDim);
+  else kernels.rmsnorm(x, headDim * 4, norm, headDim, headDim, heads, eps, x, headDim * 4);
 }
+
+/** Where the factor of a row of the step is. */
+const factorOf = (factors: Address | null, row: number): Address | null =>
+  factors === null ? null : factors + row * 4;
 
 /** How many rows from `row` on, before `limit`, are consecutive positions of one sequence: they attend together. */
 function runFrom({ tables, positions }: StepRows, word: ReadWord, row: number, limit: number): number {
@@ -133,7 +143,8 @@ export function composeTiles(kernels: Parts, word: ReadWord, clear: Clear): Tile
     },
 
     keyValue(prepared, first, rows) {
-      const { k, v, kBias, vBias, kNorm, eps, kv, headDim, cache, buffers, step } = works[prepared] as KeyValueWork;
+      const work = works[prepared] as KeyValueWork;
+      const { k, v, kBias, vBias, kNorm, kFactors, eps, kv, headDim, cache, buffers, step } = work;
       const [keys, values] = buffers.inner;
       fromInput(kernels, k, buffers, rows, keys);
       fromInput(kernels, v, buffers, rows, values);
@@ -142,8 +153,8 @@ export function composeTiles(kernels: Parts, word: ReadWord, clear: Clear): Tile
         const position = word(step.positions + row * 4);
         const page = word(step.pages + (word(step.tables + row * 4) + Math.floor(position / KV_PAGE)) * 4);
         const at = i * buffers.innerStride;
-        readyHeads(kernels, keys + at, 1, headDim, kBias, kNorm, eps);
-        readyHeads(kernels, values + at, 1, headDim, vBias, null, eps);
+        readyHeads(kernels, keys + at, 1, headDim, kBias, kNorm, factorOf(kFactors, row), eps);
+        readyHeads(kernels, values + at, 1, headDim, vBias, null, null, eps);
         kernels.rope(keys + at, 1, headDim, step.rope + row * headDim * 4);
         const place = cache + page * kvPageBytes(kv, headDim);
         kernels.kvStore(kv, keys + at, values + at, headDim, place, position % KV_PAGE);
@@ -151,12 +162,13 @@ export function composeTiles(kernels: Parts, word: ReadWord, clear: Clear): Tile
     },
 
     queries(prepared, first, rows) {
-      const { q, qBias, qNorm, eps, headDim, group, caches, buffers, step } = works[prepared] as AttentionWork;
+      const work = works[prepared] as AttentionWork;
+      const { q, qBias, qNorm, qFactors, eps, headDim, group, caches, buffers, step } = work;
       const heads = group * caches.length;
       fromInput(kernels, q, buffers, rows, buffers.inner[0]);
       for (let i = 0; i < rows; i++) {
         const row = buffers.inner[0] + i * buffers.innerStride;
-        readyHeads(kernels, row, heads, headDim, qBias, qNorm, eps);
+        readyHeads(kernels, row, heads, headDim, qBias, qNorm, factorOf(qFactors, first + i), eps);
         kernels.rope(row, heads, headDim, step.rope + (first + i) * headDim * 4);
       }
     },

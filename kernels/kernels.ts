@@ -213,6 +213,9 @@ export interface Kernels {
   /** x[r][c] = f32(x[r][c] · factors[r]) for rows of `cols` values (a multiple of 8), xStride bytes apart. */
   scaleRows(x: Address, xStride: number, factors: Address, cols: number, rows: number): void;
 
+  /** x[i] = f32(f32(x[i] · factor[0]) · weight[i]), n values, a multiple of 8. */
+  applyNorm(x: Address, weight: Address, factor: Address, n: number): void;
+
   /** dst[i] += src[i], n values of f64, n a multiple of 8. */
   addSums(dst: Address, src: Address, n: number): void;
 
@@ -289,10 +292,10 @@ export interface Kernels {
     fresh: boolean,
   ): boolean;
 
-  /** k × x + kBias, normed by kNorm, rotated, and v × x + vBias, into the cache. */
+  /** k × x + kBias, normed by kNorm (and kFactors), rotated, and v × x + vBias, into the cache. */
   keyValue(prepared: number, first: number, rows: number): void;
 
-  /** q × x + qBias, normed by qNorm, rotated, into the tile's buffers, from which `attention` takes it. */
+  /** q × x + qBias, normed by qNorm (and qFactors), rotated, into the tile's buffers, from which `attention` takes it. */
   queries(prepared: number, first: number, rows: number): void;
 
   /** out × attention, into the sums; for rows whose keys and values are in the caches. @returns see `feedForward` */

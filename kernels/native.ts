@@ -23,6 +23,7 @@ interface Addon
     | 'rope'
     | 'addScaled'
     | 'scaleRows'
+    | 'applyNorm'
     | 'addSums'
     | 'fromSums'
     | 'residual'
@@ -189,6 +190,7 @@ export function createNativeKernels(segments: readonly SharedArrayBuffer[], targ
     glu: (activation, ...rest) => addon.glu(ACTIVATION_FUNCTIONS[activation].id, ...rest),
     addScaled: addon.addScaled,
     scaleRows: addon.scaleRows,
+    applyNorm: addon.applyNorm,
     addSums: addon.addSums,
     fromSums: addon.fromSums,
     residual: addon.residual,

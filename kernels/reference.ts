@@ -289,6 +289,13 @@ class ReferenceKernels implements Omit<Kernels, keyof TileKernels> {
     }
   }
 
+  applyNorm(x: Address, weight: Address, factor: Address, n: number): void {
+    const values = this.#views.f32(x, n);
+    const weights = this.#views.f32(weight, n);
+    const [by] = this.#views.f32(factor, 1);
+    for (let i = 0; i < n; i++) values[i] = f32(f32(values[i]! * by!) * weights[i]!);
+  }
+
   addSums(dst: Address, src: Address, n: number): void {
     const totals = this.#views.f64(dst, n);
     const sums = this.#views.f64(src, n);

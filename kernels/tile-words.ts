@@ -32,15 +32,15 @@ export function feedForwardWords(work: FeedForwardWork): Float64Array {
 }
 
 export function keyValueWords(work: KeyValueWork): Float64Array {
-  const { k, v, kBias, vBias, kNorm, eps, kv, headDim, cache, buffers, step } = work;
-  const head = [KV_FORMATS[kv].id, headDim, cache, ...[kBias, vBias, kNorm].map(optional), eps];
+  const { k, v, kBias, vBias, kNorm, kFactors, eps, kv, headDim, cache, buffers, step } = work;
+  const head = [KV_FORMATS[kv].id, headDim, cache, ...[kBias, vBias, kNorm, kFactors].map(optional), eps];
   return Float64Array.from([...matrix(k), ...matrix(v), ...places(buffers), ...rows(step), ...head]);
 }
 
 export function attentionWords(work: AttentionWork): Float64Array {
   const { q, out, kv, headDim, scale, group, caches, buffers, step, limit } = work;
-  const { qBias, qNorm, eps, window, softCap, sinks } = work;
-  const ready = [optional(qBias), optional(qNorm), eps];
+  const { qBias, qNorm, qFactors, eps, window, softCap, sinks } = work;
+  const ready = [optional(qBias), optional(qNorm), optional(qFactors), eps];
   const rules = [window, softCap, optional(sinks)];
   const heads = [limit, KV_FORMATS[kv].id, headDim, scale, group, ...ready, ...rules, ...caches];
   return Float64Array.from([...matrix(q), ...matrix(out), ...places(buffers), ...rows(step), ...heads]);

@@ -58,7 +58,9 @@ export interface KeyValueWork {
   readonly vBias: Address | null;
   /** Weights with which the head's keys are normed (Kernels.rmsnorm) before they are rotated. */
   readonly kNorm: Address | null;
-  /** Of the norm. */
+  /** f32 [row] of the step, where keys are normed over all heads together (Kernels.applyNorm); else null. */
+  readonly kFactors: Address | null;
+  /** Of the norm of a head. */
   readonly eps: number;
   readonly kv: KvFormat;
   readonly headDim: number;
@@ -75,7 +77,12 @@ export interface AttentionWork {
   readonly qBias: Address | null;
   /** f32 [headDim]: weights with which each head is normed (Kernels.rmsnorm) before it is rotated, or null. */
   readonly qNorm: Address | null;
-  /** Of the norm. */
+  /**
+   * f32 [row] of the step, where queries are normed over all heads together (Kernels.applyNorm), with weights for each value of the
+   * tile's heads; else null.
+   */
+  readonly qFactors: Address | null;
+  /** Of the norm of a head. */
   readonly eps: number;
   readonly out: PlacedMatrix;
   readonly kv: KvFormat;

@@ -126,6 +126,7 @@ export function createWasmKernels(handle: Extract<ArenaHandle, { backend: 'wasm'
     glu: (activation, ...rest) => void glu(ACTIVATION_FUNCTIONS[activation].id, ...rest),
     addScaled: kernel('add_scaled'),
     scaleRows: kernel('scale_rows'),
+    applyNorm: kernel('apply_norm'),
     addSums: kernel('add_sums'),
     fromSums: kernel('from_sums'),
     residual: kernel('residual'),

@@ -171,6 +171,8 @@ int main(void) {
   kernels.matmul(8, weights, 8, COLS, some, 3, (uint8_t *)y, 32);
   kernels.scale_rows((uint8_t *)y, 32, x, 8, 3);
   digest("gather_panel and scale_rows", y, 3 * 32);
+  kernels.apply_norm(y, x + 8, x, 24);
+  digest("apply_norm", y, 3 * 32);
   uint8_t *packed = buffer(COLS / 32 * 257);
   const int length = kernels.pack_sums(sums, COLS, packed);
   digest("pack_sums", packed, (size_t)length);

@@ -62,11 +62,20 @@ export interface AttentionPhase extends PhaseFrame {
   readonly k: Projection;
   readonly v: Projection;
   readonly o: Matrix;
-  /** Each head of queries and keys is normed by these before it is turned: vectors of headDim. */
+  /** Whether queries and keys are normed before they are turned: each head by itself, or all together, after a phase of norms. */
+  readonly normed: 'none' | 'each' | 'all';
+  /** By these: vectors of headDim, or of heads·headDim and kvHeads·headDim. */
   readonly qNorm: Vector | null;
   readonly kNorm: Vector | null;
   /** One more score for each query head, whose value is zero. */
   readonly sinks: Vector | null;
+}
+
+/** Finds the scale of rows of queries and keys over all heads; nothing is added to the residual stream. */
+export interface NormsPhase extends PhaseFrame {
+  readonly kind: 'norms';
+  /** Which follows, with the same input. */
+  readonly of: AttentionPhase;
 }
 
 /** A feed-forward network: down × (act(gate × x) · (up × x)). */
@@ -116,7 +125,7 @@ export interface ExpertsPhase extends PhaseFrame {
   readonly shared: (Network & { readonly routerGate: Vector | null }) | null;
 }
 
-export type ModelPhase = AttentionPhase | FeedForwardPhase | ExpertsPhase;
+export type ModelPhase = NormsPhase | AttentionPhase | FeedForwardPhase | ExpertsPhase;
 
 /** A rotary table (Su et al. 2021, "RoFormer", §3.2.2). */
 export interface RopeSpec {

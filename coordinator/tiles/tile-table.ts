@@ -8,6 +8,7 @@ import { expert, widthOf } from './kinds/expert.ts';
 import { ffn } from './kinds/ffn.ts';
 import { head } from './kinds/head.ts';
 import { kv } from './kinds/kv.ts';
+import { norm } from './kinds/norm.ts';
 import type { Cuts, TileCuts } from './tile-cuts.ts';
 
 /** Every tile of a model, and what a device must know to compute them. A function of the model file alone. */
@@ -18,12 +19,13 @@ export interface TileTable {
 
 /** The kinds of tiles that each kind of phase is cut into. */
 const KINDS_OF: Readonly<Record<ModelPhase['kind'], readonly (keyof typeof CUTS)[]>> = {
+  norms: ['norm'],
   attention: ['kv', 'attention'],
   ffn: ['ffn'],
   experts: ['expert'],
 };
 
-const CUTS: Readonly<Record<Exclude<TileKind, 'head'>, TileCuts<ModelPhase>>> = { kv, attention, ffn, expert };
+const CUTS: Readonly<Record<Exclude<TileKind, 'head'>, TileCuts<ModelPhase>>> = { norm, kv, attention, ffn, expert };
 
 export function tileTable(model: ModelSpec): TileTable {
   const cols = roundUp(model.dim, BLOCK);
@@ -74,12 +76,18 @@ function phaseSpec(phase: ModelPhase, tiles: readonly TileShape[]): PhaseSpec {
       biased: gate.bias !== null,
     };
   }
-  const { kind, heads, kvHeads, headDim, scale, softCap, window, ropes, q, k, v, qNorm, sinks } = phase;
+  if (phase.kind === 'norms') {
+    const { q, k, v, heads, kvHeads, headDim } = phase.of;
+    // As attention has it: its rows are to have the bits that were added up.
+    const input = activationsFor(q.weight, k.weight, v.weight);
+    return { ...{ kind: phase.kind, input, tiles: adding }, ...{ heads, kvHeads, headDim } };
+  }
+  const { kind, heads, kvHeads, headDim, scale, softCap, window, ropes, q, k, v, normed, sinks } = phase;
   return {
     ...{ kind, tiles: adding, heads, kvHeads, headDim, scale, softCap, window },
     input: activationsFor(q.weight, k.weight, v.weight),
     biased: q.bias !== null,
-    normed: qNorm !== null,
+    normed,
     sinks: sinks !== null,
     ropes: [...ropes],
   };

@@ -4,7 +4,9 @@ import type { Address, Kernels } from '../../kernels/kernels.ts';
 import type { PlacedMatrix, StepRows, TileBuffers } from '../../kernels/tile-work.ts';
 import type { TileKind } from '../tile/tile.ts';
 import { orderOf, phaseSpecOf, rulesOf } from '../tile/tile-kinds.ts';
+import { type NormsSpec, sumLimit } from './engine-spec.ts';
 import { type EngineLayout, kvKey, type PlacedTile, type ThreadBuffers, tilesOf } from './layout.ts';
+import { addMeanSquare, MEAN_SQUARES } from './mean-squares.ts';
 import { networksOfTiles } from './routes.ts';
 import type { RowRange } from './step.ts';
 
@@ -12,7 +14,7 @@ import type { RowRange } from './step.ts';
 export type AwaitKv = (place: number) => void;
 
 /** Places in TILE_KINDS. */
-const KINDS = { kv: 0, attention: 1, ffn: 2, expert: 3, head: 4 } as const satisfies Record<TileKind, number>;
+const KINDS = { norm: 0, kv: 1, attention: 2, ffn: 3, expert: 4, head: 5 } as const satisfies Record<TileKind, number>;
 
 /**
  * What one thread does with a tile, for rows of the step. Tiles are known by their place in execution order, and what is needed of
@@ -27,9 +29,10 @@ export class TileComputer {
   /** Whether rows of sums are wider than what products give. */
   readonly #padded: boolean;
   readonly #kinds: Uint8Array;
-  /** What the kernels know a tile by; nothing for a head. */
+  /** What the kernels know a tile by; nothing for a norm or a head. */
   readonly #prepared: Int32Array;
   readonly #heads: HeadTiles;
+  readonly #norms: ReadonlyMap<number, PlacedTile>;
   /** See networksOfTiles. */
   readonly #networks: Uint16Array;
   /** See RouteLists.starts. */
@@ -51,6 +54,7 @@ export class TileComputer {
     this.#networks = networksOfTiles(spec, shapes);
     this.#starts = routes === null ? null : wordsOf(handle, routes.starts, routes.networks + 1);
     this.#heads = headTiles(layout);
+    this.#norms = new Map(tiles.filter(({ shape }) => shape.kind === 'norm').map((tile) => [tile.place, tile]));
   }
 
   isKeyValue(place: number): boolean {
@@ -86,6 +90,8 @@ export class TileComputer {
         const { rows: list, weights } = this.#layout.routes!;
         return kernels.expert(prepared, first, count, list + from * 4, weights + from * 4, uses, fresh);
       }
+      case KINDS.norm:
+        return this.#norm(this.#norms.get(place)!, rows, fresh);
       default:
         this.#head(place, count);
         return true;
@@ -94,7 +100,7 @@ export class TileComputer {
 
   /** @returns the kernels' number for it */
   #prepare({ shape, matrices, vectors, kvHeads }: PlacedTile): number {
-    const { spec, kv, positions, tables, pages, ropes } = this.#layout;
+    const { spec, kv, positions, tables, pages, ropes, factors } = this.#layout;
     return rulesOf(shape).prepare(this.#kernels, spec, phaseSpecOf(spec, shape), {
       shape,
       matrices: shape.matrices.map((matrix, i): PlacedMatrix => ({ ...matrix, weights: matrices[i]! })),
@@ -102,8 +108,32 @@ export class TileComputer {
       caches: kvHeads.map((head) => kv.get(kvKey(shape.layer, head))!),
       buffers: this.#buffers,
       gathered: this.#gathered,
+      factors,
       step: (rope): StepRows => ({ positions, tables, pages, rope: ropes[rope]! }),
     });
+  }
+
+  /** Adds the mean squares of the tile's heads to sums that are zeros but for these. @returns see addMeanSquare */
+  #norm({ shape, matrices }: PlacedTile, { first, count }: RowRange, fresh: boolean): boolean {
+    const { spec, inputPanels } = this.#layout;
+    const { inner, innerStride, sums, sumStride } = this.#buffers;
+    const { format, rows: outRows, cols } = shape.matrices[0]!;
+    const phase = phaseSpecOf(spec, shape) as NormsSpec;
+    const { heads, kvHeads, headDim } = phase;
+    const panel = inputPanels[WEIGHT_FORMATS[format].activation];
+    this.#kernels.matmul(format, matrices[0]!, outRows, cols, panel, count, inner[0], innerStride);
+    const [at, all] = shape.first < heads ? [MEAN_SQUARES.q, heads] : [MEAN_SQUARES.k, kvHeads];
+    const limit = sumLimit(phase);
+    let good = true;
+    for (let row = 0; row < count; row++) {
+      const values = viewOf(this.#handle, inner[0] + row * innerStride, outRows * 4);
+      const into = viewOf(this.#handle, sums + (first + row) * sumStride, sumStride);
+      if (fresh) into.fill(0);
+      const pair = new Float64Array(into.buffer, into.byteOffset + at * 8, 2);
+      const products = new Float32Array(values.buffer, values.byteOffset, outRows);
+      if (!addMeanSquare(products, all * headDim, limit, pair)) good = false;
+    }
+    return good;
   }
 
   /** Logits of the phase's input rows. */

@@ -65,12 +65,22 @@ const attentionSchema = z.strictObject({
   softCap: z.number().min(0).max(1e6),
   /** Positions that a row sees, itself included; 0 for all before it. */
   window: int(0, 2 ** 24),
-  /** Whether products of queries, keys and values have biases, heads of queries and keys are normed, query heads have sinks. */
+  /** Whether products of queries, keys and values have biases, and query heads have sinks. */
   biased: z.boolean(),
-  normed: z.boolean(),
+  /** Whether queries and keys are normed: each head by itself, or all together by factors that come with the input. */
+  normed: z.enum(['none', 'each', 'all']),
   sinks: z.boolean(),
   /** The rotary table of the keys, and that of the queries, among `ropes`. */
   ropes: z.tuple([int(0, 7), int(0, 7)]),
+});
+
+/** What attention with `normed: 'all'` needs to know before: the mean squares of each row's queries and keys over all heads. */
+const normsSchema = z.strictObject({
+  kind: z.literal('norms'),
+  ...ofEveryPhase,
+  heads: int(1, 1024),
+  kvHeads: int(1, 1024),
+  headDim,
 });
 
 const feedForwardSchema = z.strictObject({
@@ -107,7 +117,7 @@ export const engineSpecSchema = z.strictObject({
   layers: z
     .array(
       z
-        .array(z.discriminatedUnion('kind', [attentionSchema, feedForwardSchema, expertsSchema]))
+        .array(z.discriminatedUnion('kind', [normsSchema, attentionSchema, feedForwardSchema, expertsSchema]))
         .min(1)
         .max(MAX_PHASES),
     )
@@ -123,6 +133,7 @@ export const engineSpecSchema = z.strictObject({
 
 export type EngineSpec = z.infer<typeof engineSpecSchema>;
 export type AttentionSpec = z.infer<typeof attentionSchema>;
+export type NormsSpec = z.infer<typeof normsSchema>;
 export type FeedForwardSpec = z.infer<typeof feedForwardSchema>;
 export type ExpertsSpec = z.infer<typeof expertsSchema>;
 export type PhaseSpec = EngineSpec['layers'][number][number];
@@ -136,6 +147,12 @@ export function inputFormat(spec: EngineSpec, layer: number, phase: Phase): Acti
 export function expertsOf({ layers }: Pick<EngineSpec, 'layers'>, layer: number, phase: Phase): ExpertsSpec | null {
   const found = phase === HEAD ? undefined : layers[layer]![phase];
   return found?.kind === 'experts' ? found : null;
+}
+
+/** Whether a phase is attention whose rows come with factors (factors.ts). */
+export function hasFactors({ layers }: Pick<EngineSpec, 'layers'>, layer: number, phase: Phase): boolean {
+  const found = phase === HEAD ? undefined : layers[layer]![phase];
+  return found?.kind === 'attention' && found.normed === 'all';
 }
 
 /** Whether only the head follows. */

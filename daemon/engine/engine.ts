@@ -9,6 +9,7 @@ import {
   type ExpertsSpec,
   expertsOf,
   HEAD,
+  hasFactors,
   inputFormat,
   MAX_ROWS,
   type Phase,
@@ -225,14 +226,19 @@ export class Engine {
     this.arena.bytes(this.input(format, rows.first), bytes).set(payload.subarray(0, bytes));
     const experts = expertsOf(this.spec, layer, phase);
     if (experts !== null) this.routes(experts, rows).set(payload.subarray(bytes));
+    if (hasFactors(this.spec, layer, phase)) {
+      const factors = Uint8Array.from(payload.subarray(bytes));
+      this.setFactors(rows, new Float32Array(factors.buffer, factors.byteOffset, rows.count * 2));
+    }
   }
 
-  /** Input rows of a phase, as they travel to other devices: activations, and of experts then the routes of each row. */
+  /** Input rows of a phase, as they travel to other devices: activations, and then of experts the routes of each row, of attention its factors. */
   inputBytes(layer: number, phase: Phase, rows: RowRange): Uint8Array {
     const format = inputFormat(this.spec, layer, phase);
     const bytes = rows.count * activationBytes(format, this.spec.cols);
     const activations = this.arena.bytes(this.input(format, rows.first), bytes);
     const experts = expertsOf(this.spec, layer, phase);
+    if (hasFactors(this.spec, layer, phase)) return Buffer.concat([activations, ...this.#factors(rows)]);
     return experts === null ? activations : Buffer.concat([activations, this.routes(experts, rows)]);
   }
 
@@ -265,6 +271,19 @@ export class Engine {
     }
     this.#count(begun, waited);
     return sums;
+  }
+
+  /** Takes what rows of queries and keys are normed by. @param factors f32 [rows] of queries, then as many of keys */
+  setFactors({ first, count }: RowRange, factors: Float32Array): void {
+    const { q, k } = this.layout.factors!;
+    f32View(this.arena, q + first * 4, count).set(factors.subarray(0, count));
+    f32View(this.arena, k + first * 4, count).set(factors.subarray(count));
+  }
+
+  /** See setFactors. */
+  #factors({ first, count }: RowRange): Uint8Array[] {
+    const { q, k } = this.layout.factors!;
+    return [q, k].map((factors) => this.arena.bytes(factors + first * 4, count * 4));
   }
 
   /** Where it stands which networks rows of an experts' phase use: (network, weight) a slot, u32 and f32, little-endian. */

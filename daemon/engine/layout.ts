@@ -16,6 +16,7 @@ import {
   type EngineSpec,
   type ExpertsSpec,
   HEAD,
+  hasFactors,
   MAX_ROWS,
   type Phase,
   ropeValues,
@@ -89,6 +90,8 @@ export interface EngineLayout {
   readonly ropes: readonly Address[];
   /** Null for a model without experts. */
   readonly routes: RoutePlaces | null;
+  /** f32 [row] each: what the step's rows of queries and keys are normed by; null where no phase has such. */
+  readonly factors: { readonly q: Address; readonly k: Address } | null;
   readonly inputF32: Address;
   readonly inputQ8: Address;
   /** The input of the rows that are computed, as panels. */
@@ -215,12 +218,14 @@ export function placeBuffers(
   const rows = (bytes: number): Address => arena.alloc(MAX_ROWS * bytes);
   const panel = (format: ActivationFormat, cols: number): Address => arena.alloc(panelBytes(format, cols, MAX_ROWS));
   const hasExperts = spec.layers.flat().some(({ kind }) => kind === 'experts');
+  const hasAllNormed = spec.layers.some((phases, layer) => phases.some((_, phase) => hasFactors(spec, layer, phase)));
   return {
     positions: rows(4),
     tables: rows(4),
     pages: arena.alloc(pageTableCapacity(spec) * 4),
     ropes: placeRopes(spec, rows(ropeValues(spec) * 4)),
     routes: placeRoutes(spec, tiles, arena),
+    factors: hasAllNormed ? { q: rows(4), k: rows(4) } : null,
     inputF32: rows(spec.cols * 4),
     inputQ8: rows(activationBytes('q8', spec.cols)),
     inputPanels: { f32: panel('f32', spec.cols), q8: panel('q8', spec.cols) },

@@ -13,10 +13,12 @@ import { TaskRunner } from './task-runner.ts';
 import { WindowWords } from './window-words.ts';
 import type { WorkerData } from './worker.ts';
 
-const PHASE_NAMES = { attention: 'attention', ffn: 'feed-forward', experts: 'experts' } as const satisfies Record<
-  PhaseSpec['kind'],
-  string
->;
+const PHASE_NAMES = {
+  norms: 'norms',
+  attention: 'attention',
+  ffn: 'feed-forward',
+  experts: 'experts',
+} as const satisfies Record<PhaseSpec['kind'], string>;
 
 /** Heap of a thread, in MB: threads make little garbage, and a young generation of the usual size would fill with it. */
 export const THREAD_LIMITS = { maxYoungGenerationSizeMb: 2 } as const;

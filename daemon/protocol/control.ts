@@ -6,7 +6,7 @@ import { DEVICE_ID } from '../identity.ts';
 import { isPlainMessagePack } from './plain-msgpack.ts';
 
 /** Version of everything between two devices: control messages, frames and tiles. */
-export const PROTOCOL_VERSION = 6;
+export const PROTOCOL_VERSION = 7;
 /** Longest control message; `load` and `missing` for a model of 100 000 tiles fit several times. */
 export const MAX_CONTROL = 16 * 2 ** 20;
 /** Sessions appear in the path of a data link. */

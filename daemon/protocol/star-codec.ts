@@ -3,6 +3,7 @@ import {
   type EngineSpec,
   expertsOf,
   HEAD,
+  hasFactors,
   inputFormat,
   MAX_PHASES,
   MAX_ROWS,
@@ -10,6 +11,7 @@ import {
   pagesFor,
   ropeValues,
 } from '../engine/engine-spec.ts';
+import { areFactors, factorBytes } from '../engine/factors.ts';
 import { areRoutes, routeBytes } from '../engine/routes.ts';
 import { type RowRange, rowsOf, type Step } from '../engine/step.ts';
 import type { EngineUsage } from '../engine/usage.ts';
@@ -72,7 +74,9 @@ export function readInput(
   const most = isHead ? rows.heads : rows.all;
   const activations = count * activationBytes(inputFormat(spec, layer, phase), spec.cols);
   const experts = expertsOf(spec, layer, phase);
-  const expected = activations + (experts === null ? 0 : count * routeBytes(experts));
+  const hasNorms = hasFactors(spec, layer, phase);
+  const expected =
+    activations + (experts === null ? 0 : count * routeBytes(experts)) + (hasNorms ? factorBytes(count) : 0);
   if (count === 0 || first + count > most || payload.length !== expected) {
     throw new StarlingError(
       'protocol_invalid_message',
@@ -81,6 +85,11 @@ export function readInput(
   }
   if (experts !== null && !areRoutes(payload.subarray(activations), experts))
     throw new StarlingError('protocol_invalid_message', `input of layer ${layer} names networks that there are not`);
+  if (hasNorms && !areFactors(payload.subarray(activations)))
+    throw new StarlingError(
+      'protocol_invalid_message',
+      `input of layer ${layer} norms by factors that are out of range`,
+    );
   return { step, layer, phase, rows: { first, count } };
 }
 

@@ -4,10 +4,11 @@ import { expert } from './kinds/expert.ts';
 import { ffn } from './kinds/ffn.ts';
 import { head } from './kinds/head.ts';
 import { kv } from './kinds/kv.ts';
+import { norm } from './kinds/norm.ts';
 import { TILE_KINDS, type TileKind, type TileShape } from './tile.ts';
 import type { TileRules, TileSizes } from './tile-rules.ts';
 
-const RULES: Readonly<Record<TileKind, TileRules>> = { kv, attention, ffn, expert, head };
+const RULES: Readonly<Record<TileKind, TileRules>> = { norm, kv, attention, ffn, expert, head };
 
 type Named = Pick<TileShape, 'kind' | 'layer'>;
 

@@ -11,7 +11,7 @@ import {
  * storage, transfer, streaming and summation (docs/ARCHITECTURE.md). What a kind holds is said in its file in kinds/; the order
  * here is that in which a phase's kinds are computed.
  */
-export const TILE_KINDS = ['kv', 'attention', 'ffn', 'expert', 'head'] as const;
+export const TILE_KINDS = ['norm', 'kv', 'attention', 'ffn', 'expert', 'head'] as const;
 export type TileKind = (typeof TILE_KINDS)[number];
 
 /** A weight matrix in tile layout; rows a multiple of 8 and columns a multiple of 32, padding included. */
@@ -61,7 +61,7 @@ export function tileLayout({ matrices, vectors }: TileContent): {
 
 /** The formats in which the tile's first products take the phase's input. The last one of those that add takes what these gave. */
 export function inputFormats({ kind, matrices }: Pick<TileShape, 'kind' | 'matrices'>): ActivationFormat[] {
-  const first = kind === 'head' || kind === 'kv' ? matrices : matrices.slice(0, -1);
+  const first = kind === 'head' || kind === 'kv' || kind === 'norm' ? matrices : matrices.slice(0, -1);
   return [...new Set(first.map(({ format }) => WEIGHT_FORMATS[format].activation))];
 }
 

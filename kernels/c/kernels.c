@@ -176,6 +176,11 @@ void scale_rows(uint8_t *x, int x_stride, const float *factors, int cols, int ro
   }
 }
 
+KERNEL(apply_norm)
+void apply_norm(float *x, const float *weight, const float *factor, int n) {
+  for (int i = 0; i < n; i += 8) store8(x + i, load8(x + i) * splat8(*factor) * load8(weight + i));
+}
+
 KERNEL(add_sums)
 void add_sums(double *dst, const double *src, int n) {
   for (int i = 0; i < n; i += 4) store4d(dst + i, load4d(dst + i) + load4d(src + i));

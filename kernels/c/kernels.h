@@ -64,7 +64,7 @@ typedef struct {
   uint8_t *cache;
   int kv_format, head_dim;
   // NULL where there is none.
-  const float *k_bias, *v_bias, *k_norm;
+  const float *k_bias, *v_bias, *k_norm, *k_factors;
   float eps;
 } key_value_tile;
 
@@ -76,7 +76,7 @@ typedef struct {
   float scale;
   int kv_format, head_dim, group, cache_count;
   // NULL, or 0, where there is none.
-  const float *q_bias, *q_norm, *sinks;
+  const float *q_bias, *q_norm, *q_factors, *sinks;
   float eps, soft_cap;
   int window;
   uint8_t *caches[];
@@ -103,6 +103,7 @@ typedef struct {
                    float soft_cap, const float *sinks))                                                                \
   X(add_scaled, void, (float *x, const float *y, float scale, int n))                                                  \
   X(scale_rows, void, (uint8_t *x, int x_stride, const float *factors, int cols, int rows))                            \
+  X(apply_norm, void, (float *x, const float *weight, const float *factor, int n))                                     \
   X(add_sums, void, (double *dst, const double *src, int n))                                                           \
   X(from_sums, void, (const double *sums, int n, float *out))                                                          \
   X(residual, void, (float *x, const double *sums, int n))                                                             \

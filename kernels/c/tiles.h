@@ -26,6 +26,8 @@ INLINE int to_sums(const matrix *m, const tile_buffers *b, const uint8_t *inner,
 
 #include "feed-forward.h"
 
+INLINE const float *factor_of(const float *factors, int row) { return factors == NULL ? NULL : factors + row; }
+
 static void key_value(const key_value_tile *t, int first, int rows) {
   const tile_buffers *const b = &t->buffers;
   const step_rows *const step = &t->step;
@@ -36,8 +38,8 @@ static void key_value(const key_value_tile *t, int first, int rows) {
     const uint32_t position = step->positions[row], page = step->pages[step->tables[row] + position / KV_PAGE];
     float *const k = (float *)(b->inner[0] + (ptrdiff_t)i * b->inner_stride);
     float *const v = (float *)(b->inner[1] + (ptrdiff_t)i * b->inner_stride);
-    ready_heads(k, 1, t->head_dim, t->k_bias, t->k_norm, t->eps);
-    ready_heads(v, 1, t->head_dim, t->v_bias, NULL, t->eps);
+    ready_heads(k, 1, t->head_dim, t->k_bias, t->k_norm, factor_of(t->k_factors, row), t->eps);
+    ready_heads(v, 1, t->head_dim, t->v_bias, NULL, NULL, t->eps);
     rope(k, 1, t->head_dim, step->rope + (ptrdiff_t)row * t->head_dim);
     kv_store(t->kv_format, k, v, t->head_dim, t->cache + (ptrdiff_t)page * page_bytes(t->kv_format, t->head_dim),
              (int)(position % KV_PAGE));
@@ -50,7 +52,7 @@ static void queries_of(const attention_tile *t, int first, int rows) {
   for (int i = 0; i < rows; i++) {
     float *const q = (float *)(b->inner[0] + (ptrdiff_t)i * b->inner_stride);
     const int heads = t->group * t->cache_count;
-    ready_heads(q, heads, t->head_dim, t->q_bias, t->q_norm, t->eps);
+    ready_heads(q, heads, t->head_dim, t->q_bias, t->q_norm, factor_of(t->q_factors, first + i), t->eps);
     rope(q, heads, t->head_dim, t->step.rope + (ptrdiff_t)(first + i) * t->head_dim);
   }
 }

@@ -159,6 +159,13 @@ METHOD(scaleRows, 5, {
   k->scale_rows(x, N(1), factors, N(3), N(4));
   return finish(&c);
 })
+METHOD(applyNorm, 4, {
+  float *x = P(0);
+  const float *weight = P(1), *factor = P(2);
+  RESOLVED;
+  k->apply_norm(x, weight, factor, N(3));
+  return finish(&c);
+})
 METHOD(addSums, 3, {
   double *dst = P(0);
   const double *src = P(1);
@@ -215,7 +222,7 @@ static const struct {
     {"prepareFeedForward", method_prepareFeedForward},
     {"prepareKeyValue", method_prepareKeyValue}, {"prepareAttention", method_prepareAttention},
     {"gatherPanel", method_gatherPanel}, {"scaleRows", method_scaleRows},
-    {"expert", method_expert},
+    {"applyNorm", method_applyNorm},   {"expert", method_expert},
     {"feedForward", method_feedForward}, {"keyValue", method_keyValue},
     {"queries", method_queries},       {"attention", method_attention},
 };

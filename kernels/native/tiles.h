@@ -76,6 +76,7 @@ static void read_tile(words *w, tile *t, size_t caches) {
       kv->k_bias = next_place_or_null(w);
       kv->v_bias = next_place_or_null(w);
       kv->k_norm = next_place_or_null(w);
+      kv->k_factors = next_place_or_null(w);
       kv->eps = (float)next_number(w);
       break;
     }
@@ -92,6 +93,7 @@ static void read_tile(words *w, tile *t, size_t caches) {
       a->group = next_int(w);
       a->q_bias = next_place_or_null(w);
       a->q_norm = next_place_or_null(w);
+      a->q_factors = next_place_or_null(w);
       a->eps = (float)next_number(w);
       a->window = next_int(w);
       a->soft_cap = (float)next_number(w);

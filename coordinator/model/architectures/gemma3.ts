@@ -34,7 +34,7 @@ export const gemma3: Architecture = {
       ],
       layers: layersOf(sizes, (layer) => [
         attentionPhase(source, layer, sizes, {
-          ...{ halves, scale, headNorms: true, outputNorm: 'post_attention_norm' },
+          ...{ halves, scale, normed: 'each', outputNorm: 'post_attention_norm' },
           ...(isLocal(layer) ? { window, ropes: [1, 1] } : {}),
         }),
         feedForwardPhase(source, layer, sizes, { activation: 'gelu', outputNorm: 'post_ffw_norm' }),

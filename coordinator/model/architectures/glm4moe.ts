@@ -28,7 +28,7 @@ export const glm4moe: Architecture = {
       layers: layersOf(sizes, (layer) => [
         attentionPhase(source, layer, sizes, {
           halves,
-          headNorms: source.tensors.has(weight(layer, 'attn_q_norm')),
+          normed: source.tensors.has(weight(layer, 'attn_q_norm')) ? 'each' : 'none',
         }),
         layer < dense
           ? feedForwardPhase(source, layer, sizes, { inputNorm: 'post_attention_norm' })

@@ -7,6 +7,7 @@ import { gptOss } from './gpt-oss.ts';
 import { granite } from './granite.ts';
 import { llama } from './llama.ts';
 import { mistral3 } from './mistral3.ts';
+import { olmo2 } from './olmo2.ts';
 import { phi3 } from './phi3.ts';
 import { qwen2 } from './qwen2.ts';
 import { qwen2moe } from './qwen2moe.ts';
@@ -17,5 +18,5 @@ import { smollm3 } from './smollm3.ts';
 /** Architectures by their names in `general.architecture`. */
 export const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
   ...{ llama, mistral3, qwen2, qwen3, qwen2moe, qwen3moe, 'gpt-oss': gptOss, gemma2, gemma3 },
-  ...{ phi3, glm4, glm4moe, granite, granitemoe: granite, smollm3 },
+  ...{ phi3, glm4, glm4moe, granite, granitemoe: granite, smollm3, olmo2 },
 };

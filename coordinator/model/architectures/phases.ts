@@ -1,6 +1,6 @@
 import type { ActivationFunction } from '../../../kernels/formats.ts';
 import type { ModelSource } from '../model-source.ts';
-import type { AttentionPhase, FeedForwardPhase, Halves, PhaseFrame, Projection, Vector } from '../spec.ts';
+import type { AttentionPhase, FeedForwardPhase, Halves, NormsPhase, PhaseFrame, Projection, Vector } from '../spec.ts';
 import type { Sizes } from './sizes.ts';
 
 /** What tensors of a layer do not tell of its phases. Names of norms are parts of tensor names; null for none. */
@@ -13,8 +13,8 @@ export interface FrameOptions {
 export interface AttentionOptions extends FrameOptions {
   /** Whether rotary pairs are stored as halves of a head's first `dims` rows (as in NeoX), or side by side. */
   readonly halves?: { readonly dims: number };
-  /** Whether queries and keys are normed, head by head. */
-  readonly headNorms?: boolean;
+  /** Whether queries and keys are normed: each head by itself, or all together. */
+  readonly normed?: AttentionPhase['normed'];
   /** Of scores, where it is not 1/√headDim. */
   readonly scale?: number;
   readonly softCap?: number;
@@ -47,8 +47,11 @@ export function attentionPhase(
       : ['attn_q', 'attn_k', 'attn_v'].map((part, i) => projection(source, layer, part, rows[i]!, dim))
   ) as [Projection, Projection, Projection];
   allOrNone(source, [q, k, v]);
-  const headNorm = (part: string): Vector | null =>
-    options.headNorms === true ? { ...tensors.whole(weight(layer, part), headDim), halves } : null;
+  const { normed = 'none' } = options;
+  const norm = (part: string, ofAll: number): Vector | null => {
+    if (normed === 'none') return null;
+    return { ...tensors.whole(weight(layer, part), (normed === 'all' ? ofAll : 1) * headDim), halves };
+  };
   return {
     kind: 'attention',
     ...frame(source, layer, dim, { inputNorm: 'attn_norm', ...options }, 'attn_output'),
@@ -61,11 +64,18 @@ export function attentionPhase(
     k: turned(k, halves),
     v,
     o: tensors.matrix(weight(layer, 'attn_output'), dim, heads * headDim),
-    qNorm: headNorm('attn_q_norm'),
-    kNorm: headNorm('attn_k_norm'),
+    normed,
+    qNorm: norm('attn_q_norm', heads),
+    kNorm: norm('attn_k_norm', kvHeads),
     sinks: options.sinks === true ? tensors.whole(weight(layer, 'attn_sinks'), heads) : null,
   };
 }
+
+/** The phase before attention whose queries and keys are normed over all heads. */
+export const normsOf = (of: AttentionPhase): NormsPhase => ({
+  ...{ kind: 'norms', of, inputNorm: of.inputNorm },
+  ...{ outputNorm: null, outputBias: null, outputScale: 1 },
+});
 
 /** A feed-forward network as the tensors of a layer give it. @throws StarlingError model_invalid, model_unsupported_tensor_type */
 export function feedForwardPhase(

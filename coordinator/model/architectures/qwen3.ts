@@ -13,7 +13,7 @@ export const qwen3: Architecture = {
       ...sizes,
       ropes: [await readRope(source, sizes.headDim)],
       layers: layersOf(sizes, (layer) => [
-        attentionPhase(source, layer, sizes, { halves, headNorms: true }),
+        attentionPhase(source, layer, sizes, { halves, normed: 'each' }),
         feedForwardPhase(source, layer, sizes),
       ]),
     };

@@ -15,7 +15,7 @@ export const qwen3moe: Architecture = {
       ...sizes,
       ropes: [await readRope(source, sizes.headDim)],
       layers: layersOf(sizes, (layer) => [
-        attentionPhase(source, layer, sizes, { halves, headNorms: true }),
+        attentionPhase(source, layer, sizes, { halves, normed: 'each' }),
         expertsPhase(source, layer, experts, { normalised: true }),
       ]),
     };

@@ -45,10 +45,12 @@ function contentOf({ dim }: ModelSpec, phase: AttentionPhase, count: number, col
   };
 }
 
-function vectorsOf({ headDim, q, qNorm, sinks }: AttentionPhase, first: number, count: number): VectorCut[] {
+function vectorsOf(phase: AttentionPhase, first: number, count: number): VectorCut[] {
+  const { headDim, q, normed, qNorm, sinks } = phase;
+  const [normFirst, normCount] = normed === 'all' ? [first, count] : [0, 1];
   return [
     ...valuesOf(q.bias, first * headDim, count * headDim),
-    ...valuesOf(qNorm, 0, headDim),
+    ...valuesOf(qNorm, normFirst * headDim, normCount * headDim),
     ...valuesOf(sinks, first, count),
   ];
 }

@@ -22,10 +22,10 @@ export const kv: TileCuts<AttentionPhase> = {
   },
 };
 
-function vectorsOf({ headDim, k, v, kNorm }: AttentionPhase, head: number): VectorCut[] {
+function vectorsOf({ headDim, k, v, normed, kNorm }: AttentionPhase, head: number): VectorCut[] {
   return [
     ...valuesOf(k.bias, head * headDim, headDim),
     ...valuesOf(v.bias, head * headDim, headDim),
-    ...valuesOf(kNorm, 0, headDim),
+    ...valuesOf(kNorm, normed === 'all' ? head * headDim : 0, headDim),
   ];
 }

@@ -5,7 +5,7 @@ import { kvHeadsOfQueries, type TileRules } from '../tile-rules.ts';
 
 /**
  * `count` query heads from `first` on: their rows of Wq and columns of Wo. Within one key/value head, or of whole groups. Vectors:
- * their part of Wq's bias, the norm of a head, their sinks, as far as the model has such.
+ * their part of Wq's bias, the norm of a head or their part of that of all, their sinks, as far as the model has such.
  */
 export const attention: TileRules<AttentionSpec> = {
   phase: 'attention',
@@ -24,7 +24,11 @@ export const attention: TileRules<AttentionSpec> = {
         [width, cols],
         [roundUp(dim, ROW_GROUP), width],
       ],
-      vectors: vectorsOf(phase, { qBias: width, qNorm: headDim, sinks: count }),
+      vectors: vectorsOf(phase, {
+        qBias: width,
+        qNorm: phase.normed === 'all' ? count * headDim : headDim,
+        sinks: count,
+      }),
     };
   },
 
@@ -32,13 +36,14 @@ export const attention: TileRules<AttentionSpec> = {
 
   kvHeads: (phase, { first, count }) => kvHeadsOfQueries(phase, first, count),
 
-  prepare(kernels, { kv, rmsEps: eps }, phase, { shape, matrices, vectors, caches, buffers, step }) {
+  prepare(kernels, { kv, rmsEps: eps }, phase, { shape, matrices, vectors, caches, buffers, factors, step }) {
     const [q, out] = matrices as [PlacedMatrix, PlacedMatrix];
     const { heads, kvHeads, headDim, scale, softCap, window, biased, normed, sinks, ropes } = phase;
     return kernels.prepareAttention({
       ...{ q, out, kv, headDim, scale, softCap, window, eps, caches, buffers },
       qBias: biased ? vectors[0]! : null,
-      qNorm: normed ? vectors[biased ? 1 : 0]! : null,
+      qNorm: normed === 'none' ? null : vectors[biased ? 1 : 0]!,
+      qFactors: normed === 'all' ? factors!.q : null,
       sinks: sinks ? vectors.at(-1)! : null,
       group: Math.min(shape.count, heads / kvHeads),
       step: step(ropes[1]),
@@ -52,5 +57,9 @@ function vectorsOf(
   { biased, normed, sinks }: AttentionSpec,
   length: { readonly qBias: number; readonly qNorm: number; readonly sinks: number },
 ): number[] {
-  return [...(biased ? [length.qBias] : []), ...(normed ? [length.qNorm] : []), ...(sinks ? [length.sinks] : [])];
+  return [
+    ...(biased ? [length.qBias] : []),
+    ...(normed === 'none' ? [] : [length.qNorm]),
+    ...(sinks ? [length.sinks] : []),
+  ];
 }

@@ -17,7 +17,7 @@ export const kv: TileRules<AttentionSpec> = {
         [headDim, cols],
         [headDim, cols],
       ],
-      vectors: [...(biased ? [headDim, headDim] : []), ...(normed ? [headDim] : [])],
+      vectors: [...(biased ? [headDim, headDim] : []), ...(normed === 'none' ? [] : [headDim])],
     };
   },
 
@@ -29,14 +29,15 @@ export const kv: TileRules<AttentionSpec> = {
     kernels,
     { kv, rmsEps: eps },
     { headDim, biased, normed, ropes },
-    { matrices, vectors, caches, buffers, step },
+    { matrices, vectors, caches, buffers, factors, step },
   ) {
     const [k, v] = matrices as [PlacedMatrix, PlacedMatrix];
     return kernels.prepareKeyValue({
       ...{ k, v, kv, headDim, eps, cache: caches[0]!, buffers, step: step(ropes[0]) },
       kBias: biased ? vectors[0]! : null,
       vBias: biased ? vectors[1]! : null,
-      kNorm: normed ? vectors.at(-1)! : null,
+      kNorm: normed === 'none' ? null : vectors.at(-1)!,
+      kFactors: normed === 'all' ? factors!.k : null,
     });
   },
 };

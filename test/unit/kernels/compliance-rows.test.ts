@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict';
 import { ACTIVATION_FUNCTION_NAMES } from '../../../kernels/formats.ts';
 import { testCompliance, testEveryBackend, testPairs } from '../../fixtures/compliance.ts';
-import { gluCase, quantizeCase, rmsnormCase, ropeCase, scaleRowsCase } from '../../fixtures/compute-cases.ts';
+import {
+  applyNormCase,
+  gluCase,
+  quantizeCase,
+  rmsnormCase,
+  ropeCase,
+  scaleRowsCase,
+} from '../../fixtures/compute-cases.ts';
 import { input, type KernelCase, output } from '../../fixtures/kernel-bench.ts';
 import { FINITE_STYLES, STYLES } from '../../fixtures/kernel-values.ts';
 import { Random } from '../../fixtures/random.ts';
@@ -106,6 +113,11 @@ testCompliance('scaleRows', function* () {
       for (const cols of [8, 40, 352]) yield scaleRowsCase(new Random(seed++), { rows, cols, style });
     }
   }
+});
+
+testCompliance('applyNorm', function* () {
+  let seed = 0;
+  for (const style of STYLES) for (const cols of [8, 40, 352]) yield applyNormCase(new Random(seed++), { cols, style });
 });
 
 testCompliance('glu', function* () {

@@ -4,7 +4,7 @@ import { expertCase, feedForwardCase } from '../../fixtures/feed-forward-cases.t
 import { FORMATS } from '../../fixtures/kernel-cases.ts';
 import { STYLES } from '../../fixtures/kernel-values.ts';
 import { Random } from '../../fixtures/random.ts';
-import { attentionCase, keyValueCase } from '../../fixtures/tile-cases.ts';
+import { attentionCase, HEAD_NORMS, keyValueCase } from '../../fixtures/tile-cases.ts';
 
 // Random calls of every kind are in compliance-random.test.ts.
 testCompliance('feed-forward tiles of every format', function* () {
@@ -86,9 +86,10 @@ testCompliance('key/value tiles with biases and norms', function* () {
     for (const style of STYLES) {
       for (const headDim of [8, 40, 64, 128, 512]) {
         for (const [biased, normed] of [
-          [true, false],
-          [false, true],
-          [true, true],
+          [true, 'none'],
+          [false, 'each'],
+          [true, 'each'],
+          [true, 'all'],
         ] as const) {
           const rows = { format: 'Q8_0', last: 'Q8_0', rows: 3, first: 1, style, fresh: true } as const;
           const shape = { ...rows, kv, headDim, ofFirst: 2, positions: [62, 130], biased, normed } as const;
@@ -117,7 +118,7 @@ testCompliance('attention tiles with biases, norms, windows, bounded scores and 
           [40, 3, 2],
           [64, 1, 1],
         ] as const) {
-          const heads = { headDim, group, kvHeads, biased: seed % 3 > 0, normed: seed % 3 < 2 };
+          const heads = { headDim, group, kvHeads, biased: seed % 3 > 0, normed: HEAD_NORMS[(seed % 4) % 3]! };
           yield attentionCase(new Random(seed++), { ...shape, ...heads });
         }
       }
@@ -136,7 +137,7 @@ testCompliance('key/value and attention tiles over pages of two sequences', func
       ] as const) {
         const rows = { format, last: format, rows: 7, first, style: 'normal', fresh: true } as const;
         const positions = [62, 130] as const;
-        const shape = { ...rows, kv, headDim: 40, ofFirst, positions, biased: false, normed: false };
+        const shape = { ...rows, kv, headDim: 40, ofFirst, positions, biased: false, normed: 'none' } as const;
         yield keyValueCase(new Random(seed++), shape);
         yield attentionCase(new Random(seed++), {
           ...shape,

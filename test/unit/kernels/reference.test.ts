@@ -313,3 +313,15 @@ test('cases are the same for the same seed', () => {
   assert.deepEqual(make(9).buffers, make(9).buffers);
   assert.notDeepEqual(make(9).buffers, make(10).buffers);
 });
+
+test('a row is normed by a factor and a weight for each value, each product rounded', () => {
+  const { kernels, floats, read } = setUp();
+  const random = new Random(13);
+  const [values, weights, [factor]] = [draw(random, 16), draw(random, 16), draw(random, 1) as [number]];
+  const x = floats(values);
+  kernels.applyNorm(x, floats(weights), floats([factor]), 16);
+  assert.deepEqual(
+    read(x, 16),
+    values.map((value, i) => Math.fround(Math.fround(value * factor) * weights[i]!)),
+  );
+});

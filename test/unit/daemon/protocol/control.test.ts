@@ -139,7 +139,7 @@ test('unknown types and things that are no messages are refused', () => {
 
 test('another version of the protocol is told as such', () => {
   const future = { t: 'hello', protocol: PROTOCOL_VERSION + 1, id: facts.id, name: 'x', purpose: 'serve', more: true };
-  assert.throws(() => decodeValue(future), { code: 'protocol_version', message: /protocol 7, this one 6/ });
+  assert.throws(() => decodeValue(future), { code: 'protocol_version', message: /protocol 8, this one 7/ });
 });
 
 test('length is bounded in both directions', () => {

@@ -98,3 +98,18 @@ test('an input of experts comes with routes that can be followed', () => {
   payload.writeUInt32LE(3, 2 * activationBytes('q8', 64));
   assert.throws(() => readInput(header(of), payload, mixture, rows), { message: /networks that there are not/ });
 });
+
+test('an input of attention that is normed over all heads comes with factors', () => {
+  const attention = attentionSpec({ normed: 'all' });
+  const normed = smallEngine({ layers: [[attention, feedForwardSpec()]] });
+  const of = phase({ phase: 0 });
+  const payload = Buffer.alloc(2 * (activationBytes('f32', 32) + 8));
+  assert.deepEqual(readInput(header(of), payload, normed, rows), of);
+  for (const wrong of [payload.subarray(8), Buffer.concat([payload, Buffer.alloc(8)])]) {
+    assert.throws(() => readInput(header(of), wrong, normed, rows), { code: 'protocol_invalid_message' });
+  }
+  for (const factor of [-1, Number.NaN, Number.POSITIVE_INFINITY]) {
+    payload.writeFloatLE(factor, payload.length - 4);
+    assert.throws(() => readInput(header(of), payload, normed, rows), { message: /factors that are out of range/ });
+  }
+});
