@@ -28,24 +28,36 @@ export function forcedTokens(seed: number, vocabSize: number): number[] {
 const CLEAR_LEAD = 0.05;
 
 export interface Closeness {
-  /** Share of the clear steps with the same likeliest token. */
+  /** Share of all steps with the same likeliest token. */
   readonly agreement: number;
+  /** Share of the steps in which the golden's token leads clearly. */
+  readonly clear: number;
+  /** Share of the clear steps with the same likeliest token. */
+  readonly clearAgreement: number;
   /** Mean distance of the probability of the golden's token. */
   readonly distance: number;
 }
 
 /** @param probabilities of every token, for each step */
 export function closeness(golden: ArchitectureGolden, probabilities: readonly Float64Array[]): Closeness {
-  let [clear, agreed, distance] = [0, 0, 0];
+  let [agreed, clear, clearAgreed, distance] = [0, 0, 0, 0];
   for (const [step, each] of probabilities.entries()) {
     const token = golden.tokens[step] ?? 0;
     const probability = golden.probabilities[step] ?? 0;
+    const agrees = likeliest(each) === token;
     distance += Math.abs((each[token] ?? 0) - probability);
+    if (agrees) agreed++;
     if (probability - (golden.seconds[step] ?? 0) < CLEAR_LEAD) continue;
     clear++;
-    if (likeliest(each) === token) agreed++;
+    if (agrees) clearAgreed++;
   }
-  return { agreement: agreed / clear, distance: distance / probabilities.length };
+  const steps = probabilities.length;
+  return {
+    agreement: agreed / steps,
+    clear: clear / steps,
+    clearAgreement: clearAgreed / clear,
+    distance: distance / steps,
+  };
 }
 
 export const likeliest = (probabilities: Float64Array): number => probabilities.indexOf(Math.max(...probabilities));

@@ -32,11 +32,13 @@ import { temporaryFolder } from '../fixtures/temporary-folder.ts';
 
 /**
  * How close a result has to be. Activations are rounded otherwise than in llama.cpp: a little for matrices of floats, to 8 bits
- * for others; and where two experts are chosen alike, rounding decides.
+ * for others; and where two experts are chosen alike, rounding decides. In 4-bit files that turns some steps in which two tokens
+ * are almost as likely, so fewer of all steps have to agree there than of the clear ones.
  */
-function tolerance(model: ArchitectureModel, type: ArchitectureType): Closeness {
-  if (type === 'F16' && !EXPERT_MODELS.includes(model)) return { agreement: 0.99, distance: 0.005 };
-  return { agreement: 0.98, distance: 0.02 };
+function tolerance(model: ArchitectureModel, type: ArchitectureType): Omit<Closeness, 'clear'> {
+  if (type !== 'F16') return { agreement: 0.95, clearAgreement: 0.98, distance: 0.02 };
+  if (EXPERT_MODELS.includes(model)) return { agreement: 0.98, clearAgreement: 0.98, distance: 0.02 };
+  return { agreement: 0.98, clearAgreement: 0.99, distance: 0.005 };
 }
 
 for (const model of ARCHITECTURE_MODELS) {
@@ -55,14 +57,20 @@ for (const model of ARCHITECTURE_MODELS) {
       t.after(() => opened.gguf.close());
       const cluster = await startHere(t, opened);
       const tokens = forcedTokens(golden.seed, model.shape.vocabSize);
-      const { agreement, distance } = closeness(golden, await probabilities(cluster.forward, tokens));
+      const found = closeness(golden, await probabilities(cluster.forward, tokens));
       const least = tolerance(model, type);
-      const shown = `${(100 * agreement).toFixed(1)} % of the clear steps agree; mean distance ${distance.toFixed(4)}`;
+      const shown =
+        `${percent(found.agreement)} of all steps agree, ${percent(found.clearAgreement)} of the clear ones, ` +
+        `which are ${percent(found.clear)}; mean distance ${found.distance.toFixed(4)}`;
       t.diagnostic(shown);
-      assert.ok(agreement >= least.agreement && distance <= least.distance, shown);
+      assert.ok(found.agreement >= least.agreement, shown);
+      assert.ok(found.clearAgreement >= least.clearAgreement, shown);
+      assert.ok(found.distance <= least.distance, shown);
     });
   }
 }
+
+const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
 
 function readGolden(name: string): ArchitectureGolden {
   const path = fileURLToPath(new URL(`../../../test/fixtures/architectures/${name}.json`, import.meta.url));
