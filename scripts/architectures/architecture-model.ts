@@ -23,7 +23,7 @@ export interface ArchitectureModel {
   readonly type: QuantizedType;
 }
 
-/** Q4_0 and Q4_K: with a Q6_K embedding and head, as llama.cpp quantises; MXFP4: the experts, and Q8_0 for the rest. */
+/** Q4_0 and Q4_K: with an F16 embedding and head, so that rounding their input does not decide between close tokens; MXFP4: the experts, and Q8_0 for the rest. */
 export type QuantizedType = 'Q4_0' | 'Q4_K' | 'MXFP4';
 export type ArchitectureType = 'F16' | QuantizedType;
 
@@ -40,7 +40,7 @@ const LOGITS = 4.5;
  * How much smaller is what blocks add to a residual of size one in files of 4-bit types: activations are rounded to 8 bits
  * there, and the larger the blocks, the more a difference in an early layer has grown in the last one.
  */
-const CALM = 0.2;
+const CALM = 0.07;
 
 /** The same arguments give the same bytes. */
 export function modelContent(model: ArchitectureModel, type: ArchitectureType, seed: number): ModelContent {
@@ -98,7 +98,7 @@ export function givenFloats(list: Float32Array): Fill {
 
 function formatOf(name: string, type: ArchitectureType): WeightFormat {
   if (type === 'MXFP4') return name.includes('_exps.') ? 'MXFP4' : 'Q8_0';
-  if (type !== 'F16' && /^(token_embd|output)\./.test(name)) return 'Q6_K';
+  if (type !== 'F16' && /^(token_embd|output)\./.test(name)) return 'F16';
   return type;
 }
 
