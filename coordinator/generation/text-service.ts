@@ -2,20 +2,15 @@ import { StarlingError } from '../../daemon/errors.ts';
 import { opensReasoning, type ReasoningForm } from '../model/reasoning-marks.ts';
 import type { EndRules } from './answer.ts';
 import type { Reasoning } from './answer-parts.ts';
+import { type Conversation, checkConversation } from './conversation.ts';
 import { choiceSeed } from './counter-random.ts';
 import type { GenerationEvent, Standing } from './events.ts';
 import { Generator, type GeneratorOptions } from './generator.ts';
 import { checkPromptLength } from './prompt-length.ts';
 import type { SamplingOptions } from './sampler.ts';
 import type { GenerationStatistics } from './statistics.ts';
-import {
-  type ChatMessage,
-  type ChatRenderer,
-  decodeTokens,
-  encodePrompt,
-  type TextCodec,
-  tokenText,
-} from './text-codec.ts';
+import { templateMessages } from './template-messages.ts';
+import { type ChatRenderer, decodeTokens, encodePrompt, type TextCodec, tokenText } from './text-codec.ts';
 
 /** How to generate, whatever the prompt. */
 export interface TextSettings {
@@ -54,13 +49,6 @@ export interface TextServiceOptions extends GeneratorOptions {
   readonly reasoning?: ReasoningForm | null;
 }
 
-export interface ChatOptions {
-  /** Further variables for the chat template. */
-  readonly variables?: Readonly<Record<string, unknown>>;
-  /** Reasoning stays in the answer, with its marks. */
-  readonly keepsReasoning?: boolean;
-}
-
 /** Text in, text out: joins the chat template, the tokenizer and the generator. */
 export class TextService {
   readonly modelId: string;
@@ -95,15 +83,17 @@ export class TextService {
   /**
    * Answers a conversation. Nothing happens before the first `next()`; from then on the caller must take the events to
    * the end, call `return()`, or abort: an answer that nobody takes keeps its place.
-   * @throws StarlingError template_invalid, template_failed; what Generator.submit throws, and its events
+   * @throws StarlingError what checkConversation throws; template_invalid, template_failed; what Generator.submit throws, and its
+   * events
    */
   async *chat(
-    messages: readonly ChatMessage[],
+    conversation: Conversation,
     settings: TextSettings,
     signal?: AbortSignal,
-    { variables = {}, keepsReasoning = false }: ChatOptions = {},
   ): AsyncGenerator<TextEvent, void, undefined> {
-    const prompt = await this.#template.render(messages, {
+    checkConversation(conversation);
+    const { messages, variables = {}, keepsReasoning = false } = conversation;
+    const prompt = await this.#template.render(templateMessages(messages), {
       addGenerationPrompt: true,
       variables,
       ...(signal === undefined ? {} : { signal }),

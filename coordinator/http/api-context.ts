@@ -3,7 +3,7 @@ import type { Account } from '../cluster/accounting.ts';
 import type { OverlapReport } from '../cluster/overlap.ts';
 import type { TextService } from '../generation/text-service.ts';
 import type { RequestScopes } from './request-scope.ts';
-import type { UnknownFields } from './unknown-fields.ts';
+import type { UnknownNames } from './unknown-names.ts';
 
 /** One device of the cluster as GET /health shows it. */
 export interface DeviceHealth {
@@ -35,7 +35,7 @@ export interface ApiContext {
   readonly randomSeed: () => number;
   /** A string that no other call returns. */
   readonly uniqueId: () => string;
-  readonly unknownFields: UnknownFields;
+  readonly unknownFields: UnknownNames;
   /** The requests under way. */
   readonly scopes: RequestScopes;
 }

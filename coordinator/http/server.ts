@@ -8,7 +8,7 @@ import { reachableAt } from '../../daemon/reachable-at.ts';
 import type { AccessPolicy } from './access.ts';
 import { type ApiOptions, createApi } from './api.ts';
 import { answerConnections, KEEP_ALIVE_MS } from './connections.ts';
-import { errorBody } from './error-response.ts';
+import { errorText } from './error-response.ts';
 import { createStartingApi } from './starting-api.ts';
 
 /** What is served once a model is up. */
@@ -140,6 +140,9 @@ export class HttpServer {
     const reason = thrown instanceof Error ? thrown.message : String(thrown);
     this.#options.log.debug({ reason }, 'malformed request');
     const error = new StarlingError('invalid_request', `the request is malformed: ${reason}`);
-    return Response.json(errorBody(error), { status: error.kind.http });
+    return new Response(errorText(error, '/'), {
+      status: error.kind.http,
+      headers: { 'Content-Type': 'application/json; charset=UTF-8' },
+    });
   }
 }

@@ -1,0 +1,23 @@
+import type { Dialect, Route } from './dialect.ts';
+import { openai } from './dialects/openai/dialect.ts';
+import { OPENAI_ROUTES } from './dialects/openai/routes.ts';
+import { health } from './health.ts';
+import { metrics } from './metrics.ts';
+
+/** What is of no family of clients; in OpenAI's words, which most know. */
+const starling: Dialect = { ...openai, name: 'Starling' };
+
+/** All that the endpoint answers; the README has the same table. */
+export const ROUTES: readonly Route[] = [
+  ...OPENAI_ROUTES,
+  { method: 'GET', path: '/health', dialect: starling, handler: health },
+  { method: 'GET', path: '/metrics', dialect: starling, handler: metrics },
+];
+
+/** What is nobody else's is OpenAI's. */
+const OTHERS: readonly Dialect[] = [];
+
+/** In whose words a request of this path is told what is amiss. */
+export function dialectOf(path: string): Dialect {
+  return OTHERS.find(({ owns }) => owns(path)) ?? openai;
+}
