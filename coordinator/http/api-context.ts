@@ -2,6 +2,7 @@ import type { Logger } from '../../daemon/log.ts';
 import type { Account } from '../cluster/accounting.ts';
 import type { OverlapReport } from '../cluster/overlap.ts';
 import type { TextService } from '../generation/text-service.ts';
+import type { ModelFacts } from '../model-facts.ts';
 import type { RequestScopes } from './request-scope.ts';
 import type { UnknownNames } from './unknown-names.ts';
 
@@ -24,6 +25,7 @@ export interface ClusterUsage {
 /** What the routes work with. */
 export interface ApiContext {
   readonly service: TextService;
+  readonly facts: ModelFacts;
   readonly log: Logger;
   readonly devices: () => readonly DeviceHealth[];
   readonly usage: () => ClusterUsage | null;

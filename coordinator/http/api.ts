@@ -4,6 +4,7 @@ import { cors } from 'hono/cors';
 import { StarlingError } from '../../daemon/errors.ts';
 import type { Logger } from '../../daemon/log.ts';
 import type { TextService } from '../generation/text-service.ts';
+import type { ModelFacts } from '../model-facts.ts';
 import { type AccessPolicy, guardAccess, isOriginAllowed, LOOPBACK_ONLY } from './access.ts';
 import type { ApiContext, ClusterUsage, DeviceHealth } from './api-context.ts';
 import { errorResponse } from './error-response.ts';
@@ -14,6 +15,7 @@ import { UnknownNames } from './unknown-names.ts';
 export interface ApiOptions {
   readonly service: TextService;
   readonly log: Logger;
+  readonly facts: ModelFacts;
   /** The devices shown by GET /health; none by default. */
   readonly devices?: () => readonly DeviceHealth[];
   /** What GET /metrics shows of them; nothing by default. */
@@ -40,6 +42,7 @@ export function createApi(options: ApiOptions): Hono {
   const access = options.access ?? LOOPBACK_ONLY;
   const api: ApiContext = {
     service,
+    facts: options.facts,
     log,
     devices: options.devices ?? (() => []),
     usage: options.usage ?? (() => null),

@@ -202,7 +202,7 @@ describe('raw HTTP', () => {
   it('answers unknown routes and wrong methods in the same shape', async () => {
     await withEndpoint({}, async ({ url }) => {
       assertError(await rawRequest(`${url}/v1/nothing`), 404, 'route_not_found');
-      assertError(await rawRequest(url), 404, 'route_not_found');
+      assertError(await rawRequest(`${url}/v2`), 404, 'route_not_found');
       const wrong = await rawRequest(url + CHAT);
       assertError(wrong, 405, 'method_not_allowed');
       assert.equal(wrong.headers.allow, 'POST');
