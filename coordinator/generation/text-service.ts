@@ -83,14 +83,25 @@ export class TextService {
   /**
    * Answers a conversation. Nothing happens before the first `next()`; from then on the caller must take the events to
    * the end, call `return()`, or abort: an answer that nobody takes keeps its place.
-   * @throws StarlingError what checkConversation throws; template_invalid, template_failed; what Generator.submit throws, and its
-   * events
+   * @throws StarlingError what `prompt` throws; what Generator.submit throws, and its events
    */
   async *chat(
     conversation: Conversation,
     settings: TextSettings,
     signal?: AbortSignal,
   ): AsyncGenerator<TextEvent, void, undefined> {
+    const { tokens, reasoning } = await this.prompt(conversation, signal);
+    yield* this.#answer([tokens], 'messages', settings, signal, reasoning);
+  }
+
+  /**
+   * What the model reads of a conversation, however long that is, and how it tells reasoning apart in what it then writes.
+   * @throws StarlingError what checkConversation throws; template_invalid, template_failed; cancelled
+   */
+  async prompt(
+    conversation: Conversation,
+    signal?: AbortSignal,
+  ): Promise<{ readonly tokens: readonly number[]; readonly reasoning?: Reasoning }> {
     checkConversation(conversation);
     const { messages, variables = {}, keepsReasoning = false } = conversation;
     const prompt = await this.#template.render(templateMessages(messages), {
@@ -98,15 +109,9 @@ export class TextService {
       variables,
       ...(signal === undefined ? {} : { signal }),
     });
+    const tokens = encodePrompt(this.#codec, prompt.text, prompt.typed);
     const form = keepsReasoning ? null : this.#reasoning;
-    const reasoning = form === null ? undefined : { form, opened: opensReasoning(form, prompt) };
-    yield* this.#answer(
-      [encodePrompt(this.#codec, prompt.text, prompt.typed)],
-      'messages',
-      settings,
-      signal,
-      reasoning,
-    );
+    return form === null ? { tokens } : { tokens, reasoning: { form, opened: opensReasoning(form, prompt) } };
   }
 
   /**

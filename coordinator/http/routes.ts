@@ -1,4 +1,6 @@
 import type { Dialect, Route } from './dialect.ts';
+import { anthropic } from './dialects/anthropic/dialect.ts';
+import { ANTHROPIC_ROUTES } from './dialects/anthropic/routes.ts';
 import { ollama } from './dialects/ollama/dialect.ts';
 import { OLLAMA_ROUTES } from './dialects/ollama/routes.ts';
 import { openai } from './dialects/openai/dialect.ts';
@@ -12,13 +14,14 @@ const starling: Dialect = { ...openai, name: 'Starling' };
 /** All that the endpoint answers; the README has the same table. */
 export const ROUTES: readonly Route[] = [
   ...OPENAI_ROUTES,
+  ...ANTHROPIC_ROUTES,
   ...OLLAMA_ROUTES,
   { method: 'GET', path: '/health', dialect: starling, handler: health },
   { method: 'GET', path: '/metrics', dialect: starling, handler: metrics },
 ];
 
 /** What is nobody else's is OpenAI's. */
-const OTHERS: readonly Dialect[] = [ollama];
+const OTHERS: readonly Dialect[] = [anthropic, ollama];
 
 /** In whose words a request of this path is told what is amiss. */
 export function dialectOf(path: string): Dialect {
