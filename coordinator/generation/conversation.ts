@@ -58,6 +58,8 @@ export interface Conversation {
   readonly variables?: Readonly<Record<string, unknown>>;
   /** Reasoning stays in the answer, with its marks. */
   readonly keepsReasoning?: boolean;
+  /** The answer goes on with the last message, which is the assistant's, rather than being a turn of its own. */
+  readonly continueFinal?: boolean;
 }
 
 /** @throws StarlingError unsupported_parameter for what is not done: tools that may be called, forms of the answer */

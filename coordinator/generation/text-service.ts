@@ -2,6 +2,7 @@ import { StarlingError } from '../../daemon/errors.ts';
 import { opensReasoning, type ReasoningForm } from '../model/reasoning-marks.ts';
 import type { EndRules } from './answer.ts';
 import type { Reasoning } from './answer-parts.ts';
+import { continuedPrompt } from './continued-prompt.ts';
 import { type Conversation, checkConversation } from './conversation.ts';
 import { choiceSeed } from './counter-random.ts';
 import type { GenerationEvent, Standing } from './events.ts';
@@ -96,21 +97,23 @@ export class TextService {
 
   /**
    * What the model reads of a conversation, however long that is, and how it tells reasoning apart in what it then writes.
-   * @throws StarlingError what checkConversation throws; template_invalid, template_failed; cancelled
+   * @throws StarlingError what checkConversation and continuedPrompt throw; template_invalid, template_failed; cancelled
    */
   async prompt(
     conversation: Conversation,
     signal?: AbortSignal,
   ): Promise<{ readonly tokens: readonly number[]; readonly reasoning?: Reasoning }> {
     checkConversation(conversation);
-    const { messages, variables = {}, keepsReasoning = false } = conversation;
-    const prompt = await this.#template.render(templateMessages(messages), {
-      addGenerationPrompt: true,
+    const { messages, variables = {}, keepsReasoning = false, continueFinal = false } = conversation;
+    const rendered = await this.#template.render(templateMessages(messages), {
+      addGenerationPrompt: !continueFinal,
       variables,
       ...(signal === undefined ? {} : { signal }),
     });
+    const prompt = continueFinal ? continuedPrompt(rendered, messages.at(-1)) : rendered;
     const tokens = encodePrompt(this.#codec, prompt.text, prompt.typed);
-    const form = keepsReasoning ? null : this.#reasoning;
+    // A text that is gone on with is past its reasoning.
+    const form = keepsReasoning || continueFinal ? null : this.#reasoning;
     return form === null ? { tokens } : { tokens, reasoning: { form, opened: opensReasoning(form, prompt) } };
   }
 

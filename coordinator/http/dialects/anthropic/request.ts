@@ -79,10 +79,12 @@ function conversationOf(fields: z.output<typeof countBody>): Conversation {
   const { system, messages, thinking, tools, tool_choice, output_config } = fields;
   const before: Message[] =
     system === null || system === undefined ? [] : [{ role: 'system', content: textOf(system, 'system') }];
+  const turns = messages.flatMap((each, i) => turnsOf(each, `messages[${i}].content`));
   const format = output_config?.format;
   const effort = output_config?.effort;
   return {
-    messages: [...before, ...messages.flatMap((each, i) => turnsOf(each, `messages[${i}].content`))],
+    messages: [...before, ...turns],
+    continueFinal: turns.at(-1)?.role === 'assistant',
     tools: (tools ?? []).map(({ name, description, input_schema }) => ({
       name,
       ...(typeof description === 'string' ? { description } : {}),

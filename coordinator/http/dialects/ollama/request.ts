@@ -127,7 +127,13 @@ export function parseChat(body: Body, origin: RequestOrigin, unknown: UnknownNam
     ...(typeof description === 'string' ? { description } : {}),
     parameters: parameters ?? {},
   }));
-  const conversation = { messages, tools, format: outputFormat(fields), variables: variables(fields) };
+  const conversation = {
+    messages,
+    tools,
+    format: outputFormat(fields),
+    variables: variables(fields),
+    continueFinal: messages.at(-1)?.role === 'assistant',
+  };
   return { ...settingsOf(fields, origin), asked: messages.length === 0 ? null : { conversation } };
 }
 

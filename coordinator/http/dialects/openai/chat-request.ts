@@ -55,6 +55,7 @@ const chatBody = z.object({
   enable_thinking: z.boolean().nullish(),
   reasoning_format: z.enum(['none', 'auto', 'deepseek']).nullish(),
   include_reasoning: z.boolean().nullish(),
+  continue_final_message: z.boolean().nullish(),
 });
 
 /** What the server itself tells a template. */
@@ -183,6 +184,7 @@ export function parseChatRequest(body: Readonly<Record<string, unknown>>, origin
       messages: fields.messages.map(conversationMessage),
       variables: templateVariables(fields),
       keepsReasoning: fields.reasoning_format === 'none',
+      continueFinal: fields.continue_final_message === true,
     },
     settings: textSettings(fields, own, origin),
     includeReasoning: fields.include_reasoning !== false,

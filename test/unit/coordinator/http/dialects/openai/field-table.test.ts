@@ -84,7 +84,6 @@ describe('the table of fields', () => {
       guided_choice: ['a', 'b'],
       structured_outputs: { json: form },
       response_format: { type: 'json_object' },
-      continue_final_message: true,
       add_generation_prompt: false,
       typical_p: 0.9,
       mirostat: 2,
@@ -96,6 +95,7 @@ describe('the table of fields', () => {
       for (const [name, value] of Object.entries(demands)) assertRefused(route, { [name]: value }, name);
     }
     assertRefused('completions', { response_format: { type: 'json_schema', json_schema: {} } }, 'response_format');
+    assertRefused('completions', { continue_final_message: true }, 'continue_final_message');
     // An empty schema is one: any JSON.
     assertRefused('chat', { json_schema: {} }, 'json_schema');
   });
