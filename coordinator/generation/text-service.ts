@@ -132,9 +132,18 @@ export class TextService {
     yield* this.#answer(encoded, 'prompt', settings, signal);
   }
 
-  /** The text of a prompt as it is echoed. */
-  promptText(prompt: string | readonly number[]): string {
-    return typeof prompt === 'string' ? prompt : decodeTokens(this.#codec, this.#checked(prompt));
+  /**
+   * The text of a prompt as it is echoed.
+   * @param param the field that it came from
+   * @throws StarlingError invalid_request for token ids outside the vocabulary
+   */
+  promptText(prompt: string | readonly number[], param = 'prompt'): string {
+    return typeof prompt === 'string' ? prompt : decodeTokens(this.#codec, this.#checked(prompt, param));
+  }
+
+  /** The token ids of a text; see TextCodec.encode. */
+  tokenize(text: string, options: { readonly addSpecial: boolean; readonly parseSpecial: boolean }): readonly number[] {
+    return this.#codec.encode(text, options);
   }
 
   /** One token by itself: its text (with U+FFFD for partial characters) and its bytes. */
@@ -175,13 +184,13 @@ export class TextService {
     }
   }
 
-  #checked(tokens: readonly number[]): readonly number[] {
+  #checked(tokens: readonly number[], param = 'prompt'): readonly number[] {
     for (const token of tokens) {
       if (token < 0 || token >= this.#vocabSize) {
         throw new StarlingError(
           'invalid_request',
           `token id ${token} is outside this model's vocabulary, which is 0 to ${this.#vocabSize - 1}`,
-          { param: 'prompt' },
+          { param },
         );
       }
     }

@@ -55,7 +55,8 @@ export function createApi(options: ApiOptions): Hono {
     scopes: new RequestScopes(options.shutdown),
   };
 
-  const app = new Hono();
+  // A slash at the end changes nothing.
+  const app = new Hono({ strict: false });
   app.onError((thrown, c) => errorResponse(thrown, c, log));
   app.notFound((c) => {
     const message = `there is nothing at ${c.req.method} ${c.req.path.slice(0, 200)}; the API is below /v1`;

@@ -1,6 +1,8 @@
 import type { Dialect, Route } from './dialect.ts';
 import { anthropic } from './dialects/anthropic/dialect.ts';
 import { ANTHROPIC_ROUTES } from './dialects/anthropic/routes.ts';
+import { llamaCpp } from './dialects/llama-cpp/dialect.ts';
+import { LLAMA_CPP_ROUTES } from './dialects/llama-cpp/routes.ts';
 import { ollama } from './dialects/ollama/dialect.ts';
 import { OLLAMA_ROUTES } from './dialects/ollama/routes.ts';
 import { openai } from './dialects/openai/dialect.ts';
@@ -16,12 +18,13 @@ export const ROUTES: readonly Route[] = [
   ...OPENAI_ROUTES,
   ...ANTHROPIC_ROUTES,
   ...OLLAMA_ROUTES,
+  ...LLAMA_CPP_ROUTES,
   { method: 'GET', path: '/health', dialect: starling, handler: health },
   { method: 'GET', path: '/metrics', dialect: starling, handler: metrics },
 ];
 
 /** What is nobody else's is OpenAI's. */
-const OTHERS: readonly Dialect[] = [anthropic, ollama];
+const OTHERS: readonly Dialect[] = [anthropic, ollama, llamaCpp];
 
 /** In whose words a request of this path is told what is amiss. */
 export function dialectOf(path: string): Dialect {

@@ -4,9 +4,10 @@ import { completions } from './completions.ts';
 import { openai } from './dialect.ts';
 import { getModel, listModels } from './models.ts';
 
-export const OPENAI_ROUTES: readonly Route[] = [
-  { method: 'POST', path: '/v1/chat/completions', dialect: openai, handler: chatCompletions },
-  { method: 'POST', path: '/v1/completions', dialect: openai, handler: completions },
-  { method: 'GET', path: '/v1/models', dialect: openai, handler: listModels },
-  { method: 'GET', path: '/v1/models/:id{.+}', dialect: openai, handler: getModel },
-];
+/** Below /v1, and without it for clients that were given an address alone. */
+export const OPENAI_ROUTES: readonly Route[] = ['/v1', ''].flatMap((root) => [
+  { method: 'POST', path: `${root}/chat/completions`, dialect: openai, handler: chatCompletions },
+  { method: 'POST', path: `${root}/completions`, dialect: openai, handler: completions },
+  { method: 'GET', path: `${root}/models`, dialect: openai, handler: listModels },
+  { method: 'GET', path: `${root}/models/:id{.+}`, dialect: openai, handler: getModel },
+]);
