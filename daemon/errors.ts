@@ -2,21 +2,18 @@ import { systemCode } from './system-error.ts';
 
 /**
  * Every error a user can meet, in one table. The code is stable: clients, scripts and tests may rely on it.
- * `http` is the status an endpoint answers with, `type` the class in OpenAI's error shape, `exit` the exit code of a command.
+ * `http` is the status an endpoint answers with, `fault` what an API may name the class of the error by, `exit` the exit code of a
+ * command.
  */
 export interface ErrorKind {
   readonly http: number;
-  readonly type:
-    | 'invalid_request_error'
-    | 'authentication_error'
-    | 'not_found_error'
-    | 'rate_limit_error'
-    | 'server_error';
+  /** What is amiss: the request, that which it names is not there, too many ask, or this program and its cluster. */
+  readonly fault: 'request' | 'absence' | 'crowd' | 'server';
   readonly exit: number;
 }
 
-const request = (http: number): ErrorKind => ({ http, type: 'invalid_request_error', exit: 2 });
-const server = (http: number, exit = 1): ErrorKind => ({ http, type: 'server_error', exit });
+const request = (http: number): ErrorKind => ({ http, fault: 'request', exit: 2 });
+const server = (http: number, exit = 1): ErrorKind => ({ http, fault: 'server', exit });
 
 export const ERRORS = {
   // a client's request
@@ -25,11 +22,11 @@ export const ERRORS = {
   context_length_exceeded: request(400),
   request_too_large: request(413),
   unsupported_parameter: request(400),
-  model_not_found: { http: 404, type: 'not_found_error', exit: 2 },
-  route_not_found: { http: 404, type: 'not_found_error', exit: 2 },
+  model_not_found: { http: 404, fault: 'absence', exit: 2 },
+  route_not_found: { http: 404, fault: 'absence', exit: 2 },
   method_not_allowed: request(405),
   forbidden_origin: request(403),
-  queue_full: { http: 429, type: 'rate_limit_error', exit: 1 },
+  queue_full: { http: 429, fault: 'crowd', exit: 1 },
   cancelled: server(499, 130),
   deadline_exceeded: server(504),
   starting: server(503),
@@ -74,7 +71,7 @@ export const ERRORS = {
   disk_full: server(507),
   store_limit_exceeded: server(507),
   model_in_use: server(500),
-  model_not_stored: { http: 404, type: 'not_found_error', exit: 2 },
+  model_not_stored: { http: 404, fault: 'absence', exit: 2 },
 
   // a command
   invalid_argument: request(400),

@@ -10,6 +10,7 @@ import { TextService } from '../generation/text-service.ts';
 import { isHostName } from '../http/access.ts';
 import { originPattern } from '../http/origin-pattern.ts';
 import { DEFAULT_HTTP_HOST, DEFAULT_HTTP_PORT, HttpServer } from '../http/server.ts';
+import { modelFacts } from '../model-facts.ts';
 import { openTextTools } from '../text-model.ts';
 import { type RunningDraft, startDraft } from './draft.ts';
 import { listenHost } from './endpoint.ts';
@@ -35,6 +36,7 @@ import { contextLength, type StartClusterOptions, startCluster } from './start-c
 interface ServeOptions extends ComputeOptions, KvOptions, HeadOptions {
   readonly host: string;
   readonly port: number;
+  readonly ollamaPort?: number;
   readonly peer: Endpoint[];
   readonly discovery: boolean;
   readonly wait: number;
@@ -68,6 +70,11 @@ export function serveCommand(deps: ServeCommandDeps): Command {
       DEFAULT_HTTP_HOST,
     )
     .option('--port <n>', 'port of the endpoint; 0 for any free one', integer(0, 65_535), DEFAULT_HTTP_PORT)
+    .option(
+      '--ollama-port <n>',
+      'a second port of the endpoint, such as 11434, where clients of Ollama look for it',
+      integer(0, 65_535),
+    )
     .option('--peer <host:port>', 'use this device, found or not; may be repeated', endpoints, [])
     .option('--no-discovery', 'use only this device and those named with --peer')
     .option('--wait <seconds>', 'how long to listen for devices on the LAN', integer(0, 600), 3)
@@ -172,6 +179,7 @@ export interface ServeModelOptions
   readonly draft?: string;
   readonly host: string;
   readonly port: number;
+  readonly ollamaPort?: number;
   readonly allowHost: readonly string[];
   readonly allowOrigin: readonly string[];
   readonly onReady: (served: { url: string; name: string; devices: number }) => Promise<void>;
@@ -181,14 +189,23 @@ export interface ServeModelOptions
 export interface Listening {
   readonly server: HttpServer;
   readonly url: string;
+  /** Of the second port, where there is one. */
+  readonly secondUrl?: string;
 }
 
 /** Opens the endpoint of a command: a port that is taken is found before anything that takes long. */
 export async function listen(
-  options: Pick<ServeModelOptions, 'host' | 'port' | 'allowHost' | 'allowOrigin' | 'log'>,
+  options: Pick<ServeModelOptions, 'host' | 'port' | 'ollamaPort' | 'allowHost' | 'allowOrigin' | 'log'>,
 ): Promise<Listening> {
-  const { host, port, allowHost, allowOrigin, log } = options;
-  const server = new HttpServer({ host, port, allowedHosts: allowHost, allowedOrigins: allowOrigin, log });
+  const { host, port, ollamaPort, allowHost, allowOrigin, log } = options;
+  const server = new HttpServer({
+    host,
+    port,
+    secondPort: ollamaPort ?? null,
+    allowedHosts: allowHost,
+    allowedOrigins: allowOrigin,
+    log,
+  });
   return { server, ...(await server.start()) };
 }
 
@@ -203,7 +220,7 @@ export async function serveModel(options: ServeModelOptions): Promise<void> {
 }
 
 /** As serveModel, at an endpoint that listens already, and that the caller stops. */
-export async function serveModelAt({ server, url }: Listening, options: ServeModelOptions): Promise<void> {
+export async function serveModelAt({ server, url, secondUrl }: Listening, options: ServeModelOptions): Promise<void> {
   const { log, signal } = options;
   // What is wrong with a name or a device is found before the model is read through, which may take minutes.
   if (options.draft !== undefined) await resolveModel(options.draft);
@@ -241,9 +258,11 @@ export async function serveModelAt({ server, url }: Listening, options: ServeMod
       });
       server.open({
         service,
+        facts: modelFacts(model, tools),
         devices: () => cluster.health(),
         usage: () => ({ account: cluster.account(), overlap: cluster.overlap() }),
       });
+      if (secondUrl !== undefined) log.info(`clients of Ollama find it at ${secondUrl}`);
       try {
         await options.onReady({ url, name: options.name, devices: cluster.devices });
         if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));

@@ -1,5 +1,5 @@
 import { AnswerParts, type Reasoning } from './answer-parts.ts';
-import type { SplitText } from './answer-split.ts';
+import type { Addition } from './answer-pieces.ts';
 import { type LogProbabilities, logprobs } from './log-probabilities.ts';
 import { type HeldBack, NONE_HELD_BACK, type SamplingOptions, sample } from './sampler.ts';
 import { StopSequences } from './stop-sequences.ts';
@@ -34,17 +34,18 @@ export interface GenerationRequest {
   readonly onLogits?: (logits: Float32Array, step: number) => void;
 }
 
-export type FinishReason = 'stop' | 'length';
+/** Why an answer is over: the model ended it, a limit did, or the model waits for what its calls come to. */
+export type FinishReason = 'stop' | 'length' | 'tool_calls';
 
 /** Texts that are now certain: empty while a character, or what may be a stop sequence or a mark, is incomplete. */
-export interface TokenEvent extends SplitText {
+export interface TokenEvent extends Addition {
   readonly type: 'token';
   readonly token: number;
   readonly logprobs?: LogProbabilities;
 }
 
 /** The text is over; what had been held back belongs to it after all. */
-export interface AnswerEnd extends SplitText {
+export interface AnswerEnd extends Addition {
   readonly finishReason: FinishReason;
 }
 

@@ -1,4 +1,5 @@
 import type { TextRange } from '../model/tokenizer/special-tokens.ts';
+import type { TextPart } from './conversation.ts';
 
 /** Turns token ids into text as they come; never emits part of a UTF-8 character. */
 export interface StreamingDetokenizer {
@@ -30,16 +31,11 @@ export interface ChatToolCall {
   readonly function: { readonly name: string; readonly arguments: Readonly<Record<string, unknown>> | string };
 }
 
-export interface ChatTextPart {
-  readonly type: 'text';
-  readonly text: string;
-}
-
 /** One message as chat templates know it; the names are those that templates read. */
 export type ChatMessage = {
   readonly role: 'system' | 'user' | 'assistant' | 'tool';
   /** Text, or the text parts that the client sent. */
-  readonly content: string | readonly ChatTextPart[];
+  readonly content: string | readonly TextPart[];
   readonly name?: string;
   /** What an assistant thought before this message; many templates read it. */
   readonly reasoning_content?: string;

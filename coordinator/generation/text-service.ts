@@ -2,20 +2,16 @@ import { StarlingError } from '../../daemon/errors.ts';
 import { opensReasoning, type ReasoningForm } from '../model/reasoning-marks.ts';
 import type { EndRules } from './answer.ts';
 import type { Reasoning } from './answer-parts.ts';
+import { continuedPrompt } from './continued-prompt.ts';
+import { type Conversation, checkConversation } from './conversation.ts';
 import { choiceSeed } from './counter-random.ts';
 import type { GenerationEvent, Standing } from './events.ts';
 import { Generator, type GeneratorOptions } from './generator.ts';
 import { checkPromptLength } from './prompt-length.ts';
 import type { SamplingOptions } from './sampler.ts';
 import type { GenerationStatistics } from './statistics.ts';
-import {
-  type ChatMessage,
-  type ChatRenderer,
-  decodeTokens,
-  encodePrompt,
-  type TextCodec,
-  tokenText,
-} from './text-codec.ts';
+import { templateMessages } from './template-messages.ts';
+import { type ChatRenderer, decodeTokens, encodePrompt, type TextCodec, tokenText } from './text-codec.ts';
 
 /** How to generate, whatever the prompt. */
 export interface TextSettings {
@@ -54,13 +50,6 @@ export interface TextServiceOptions extends GeneratorOptions {
   readonly reasoning?: ReasoningForm | null;
 }
 
-export interface ChatOptions {
-  /** Further variables for the chat template. */
-  readonly variables?: Readonly<Record<string, unknown>>;
-  /** Reasoning stays in the answer, with its marks. */
-  readonly keepsReasoning?: boolean;
-}
-
 /** Text in, text out: joins the chat template, the tokenizer and the generator. */
 export class TextService {
   readonly modelId: string;
@@ -95,28 +84,37 @@ export class TextService {
   /**
    * Answers a conversation. Nothing happens before the first `next()`; from then on the caller must take the events to
    * the end, call `return()`, or abort: an answer that nobody takes keeps its place.
-   * @throws StarlingError template_invalid, template_failed; what Generator.submit throws, and its events
+   * @throws StarlingError what `prompt` throws; what Generator.submit throws, and its events
    */
   async *chat(
-    messages: readonly ChatMessage[],
+    conversation: Conversation,
     settings: TextSettings,
     signal?: AbortSignal,
-    { variables = {}, keepsReasoning = false }: ChatOptions = {},
   ): AsyncGenerator<TextEvent, void, undefined> {
-    const prompt = await this.#template.render(messages, {
-      addGenerationPrompt: true,
+    const { tokens, reasoning } = await this.prompt(conversation, signal);
+    yield* this.#answer([tokens], 'messages', settings, signal, reasoning);
+  }
+
+  /**
+   * What the model reads of a conversation, however long that is, and how it tells reasoning apart in what it then writes.
+   * @throws StarlingError what checkConversation and continuedPrompt throw; template_invalid, template_failed; cancelled
+   */
+  async prompt(
+    conversation: Conversation,
+    signal?: AbortSignal,
+  ): Promise<{ readonly tokens: readonly number[]; readonly reasoning?: Reasoning }> {
+    checkConversation(conversation);
+    const { messages, variables = {}, keepsReasoning = false, continueFinal = false } = conversation;
+    const rendered = await this.#template.render(templateMessages(messages), {
+      addGenerationPrompt: !continueFinal,
       variables,
       ...(signal === undefined ? {} : { signal }),
     });
-    const form = keepsReasoning ? null : this.#reasoning;
-    const reasoning = form === null ? undefined : { form, opened: opensReasoning(form, prompt) };
-    yield* this.#answer(
-      [encodePrompt(this.#codec, prompt.text, prompt.typed)],
-      'messages',
-      settings,
-      signal,
-      reasoning,
-    );
+    const prompt = continueFinal ? continuedPrompt(rendered, messages.at(-1)) : rendered;
+    const tokens = encodePrompt(this.#codec, prompt.text, prompt.typed);
+    // A text that is gone on with is past its reasoning.
+    const form = keepsReasoning || continueFinal ? null : this.#reasoning;
+    return form === null ? { tokens } : { tokens, reasoning: { form, opened: opensReasoning(form, prompt) } };
   }
 
   /**
@@ -134,9 +132,18 @@ export class TextService {
     yield* this.#answer(encoded, 'prompt', settings, signal);
   }
 
-  /** The text of a prompt as it is echoed. */
-  promptText(prompt: string | readonly number[]): string {
-    return typeof prompt === 'string' ? prompt : decodeTokens(this.#codec, this.#checked(prompt));
+  /**
+   * The text of a prompt as it is echoed.
+   * @param param the field that it came from
+   * @throws StarlingError invalid_request for token ids outside the vocabulary
+   */
+  promptText(prompt: string | readonly number[], param = 'prompt'): string {
+    return typeof prompt === 'string' ? prompt : decodeTokens(this.#codec, this.#checked(prompt, param));
+  }
+
+  /** The token ids of a text; see TextCodec.encode. */
+  tokenize(text: string, options: { readonly addSpecial: boolean; readonly parseSpecial: boolean }): readonly number[] {
+    return this.#codec.encode(text, options);
   }
 
   /** One token by itself: its text (with U+FFFD for partial characters) and its bytes. */
@@ -177,13 +184,13 @@ export class TextService {
     }
   }
 
-  #checked(tokens: readonly number[]): readonly number[] {
+  #checked(tokens: readonly number[], param = 'prompt'): readonly number[] {
     for (const token of tokens) {
       if (token < 0 || token >= this.#vocabSize) {
         throw new StarlingError(
           'invalid_request',
           `token id ${token} is outside this model's vocabulary, which is 0 to ${this.#vocabSize - 1}`,
-          { param: 'prompt' },
+          { param },
         );
       }
     }

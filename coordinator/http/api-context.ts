@@ -2,8 +2,9 @@ import type { Logger } from '../../daemon/log.ts';
 import type { Account } from '../cluster/accounting.ts';
 import type { OverlapReport } from '../cluster/overlap.ts';
 import type { TextService } from '../generation/text-service.ts';
+import type { ModelFacts } from '../model-facts.ts';
 import type { RequestScopes } from './request-scope.ts';
-import type { UnknownFields } from './unknown-fields.ts';
+import type { UnknownNames } from './unknown-names.ts';
 
 /** One device of the cluster as GET /health shows it. */
 export interface DeviceHealth {
@@ -24,6 +25,7 @@ export interface ClusterUsage {
 /** What the routes work with. */
 export interface ApiContext {
   readonly service: TextService;
+  readonly facts: ModelFacts;
   readonly log: Logger;
   readonly devices: () => readonly DeviceHealth[];
   readonly usage: () => ClusterUsage | null;
@@ -35,7 +37,7 @@ export interface ApiContext {
   readonly randomSeed: () => number;
   /** A string that no other call returns. */
   readonly uniqueId: () => string;
-  readonly unknownFields: UnknownFields;
+  readonly unknownFields: UnknownNames;
   /** The requests under way. */
   readonly scopes: RequestScopes;
 }

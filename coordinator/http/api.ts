@@ -1,23 +1,21 @@
 import { randomInt, randomUUID } from 'node:crypto';
-import { type Handler, Hono } from 'hono';
+import { Hono } from 'hono';
 import { cors } from 'hono/cors';
 import { StarlingError } from '../../daemon/errors.ts';
 import type { Logger } from '../../daemon/log.ts';
 import type { TextService } from '../generation/text-service.ts';
+import type { ModelFacts } from '../model-facts.ts';
 import { type AccessPolicy, guardAccess, isOriginAllowed, LOOPBACK_ONLY } from './access.ts';
 import type { ApiContext, ClusterUsage, DeviceHealth } from './api-context.ts';
-import { chatCompletions } from './chat-completions.ts';
-import { completions } from './completions.ts';
 import { errorResponse } from './error-response.ts';
-import { health } from './health.ts';
-import { metrics } from './metrics.ts';
-import { getModel, listModels } from './models.ts';
 import { RequestScopes } from './request-scope.ts';
-import { UnknownFields } from './unknown-fields.ts';
+import { ROUTES } from './routes.ts';
+import { UnknownNames } from './unknown-names.ts';
 
 export interface ApiOptions {
   readonly service: TextService;
   readonly log: Logger;
+  readonly facts: ModelFacts;
   /** The devices shown by GET /health; none by default. */
   readonly devices?: () => readonly DeviceHealth[];
   /** What GET /metrics shows of them; nothing by default. */
@@ -38,12 +36,13 @@ const STALLED_CLIENT_MS = 30_000;
 const SEED_LIMIT = 2 ** 48 - 1;
 const PREFLIGHT_SECONDS = 600;
 
-/** The OpenAI-compatible HTTP interface, without a socket. All errors have OpenAI's shape. */
+/** The HTTP interface, without a socket. Errors have the shape of the dialect that a path is of. */
 export function createApi(options: ApiOptions): Hono {
   const { service, log } = options;
   const access = options.access ?? LOOPBACK_ONLY;
   const api: ApiContext = {
     service,
+    facts: options.facts,
     log,
     devices: options.devices ?? (() => []),
     usage: options.usage ?? (() => null),
@@ -52,11 +51,12 @@ export function createApi(options: ApiOptions): Hono {
     unixTime: () => Math.floor(Date.now() / 1000),
     randomSeed: () => randomInt(SEED_LIMIT),
     uniqueId: () => randomUUID().replaceAll('-', ''),
-    unknownFields: new UnknownFields(log),
+    unknownFields: new UnknownNames(log),
     scopes: new RequestScopes(options.shutdown),
   };
 
-  const app = new Hono();
+  // A slash at the end changes nothing.
+  const app = new Hono({ strict: false });
   app.onError((thrown, c) => errorResponse(thrown, c, log));
   app.notFound((c) => {
     const message = `there is nothing at ${c.req.method} ${c.req.path.slice(0, 200)}; the API is below /v1`;
@@ -66,24 +66,19 @@ export function createApi(options: ApiOptions): Hono {
   app.use(
     cors({
       origin: (origin, c) => (isOriginAllowed(origin, c.req.header('host') ?? '', access) ? origin : null),
-      allowMethods: ['GET', 'POST', 'OPTIONS'],
+      allowMethods: [...new Set(ROUTES.map(({ method }) => method)), 'OPTIONS'],
       maxAge: PREFLIGHT_SECONDS,
     }),
   );
 
-  const route = (method: 'GET' | 'POST', path: string, handler: Handler): void => {
-    app.on(method, path, handler);
+  for (const { method, path, handler } of ROUTES) app.on(method, path, handler(api));
+  for (const path of new Set(ROUTES.map((route) => route.path))) {
+    const methods = ROUTES.filter((route) => route.path === path).map(({ method }) => method);
     app.all(path, (c) => {
-      c.header('Allow', method);
-      const message = `${c.req.path} does not take ${c.req.method}; use ${method}`;
+      c.header('Allow', methods.join(', '));
+      const message = `${c.req.path} does not take ${c.req.method}; use ${methods.join(' or ')}`;
       return errorResponse(new StarlingError('method_not_allowed', message), c, log);
     });
-  };
-  route('POST', '/v1/chat/completions', chatCompletions(api));
-  route('POST', '/v1/completions', completions(api));
-  route('GET', '/v1/models', listModels(api));
-  route('GET', '/v1/models/:id{.+}', getModel(api));
-  route('GET', '/health', health(api));
-  route('GET', '/metrics', metrics(api));
+  }
   return app;
 }

@@ -1,7 +1,7 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { StarlingError } from '../../daemon/errors.ts';
-import { errorBody } from './error-response.ts';
+import { errorText } from './error-response.ts';
 
 /** Enough for a full queue and its pages, several times over, and far below any limit on open files. */
 export const MAX_CONNECTIONS = 1024;
@@ -41,7 +41,7 @@ export function answerConnections(server: Server, most = MAX_CONNECTIONS): void 
       'Retry-After': String(RETRY_SECONDS),
       Connection: 'close',
     });
-    outgoing.end(JSON.stringify(errorBody(error)));
+    outgoing.end(errorText(error, incoming.url ?? '/'));
   });
   server.on('checkExpectation', (_incoming: IncomingMessage, outgoing: ServerResponse) => {
     outgoing.writeHead(417, { 'Content-Type': 'application/json; charset=UTF-8', Connection: 'close' });
@@ -55,7 +55,7 @@ export function answerConnections(server: Server, most = MAX_CONNECTIONS): void 
 }
 
 const body = (problem: string): string =>
-  JSON.stringify(errorBody(new StarlingError('invalid_request', `the request is malformed: ${problem}`)));
+  errorText(new StarlingError('invalid_request', `the request is malformed: ${problem}`), '/');
 
 const REASONS: Readonly<Record<number, string>> = {
   400: 'Bad Request',

@@ -17,7 +17,8 @@ const MAX_KEY = 512;
  * many programs send the same placeholder: so a key alone does not make one user of two computers.
  */
 export function requestOrigin(c: Context, api: ApiContext): RequestOrigin {
-  const key = /^Bearer\s+(.+)$/i.exec(c.req.header('authorization') ?? '')?.[1]?.slice(0, MAX_KEY) ?? '';
+  const bearer = /^Bearer\s+(.+)$/i.exec(c.req.header('authorization') ?? '')?.[1];
+  const key = (bearer ?? c.req.header('x-api-key') ?? '').slice(0, MAX_KEY);
   const address = (c.env as Partial<HttpBindings> | undefined)?.incoming?.socket.remoteAddress ?? '';
   return {
     randomSeed: api.randomSeed,

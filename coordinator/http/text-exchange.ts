@@ -1,12 +1,15 @@
 import type { Context } from 'hono';
 import { StarlingError } from '../../daemon/errors.ts';
 import type { FinishReason, TokenEvent } from '../generation/answer.ts';
+import type { CallPiece } from '../generation/answer-pieces.ts';
+import type { GenerationTimings, GenerationUsage } from '../generation/events.ts';
 import type { TextEvent } from '../generation/text-service.ts';
 import type { ApiContext } from './api-context.ts';
-import { EVENT_STREAM_HEADERS, eventStream } from './event-stream.ts';
-import { type UsageBody, usageBody } from './usage.ts';
+import { responseStream } from './response-stream.ts';
+import { UsageCount } from './usage-count.ts';
 
-type ChoiceEvent = Exclude<TextEvent, { type: 'accepted' }>;
+/** What happens to one choice. */
+export type ChoiceEvent = Exclude<TextEvent, { type: 'accepted' }>;
 
 /** A finished choice, as a response that is not streamed shows it. */
 export interface FinishedChoice {
@@ -14,81 +17,64 @@ export interface FinishedChoice {
   readonly text: string;
   /** What came before the answer, where it is told apart. */
   readonly reasoning: string;
+  /** The pieces of all calls, in order. */
+  readonly calls: readonly CallPiece[];
   readonly tokens: readonly TokenEvent[];
   readonly finishReason: FinishReason;
+  readonly timings: GenerationTimings;
 }
 
-/** How one endpoint words what the text service reports. */
+/** How a dialect words a stream: each function gives framed text, in pieces that may be sent one after the other. */
+export interface StreamWords {
+  readonly headers: Readonly<Record<string, string>>;
+  /** Before any token. @param promptTokens of all prompts together */
+  readonly opening: (promptTokens: number) => string[];
+  /** What an event is worth: nothing while its text is held back. */
+  readonly event: (event: ChoiceEvent) => string[];
+  /** After the last event. */
+  readonly closing: (usage: GenerationUsage) => string[];
+  /** What adds nothing to a choice that is not finished, for silences. */
+  readonly idle: (choice: number) => string;
+  /** The end of a stream that fails on the way. */
+  readonly failed: (error: StarlingError) => string;
+}
+
+/** A text request, and how one route words what the text service reports of it. */
 export interface TextExchange {
   /** Begins the work, which ends when the signal aborts. */
   readonly begin: (signal: AbortSignal) => AsyncGenerator<TextEvent, void, undefined>;
   readonly prompts: number;
   /** Choices of each prompt. */
   readonly answersToPrompt: number;
-  readonly stream: boolean;
-  readonly includeUsage: boolean;
+  /** Null for a response that comes whole. */
+  readonly stream: StreamWords | null;
   /** The whole response. */
-  readonly response: (choices: readonly FinishedChoice[], usage: UsageBody) => unknown;
-  /** Chunks sent before any token. */
-  readonly opening: () => unknown[];
-  /** Chunks that an event is worth: none while its text is held back. */
-  readonly chunks: (event: ChoiceEvent) => unknown[];
-  /** A chunk that adds nothing to a choice, for silences of a stream. */
-  readonly idleChunk: (choice: number) => unknown;
-  /** The chunk that carries the usage of a stream. */
-  readonly usageChunk: (usage: UsageBody) => unknown;
+  readonly response: (choices: readonly FinishedChoice[], usage: GenerationUsage) => object;
 }
 
-/** Adds up what a request came to. */
-class UsageCount {
-  #promptTokens = 0;
-  #cachedTokens = 0;
-  #completionTokens = 0;
-  #reasoningTokens = 0;
-  readonly #answersToPrompt: number;
-
-  /** @param answersToPrompt choices of each prompt, which counts once */
-  constructor(answersToPrompt: number) {
-    this.#answersToPrompt = answersToPrompt;
-  }
-
-  add(event: TextEvent): void {
-    if (event.type === 'accepted') this.#promptTokens = event.promptTokens;
-    if (event.type !== 'end') return;
-    this.#completionTokens += event.usage.completionTokens;
-    this.#reasoningTokens += event.usage.reasoningTokens;
-    // What a prompt's other choices found was computed for this very request.
-    if (event.choice % this.#answersToPrompt === 0) this.#cachedTokens += event.usage.cachedTokens;
-  }
-
-  get body(): UsageBody {
-    return usageBody({
-      promptTokens: this.#promptTokens,
-      completionTokens: this.#completionTokens,
-      cachedTokens: this.#cachedTokens,
-      reasoningTokens: this.#reasoningTokens,
-    });
-  }
-}
+/** A choice that is being collected. */
+type OpenChoice = Pick<FinishedChoice, 'text' | 'reasoning'> & { calls: CallPiece[]; tokens: TokenEvent[] };
 
 async function collect(
   events: AsyncGenerator<TextEvent, void, undefined>,
   usage: UsageCount,
 ): Promise<FinishedChoice[]> {
-  const open = new Map<number, { text: string; reasoning: string; tokens: TokenEvent[] }>();
+  const open = new Map<number, OpenChoice>();
   const finished: FinishedChoice[] = [];
   for await (const event of events) {
     usage.add(event);
     if (event.type === 'accepted') continue;
     const { choice } = event;
-    const before = open.get(choice) ?? { text: '', reasoning: '', tokens: [] };
-    const { tokens } = before;
-    const texts = { text: before.text + event.text, reasoning: before.reasoning + event.reasoning };
+    const before = open.get(choice) ?? { text: '', reasoning: '', calls: [], tokens: [] };
+    const { calls, tokens } = before;
+    calls.push(...(event.calls ?? []));
+    const now = { text: before.text + event.text, reasoning: before.reasoning + event.reasoning, calls, tokens };
     if (event.type === 'end') {
-      finished.push({ index: choice, ...texts, tokens, finishReason: event.finishReason });
+      const { finishReason, timings } = event;
+      finished.push({ index: choice, ...now, finishReason, timings });
     } else {
       tokens.push(event);
-      open.set(choice, { ...texts, tokens });
+      open.set(choice, now);
     }
   }
   return finished.sort((a, b) => a.index - b.index);
@@ -99,56 +85,59 @@ async function collect(
  * whether it waits or runs. Errors up to the place in the queue have a status of their own, also when streaming.
  */
 export async function exchangeText(c: Context, api: ApiContext, exchange: TextExchange): Promise<Response> {
+  const { stream } = exchange;
   const scope = api.scopes.open(c.req.raw.signal);
   const started = performance.now();
   const usage = new UsageCount(exchange.answersToPrompt);
   const logDone = (): void => {
     const ms = Math.round(performance.now() - started);
-    api.log.info({ path: c.req.path, stream: exchange.stream, ...usage.body, ms }, 'answered');
+    api.log.info({ path: c.req.path, stream: stream !== null, ...usage.total, ms }, 'answered');
   };
   let isStreaming = false;
   try {
     const events = exchange.begin(scope.signal);
-    if (!exchange.stream) {
+    if (stream === null) {
       const choices = await collect(events, usage);
       logDone();
-      return c.json(exchange.response(choices, usage.body) as Record<string, unknown>);
+      return c.json(exchange.response(choices, usage.total));
     }
 
     const first = await events.next();
     if (first.done === true || first.value.type !== 'accepted') {
       throw new StarlingError('internal', 'the text service answered before it accepted the request');
     }
+    const { promptTokens } = first.value;
     usage.add(first.value);
     isStreaming = true;
     const unfinished = new Set(Array(exchange.prompts * exchange.answersToPrompt).keys());
-    const body = eventStream({
+    const body = responseStream({
       scope,
       log: api.log,
       keepAliveMs: api.keepAliveMs,
       stalledClientMs: api.stalledClientMs,
-      idleEvent: () => {
+      failed: stream.failed,
+      signOfLife: () => {
         const [choice] = unfinished;
-        return choice === undefined ? null : exchange.idleChunk(choice);
+        return choice === undefined ? null : stream.idle(choice);
       },
       produce: async (send) => {
         try {
-          for (const chunk of exchange.opening()) await send(chunk);
+          for (const text of stream.opening(promptTokens)) await send(text);
           for await (const event of events) {
             usage.add(event);
             if (event.type === 'accepted') continue;
             if (event.type === 'end') unfinished.delete(event.choice);
-            for (const chunk of exchange.chunks(event)) await send(chunk);
+            for (const text of stream.event(event)) await send(text);
           }
         } finally {
           // The opening may fail before the loop owns the events.
           await events.return();
         }
         logDone();
-        if (exchange.includeUsage) await send(exchange.usageChunk(usage.body));
+        for (const text of stream.closing(usage.total)) await send(text);
       },
     });
-    return c.body(body, 200, EVENT_STREAM_HEADERS);
+    return c.body(body, 200, stream.headers);
   } finally {
     if (!isStreaming) scope.dispose();
   }

@@ -5,7 +5,8 @@ import { dirname, join } from 'node:path';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { DEFAULT_DEVICE_PORT } from '../../coordinator/cli/options.ts';
-import { createApi } from '../../coordinator/http/api.ts';
+import { OPENAI_ERROR_TYPES } from '../../coordinator/http/dialects/openai/dialect.ts';
+import { ROUTES } from '../../coordinator/http/routes.ts';
 import { DEFAULT_HTTP_PORT } from '../../coordinator/http/server.ts';
 import { MAX_PHASE_TILES, MAX_ROWS } from '../../daemon/engine/engine-spec.ts';
 import { ERRORS } from '../../daemon/errors.ts';
@@ -76,7 +77,9 @@ function commandsIn(text: string): string[] {
 describe('ERRORS.md', () => {
   test('lists every error with its status, type and exit code, in the order of the table', () => {
     const documented = table(read('docs/ERRORS.md'), 'code', 'HTTP').map((row) => row.slice(0, 4).join(' '));
-    const actual = Object.entries(ERRORS).map(([code, { http, type, exit }]) => `\`${code}\` ${http} ${type} ${exit}`);
+    const actual = Object.entries(ERRORS).map(
+      ([code, { http, fault, exit }]) => `\`${code}\` ${http} ${OPENAI_ERROR_TYPES[fault]} ${exit}`,
+    );
     assert.deepEqual(documented, actual);
   });
 });
@@ -115,10 +118,13 @@ describe('README', () => {
   });
 
   test('lists the routes that there are', () => {
-    const served = createApi({ service: {} as never, log: {} as never }).routes;
-    const actual = served.filter(({ method }) => method !== 'ALL').map(({ method, path }) => `${method} ${path}`);
-    const documented = table(README, 'route').flatMap(([route]) => codes(route));
-    assert.deepEqual(sorted(documented), sorted(actual.map((route) => route.replace(/:id.*/, 'ID'))));
+    const actual = ROUTES.map(
+      ({ method, path, dialect }) => `${method} ${path.replace(/:id.*/, 'ID')} of ${dialect.name}`,
+    );
+    const documented = table(README, 'route', 'of').flatMap(([route, of]) =>
+      codes(route).map((each) => `${each} of ${of}`),
+    );
+    assert.deepEqual(sorted(documented), sorted(actual));
   });
 
   test('lists the weight types that are computed', () => {

@@ -185,6 +185,29 @@ describe('raw HTTP', () => {
     });
   });
 
+  it('continues the last message where it is asked to', async () => {
+    await withEndpoint({ reply: 'Once upon a time' }, async ({ url }) => {
+      const messages = [
+        { role: 'user', content: 'Tell' },
+        { role: 'assistant', content: 'Once upon' },
+      ];
+      const ask = async (more: object) => {
+        const { text } = await rawRequest(url + CHAT, { body: chatBody({ messages, ...more }) });
+        return JSON.parse(text) as {
+          choices: { message: { content: string } }[];
+          usage: { prompt_tokens: number };
+          error?: { param: string };
+        };
+      };
+      const continued = await ask({ continue_final_message: true, add_generation_prompt: false });
+      assert.equal(continued.choices[0]!.message.content, ' a time');
+      assert.equal(continued.usage.prompt_tokens, 1 + 'user: Tell\nassistant: Once upon'.length);
+      assert.equal((await ask({})).choices[0]!.message.content, 'Once upon a time');
+      const ended = await ask({ messages: messages.slice(0, 1), continue_final_message: true });
+      assert.equal(ended.error?.param, 'messages');
+    });
+  });
+
   it('limits bodies, with and without a declared length', async () => {
     await withEndpoint({}, async ({ url, port, service }) => {
       const body = chatBody({ padding: 'x'.repeat(4 * 1024 * 1024) });
@@ -202,7 +225,7 @@ describe('raw HTTP', () => {
   it('answers unknown routes and wrong methods in the same shape', async () => {
     await withEndpoint({}, async ({ url }) => {
       assertError(await rawRequest(`${url}/v1/nothing`), 404, 'route_not_found');
-      assertError(await rawRequest(url), 404, 'route_not_found');
+      assertError(await rawRequest(`${url}/v2`), 404, 'route_not_found');
       const wrong = await rawRequest(url + CHAT);
       assertError(wrong, 405, 'method_not_allowed');
       assert.equal(wrong.headers.allow, 'POST');

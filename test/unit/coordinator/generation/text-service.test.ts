@@ -71,7 +71,7 @@ describe('TextService', () => {
       const service = serviceFor(new FakeModel({ reply: 'Hi!' }), 64, template);
       const tokens = async (variables: Readonly<Record<string, unknown>>): Promise<number> => {
         const [first] = await collect(
-          service.chat([{ role: 'user', content: 'A' }], SETTINGS, undefined, { variables }),
+          service.chat({ messages: [{ role: 'user', content: 'A' }], variables }, SETTINGS),
         );
         return first?.type === 'accepted' ? first.promptTokens : 0;
       };
@@ -83,7 +83,7 @@ describe('TextService', () => {
 
   it('answers a conversation', async () => {
     const service = serviceFor(new FakeModel({ reply: 'Hi!' }));
-    const events = await collect(service.chat([{ role: 'user', content: 'Hello' }], SETTINGS));
+    const events = await collect(service.chat({ messages: [{ role: 'user', content: 'Hello' }] }, SETTINGS));
     // "<s>" and "user: Hello\nassistant: ".
     assert.deepEqual(events[0], { type: 'accepted', promptTokens: 24 });
     assert.equal(textOf(events, 0), 'Hi!');
@@ -107,7 +107,7 @@ describe('TextService', () => {
     await assert.rejects(collect(service.complete([[9999]], SETTINGS)), hasCode('invalid_request'));
     await assert.rejects(collect(service.complete(['fine', 'too long'], SETTINGS)), hasCode('context_length_exceeded'));
     await assert.rejects(
-      collect(service.chat([{ role: 'user', content: 'too long' }], SETTINGS)),
+      collect(service.chat({ messages: [{ role: 'user', content: 'too long' }] }, SETTINGS)),
       (error) => error instanceof StarlingError && error.param === 'messages',
     );
     assert.deepEqual(service.load, { waiting: 0, running: 0 });

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { templateMessages } from '../../../../coordinator/generation/template-messages.ts';
 import { encodePrompt } from '../../../../coordinator/generation/text-codec.ts';
 import { tokenizerCodec } from '../../../../coordinator/generation/tokenizer-codec.ts';
-import { parseChatRequest } from '../../../../coordinator/http/chat-request.ts';
+import { parseChatRequest } from '../../../../coordinator/http/dialects/openai/chat-request.ts';
 import { ChatTemplate } from '../../../../coordinator/model/template/chat-template.ts';
 import { createTokenizer } from '../../../../coordinator/model/tokenizer/tokenizer.ts';
 import { vocabularyOf } from '../../../fixtures/vocabularies.ts';
@@ -22,8 +23,10 @@ const ORIGIN = { randomSeed: () => 1, userOf: () => 'u' };
 async function controlTokens(messages: readonly unknown[]): Promise<string[]> {
   const template = new ChatTemplate(SOURCE, '', '');
   try {
-    const request = parseChatRequest({ messages }, ORIGIN);
-    const { text, typed } = await template.render(request.messages, { addGenerationPrompt: true });
+    const { conversation } = parseChatRequest({ messages }, ORIGIN);
+    const { text, typed } = await template.render(templateMessages(conversation.messages), {
+      addGenerationPrompt: true,
+    });
     const ids = encodePrompt(codec, text, typed);
     return ids.filter((id) => id >= BYTES.length).map((id) => tokens[id] as string);
   } finally {

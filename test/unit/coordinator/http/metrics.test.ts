@@ -4,6 +4,7 @@ import { Accounting } from '../../../../coordinator/cluster/accounting.ts';
 import { GenerationCounters, type GenerationStatistics } from '../../../../coordinator/generation/statistics.ts';
 import { createApi } from '../../../../coordinator/http/api.ts';
 import { createLogger } from '../../../../daemon/log.ts';
+import { FAKE_FACTS } from '../../../fixtures/http-endpoint.ts';
 
 const statistics: GenerationStatistics = {
   ...new GenerationCounters(),
@@ -34,6 +35,7 @@ test('metrics tell what each device did, and grow with it', async () => {
   ];
   const accounting = new Accounting({ devices, now: () => clock.ms });
   const api = createApi({
+    facts: FAKE_FACTS,
     service: service as never,
     log,
     devices: () => [
@@ -91,7 +93,7 @@ test('metrics tell what each device did, and grow with it', async () => {
 });
 
 test('without a cluster there is little to tell', async () => {
-  const lines = await scrape(createApi({ service: service as never, log }));
+  const lines = await scrape(createApi({ service: service as never, facts: FAKE_FACTS, log }));
   assert.ok(lines.includes('starling_steps_total 0'));
   assert.ok(!lines.some((line) => line.startsWith('starling_device_')));
 });
@@ -104,7 +106,9 @@ test('C11: two devices of one name are two series', async () => {
   const accounting = new Accounting({ devices, now: () => 0 });
   accounting.addPhase(devices.map(({ id }) => ({ device: id, computeMs: 500, diskMs: 0, wallMs: 500, bytesRead: 1 })));
   const usage = () => ({ account: accounting.snapshot(), overlap: null });
-  const lines = await scrape(createApi({ service: service as never, log, devices: () => devices, usage }));
+  const lines = await scrape(
+    createApi({ service: service as never, facts: FAKE_FACTS, log, devices: () => devices, usage }),
+  );
   for (const expected of [
     'starling_device_ready{device="pi",id="a"} 1',
     'starling_device_ready{device="pi",id="b"} 0',

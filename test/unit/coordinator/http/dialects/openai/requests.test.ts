@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseChatRequest } from '../../../../coordinator/http/chat-request.ts';
-import { parseCompletionRequest } from '../../../../coordinator/http/completion-request.ts';
-import type { RequestOrigin } from '../../../../coordinator/http/request-origin.ts';
-import { StarlingError } from '../../../../daemon/errors.ts';
+import { parseChatRequest } from '../../../../../../coordinator/http/dialects/openai/chat-request.ts';
+import { parseCompletionRequest } from '../../../../../../coordinator/http/dialects/openai/completion-request.ts';
+import type { RequestOrigin } from '../../../../../../coordinator/http/request-origin.ts';
+import { StarlingError } from '../../../../../../daemon/errors.ts';
 
 let drawn = 1000;
 const origin = { randomSeed: () => drawn++, userOf: () => 'somebody' } as unknown as RequestOrigin;
@@ -58,7 +58,7 @@ test('A12: an empty list stands for an empty object', () => {
   const call = (args: unknown) => ({ id: 'c', type: 'function', function: { name: 'f', arguments: args } });
   const withCall = (args: unknown) =>
     chat({ messages: [...messages, { role: 'assistant', tool_calls: [call(args)] }], chat_template_kwargs: [] })
-      .messages[1]!.tool_calls![0]!.function.arguments;
+      .conversation.messages[1]!.toolCalls![0]!.arguments;
   for (const args of [[], {}, '{}']) assert.deepEqual(withCall(args), {});
   assert.deepEqual(withCall({ a: 1 }), { a: 1 });
   assert.equal(withCall('no JSON'), 'no JSON');
@@ -83,7 +83,7 @@ test('A11: what is wrong with a message is said, with its place', () => {
   }
   refused(content(5), 'messages[0].content', /is a number; give a text, or a list of parts/);
   refused(content({ type: 'text' }), 'messages[0].content', /is an object/);
-  assert.deepEqual(content([text])().messages[0]!.content, [text]);
+  assert.deepEqual(content([text])().conversation.messages[0]!.content, [text]);
 
   refused(() => chat({ stop: ['a', 5] }), 'stop[1]', /string/);
   refused(() => complete({ prompt: ['a', null] }), 'prompt[1]', /string/);

@@ -1,4 +1,4 @@
-import { StarlingError } from '../../daemon/errors.ts';
+import { StarlingError } from '../../../../daemon/errors.ts';
 import type { Field, TextRoute } from './field.ts';
 import { FIELDS } from './field-table.ts';
 

@@ -1,13 +1,15 @@
 import type { Handler } from 'hono';
-import type { FinishReason, TokenEvent } from '../generation/answer.ts';
-import type { TextService } from '../generation/text-service.ts';
-import type { ApiContext } from './api-context.ts';
+import type { FinishReason, TokenEvent } from '../../../generation/answer.ts';
+import type { TextService } from '../../../generation/text-service.ts';
+import type { ApiContext } from '../../api-context.ts';
+import { readJsonObject } from '../../json-body.ts';
+import { requestOrigin } from '../../request-origin.ts';
+import { checkModel } from '../../served-model.ts';
+import { exchangeText, type FinishedChoice } from '../../text-exchange.ts';
+import { unknownFields } from './check-fields.ts';
 import { parseCompletionRequest } from './completion-request.ts';
-import { readJsonObject } from './json-body.ts';
-import { checkModel } from './models.ts';
-import { requestOrigin } from './request-origin.ts';
-import { exchangeText, type FinishedChoice } from './text-exchange.ts';
-import type { UsageBody } from './usage.ts';
+import { chunkStream } from './framing.ts';
+import { usageBody } from './usage.ts';
 
 /**
  * Log probabilities of a run of tokens in the shape of OpenAI's completion API.
@@ -37,7 +39,7 @@ export function completions(api: ApiContext): Handler {
   return async (c) => {
     const body = await readJsonObject(c);
     const request = parseCompletionRequest(body, requestOrigin(c, api));
-    api.unknownFields.tell('completions', body);
+    api.unknownFields.tell(unknownFields('completions', body));
     checkModel(request.model, service);
     const { settings } = request;
     const hasLogprobs = settings.logprobs !== null;
@@ -63,19 +65,13 @@ export function completions(api: ApiContext): Handler {
       finish_reason: finishReason,
     });
 
-    return exchangeText(c, api, {
-      begin: (signal) => service.complete(request.prompts, settings, signal),
-      prompts: request.prompts.length,
-      answersToPrompt: settings.choices,
-      stream: request.stream,
-      includeUsage: request.includeUsage,
-      response: (choices, usage) => ({ ...base, choices: choices.map(choice), usage }),
+    const stream = chunkStream({
       opening: () =>
         request.prompts
           .flatMap((_, prompt) => Array.from({ length: settings.choices }, (_, i) => prompt * settings.choices + i))
           .filter((index) => echoOf(index) !== '')
           .map((index) => chunk(index, echoOf(index), null, null)),
-      chunks: (event) => {
+      event: (event) => {
         const offset = offsets.get(event.choice) ?? 0;
         offsets.set(event.choice, offset + event.text.length);
         if (event.type === 'end') return [chunk(event.choice, event.text, null, event.finishReason)];
@@ -83,8 +79,16 @@ export function completions(api: ApiContext): Handler {
         const logprobs = hasLogprobs ? listLogprobs(service, [event], offset) : null;
         return [chunk(event.choice, event.text, logprobs, null)];
       },
-      idleChunk: (index) => chunk(index, '', null, null),
-      usageChunk: (usage: UsageBody) => ({ ...base, choices: [], usage }),
+      idle: (index) => chunk(index, '', null, null),
+      usage: request.includeUsage ? (usage) => ({ ...base, choices: [], usage }) : null,
+    });
+
+    return exchangeText(c, api, {
+      begin: (signal) => service.complete(request.prompts, settings, signal),
+      prompts: request.prompts.length,
+      answersToPrompt: settings.choices,
+      stream: request.stream ? stream : null,
+      response: (choices, usage) => ({ ...base, choices: choices.map(choice), usage: usageBody(usage) }),
     });
   };
 }

@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import type { RepetitionPenalty } from '../generation/sampler.ts';
-import type { TextSettings } from '../generation/text-service.ts';
-import type { RequestOrigin } from './request-origin.ts';
+import type { RepetitionPenalty } from '../../../generation/sampler.ts';
+import type { TextSettings } from '../../../generation/text-service.ts';
+import type { RequestOrigin } from '../../request-origin.ts';
 
 const MAX_STOPS = 16;
 const MAX_STOP_LENGTH = 1024;

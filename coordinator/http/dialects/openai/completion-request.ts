@@ -1,10 +1,10 @@
 import { z } from 'zod';
-import { StarlingError } from '../../daemon/errors.ts';
-import type { TextSettings } from '../generation/text-service.ts';
+import { StarlingError } from '../../../../daemon/errors.ts';
+import type { TextSettings } from '../../../generation/text-service.ts';
+import type { RequestOrigin } from '../../request-origin.ts';
+import { validate } from '../../validation.ts';
 import { checkFields } from './check-fields.ts';
-import type { RequestOrigin } from './request-origin.ts';
 import { limitOf, MAX_TOP_LOGPROBS, optionalCount, TEXT_FIELDS, textSettings } from './text-fields.ts';
-import { validate } from './validation.ts';
 
 const MAX_PROMPTS = 64;
 /** OpenAI's default for this endpoint. */

@@ -1,10 +1,11 @@
 import { z } from 'zod';
-import { StarlingError } from '../../daemon/errors.ts';
-import type { ChatMessage, ChatTextPart, ChatToolCall } from '../generation/text-codec.ts';
-import type { TextSettings } from '../generation/text-service.ts';
+import { StarlingError } from '../../../../daemon/errors.ts';
+import type { Conversation, Message, TextPart, ToolCall } from '../../../generation/conversation.ts';
+import type { TextSettings } from '../../../generation/text-service.ts';
+import type { RequestOrigin } from '../../request-origin.ts';
+import { isFilled, validate } from '../../validation.ts';
 import { checkFields } from './check-fields.ts';
 import { EMPTY } from './field.ts';
-import type { RequestOrigin } from './request-origin.ts';
 import {
   limitOf,
   MAX_TOP_LOGPROBS,
@@ -14,7 +15,6 @@ import {
   textSettings,
   tokenLimit,
 } from './text-fields.ts';
-import { isFilled, validate } from './validation.ts';
 
 const MAX_MESSAGES = 10_000;
 const MAX_PARTS = 1000;
@@ -55,6 +55,7 @@ const chatBody = z.object({
   enable_thinking: z.boolean().nullish(),
   reasoning_format: z.enum(['none', 'auto', 'deepseek']).nullish(),
   include_reasoning: z.boolean().nullish(),
+  continue_final_message: z.boolean().nullish(),
 });
 
 /** What the server itself tells a template. */
@@ -62,12 +63,8 @@ const OWN_VARIABLES = ['messages', 'tools', 'add_generation_prompt', 'bos_token'
 
 export interface ChatRequest {
   readonly model: string | null;
-  readonly messages: readonly ChatMessage[];
-  /** Further variables for the chat template. */
-  readonly variables: Readonly<Record<string, unknown>>;
+  readonly conversation: Conversation;
   readonly settings: TextSettings;
-  /** Reasoning stays in the content, with its marks, rather than being told apart. */
-  readonly keepsReasoning: boolean;
   /** Reasoning that is told apart is part of the response. */
   readonly includeReasoning: boolean;
   readonly stream: boolean;
@@ -79,7 +76,7 @@ type MessageBody = z.output<typeof message>;
 const TEXT_PART = 'write {"type": "text", "text": "…"}';
 
 /** @throws StarlingError invalid_request, unsupported_parameter naming the part at fault */
-function messageContent(content: unknown, path: string): string | ChatTextPart[] {
+function messageContent(content: unknown, path: string): string | TextPart[] {
   if (typeof content === 'string') return content;
   if (content === null || content === undefined) return '';
   if (!Array.isArray(content)) throw malformed(path, `is ${kindOf(content)}; give a text, or a list of parts`);
@@ -116,31 +113,18 @@ function kindOf(value: unknown): string {
 }
 
 /** Templates walk through the arguments of a call, so they get the object that the JSON text stands for. */
-function templateToolCall(call: z.output<typeof toolCall>): ChatToolCall {
-  let parsed: unknown = call.function.arguments;
+function conversationCall({ id, function: { name, arguments: given } }: z.output<typeof toolCall>): ToolCall {
+  let parsed: unknown = given;
   try {
     if (typeof parsed === 'string') parsed = JSON.parse(parsed);
   } catch {
     parsed = null;
   }
   const isObject = typeof parsed === 'object' && parsed !== null && !Array.isArray(parsed);
-  const args = isObject ? (parsed as Record<string, unknown>) : call.function.arguments;
-  return { id: call.id, type: call.type, function: { name: call.function.name, arguments: args } };
+  return { id, name, arguments: isObject ? (parsed as Record<string, unknown>) : given };
 }
 
-/** What an assistant thought. Templates of models that answer in channels know it by another name, beside calls alone. */
-function templateReasoning({
-  role,
-  content,
-  tool_calls,
-  reasoning_content: reasoning,
-}: MessageBody): Partial<ChatMessage> {
-  if (role !== 'assistant' || typeof reasoning !== 'string' || reasoning === '') return {};
-  const isBesideCalls = isFilled(tool_calls) && (content ?? '') === '';
-  return { reasoning_content: reasoning, ...(isBesideCalls ? { thinking: reasoning } : {}) };
-}
-
-function templateMessage(body: MessageBody, index: number): ChatMessage {
+function conversationMessage(body: MessageBody, index: number): Message {
   const param = `messages[${index}].content`;
   if (body.role !== 'assistant' && (body.content === null || body.content === undefined)) {
     throw new StarlingError('invalid_request', `'${param}' is missing; a ${body.role} message needs text`, { param });
@@ -152,14 +136,16 @@ function templateMessage(body: MessageBody, index: number): ChatMessage {
     const advice = 'a message is a whole turn of text; leave it out';
     throw new StarlingError('unsupported_parameter', `'${field}' is not supported here: ${advice}`, { param: field });
   }
+  const { role, name, tool_call_id, reasoning_content: reasoning } = body;
+  const hasReasoning = role === 'assistant' && typeof reasoning === 'string' && reasoning !== '';
   return {
     // Templates know only the older name.
-    role: body.role === 'developer' ? 'system' : body.role,
+    role: role === 'developer' ? 'system' : role,
     content: messageContent(body.content, param),
-    ...(typeof body.name === 'string' ? { name: body.name } : {}),
-    ...(typeof body.tool_call_id === 'string' ? { tool_call_id: body.tool_call_id } : {}),
-    ...templateReasoning(body),
-    ...(isFilled(body.tool_calls) ? { tool_calls: body.tool_calls!.map(templateToolCall) } : {}),
+    ...(typeof name === 'string' ? { name } : {}),
+    ...(typeof tool_call_id === 'string' ? { toolCallId: tool_call_id } : {}),
+    ...(hasReasoning ? { reasoning } : {}),
+    ...(isFilled(body.tool_calls) ? { toolCalls: body.tool_calls!.map(conversationCall) } : {}),
   };
 }
 
@@ -194,10 +180,13 @@ export function parseChatRequest(body: Readonly<Record<string, unknown>>, origin
   };
   return {
     model: fields.model ?? null,
-    messages: fields.messages.map(templateMessage),
-    variables: templateVariables(fields),
+    conversation: {
+      messages: fields.messages.map(conversationMessage),
+      variables: templateVariables(fields),
+      keepsReasoning: fields.reasoning_format === 'none',
+      continueFinal: fields.continue_final_message === true,
+    },
     settings: textSettings(fields, own, origin),
-    keepsReasoning: fields.reasoning_format === 'none',
     includeReasoning: fields.include_reasoning !== false,
     stream: fields.stream === true,
     includeUsage: fields.stream_options?.include_usage === true,

@@ -36,6 +36,11 @@ const plainText: Neutral = {
   holds: (value) => isTyped(value, 'text') || only([], {}).holds(value, {}),
   examples: [{ type: 'text' }, {}, []],
 };
+const unlessContinued: Neutral = {
+  words: '`true`, `false` with `"continue_final_message": true`',
+  holds: (value, body) => value === true || (value === false && body.continue_final_message === true),
+  examples: [true],
+};
 const thinkingOff: Neutral = {
   words: '`{"type": "disabled"}`, empty',
   holds: (value) => isTyped(value, 'disabled') || EMPTY.holds(value, {}),
@@ -54,7 +59,7 @@ function isTyped(value: unknown, type: string): boolean {
 export const FIELDS: readonly Field[] = [
   ...done(
     'messages',
-    'the conversation; a last message of the assistant is a turn like others, and not continued',
+    'the conversation; a last message of the assistant is a turn like others, unless it is to be continued',
     CHAT,
   ),
   ...done('prompt', 'texts or token ids to continue', COMPLETIONS),
@@ -176,8 +181,10 @@ export const FIELDS: readonly Field[] = [
   ...done('include_reasoning', '`false` leaves out the reasoning that is told apart', CHAT),
   ...ignored('include_reasoning', 'reasoning is part of the text', COMPLETIONS),
 
-  ...refused('continue_final_message continue_', EMPTY, 'the answer is a turn of its own; use POST /v1/completions'),
-  ...refused('add_generation_prompt', only(true), 'the answer is a turn of its own; use POST /v1/completions'),
+  ...done('continue_final_message', 'the answer goes on with the last message, which is the assistant’s', CHAT),
+  ...refused('continue_final_message', EMPTY, 'a prompt is always continued; leave it out', COMPLETIONS),
+  ...refused('continue_', EMPTY, 'use "continue_final_message"'),
+  ...refused('add_generation_prompt', unlessContinued, 'the answer is a turn of its own; use "continue_final_message"'),
   ...refused('chat_template', EMPTY, 'messages go through the template of the model file; or use POST /v1/completions'),
   ...refused(
     'instruction_template instruction_template_str template',

@@ -1,4 +1,4 @@
-import type { GenerationUsage } from '../generation/events.ts';
+import type { GenerationUsage } from '../../../generation/events.ts';
 
 /** Token counts in the shape of OpenAI's API. */
 export interface UsageBody {

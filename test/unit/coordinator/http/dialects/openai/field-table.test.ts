@@ -2,16 +2,21 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { parseChatRequest } from '../../../../coordinator/http/chat-request.ts';
-import { unknownFields } from '../../../../coordinator/http/check-fields.ts';
-import { parseCompletionRequest } from '../../../../coordinator/http/completion-request.ts';
-import { type Field, NOTHING, TEXT_ROUTES, type TextRoute } from '../../../../coordinator/http/field.ts';
-import { FIELDS } from '../../../../coordinator/http/field-table.ts';
-import { UnknownFields } from '../../../../coordinator/http/unknown-fields.ts';
-import { StarlingError } from '../../../../daemon/errors.ts';
-import { packageRoot } from '../../../../daemon/paths.ts';
-import { OpenApiSchemas } from '../../../fixtures/openapi-schema.ts';
-import { sharedData } from '../../../fixtures/shared-data.ts';
+import { parseChatRequest } from '../../../../../../coordinator/http/dialects/openai/chat-request.ts';
+import { unknownFields } from '../../../../../../coordinator/http/dialects/openai/check-fields.ts';
+import { parseCompletionRequest } from '../../../../../../coordinator/http/dialects/openai/completion-request.ts';
+import {
+  type Field,
+  NOTHING,
+  TEXT_ROUTES,
+  type TextRoute,
+} from '../../../../../../coordinator/http/dialects/openai/field.ts';
+import { FIELDS } from '../../../../../../coordinator/http/dialects/openai/field-table.ts';
+import { UnknownNames } from '../../../../../../coordinator/http/unknown-names.ts';
+import { StarlingError } from '../../../../../../daemon/errors.ts';
+import { packageRoot } from '../../../../../../daemon/paths.ts';
+import { OpenApiSchemas } from '../../../../../fixtures/openapi-schema.ts';
+import { sharedData } from '../../../../../fixtures/shared-data.ts';
 
 const origin = { randomSeed: () => 7, userOf: (user: string | null) => user ?? '' };
 const BODY = { chat: { messages: [{ role: 'user', content: 'Hi' }] }, completions: { prompt: 'Hi' } };
@@ -79,7 +84,6 @@ describe('the table of fields', () => {
       guided_choice: ['a', 'b'],
       structured_outputs: { json: form },
       response_format: { type: 'json_object' },
-      continue_final_message: true,
       add_generation_prompt: false,
       typical_p: 0.9,
       mirostat: 2,
@@ -91,6 +95,7 @@ describe('the table of fields', () => {
       for (const [name, value] of Object.entries(demands)) assertRefused(route, { [name]: value }, name);
     }
     assertRefused('completions', { response_format: { type: 'json_schema', json_schema: {} } }, 'response_format');
+    assertRefused('completions', { continue_final_message: true }, 'continue_final_message');
     // An empty schema is one: any JSON.
     assertRefused('chat', { json_schema: {} }, 'json_schema');
   });
@@ -160,9 +165,9 @@ describe('fields of other servers that are done', () => {
   });
 
   test('A3: variables go to the template, but not what the server itself tells it', () => {
-    assert.deepEqual(chat({ chat_template_kwargs: [] }).variables, {});
+    assert.deepEqual(chat({ chat_template_kwargs: [] }).conversation.variables, {});
     const fields = { chat_template_kwargs: { enable_thinking: false, a: [1] }, reasoning_effort: 'low' };
-    assert.deepEqual(chat(fields).variables, { reasoning_effort: 'low', enable_thinking: false, a: [1] });
+    assert.deepEqual(chat(fields).conversation.variables, { reasoning_effort: 'low', enable_thinking: false, a: [1] });
     for (const name of ['messages', 'tools', 'add_generation_prompt', 'bos_token', 'eos_token']) {
       assertRefused('chat', { chat_template_kwargs: { [name]: 'x' } }, `chat_template_kwargs.${name}`);
     }
@@ -172,11 +177,13 @@ describe('fields of other servers that are done', () => {
 test('A3: a field that nobody knows is told once, and names without end are not', () => {
   const told: string[] = [];
   const log = { warn: ({ field }: { field: string }) => told.push(field) };
-  const unknown = new UnknownFields(log as never);
-  unknown.tell('chat', { messages: [], frobnicate: 1 });
-  unknown.tell('completions', { prompt: '', frobnicate: 1, __proto__: 2, constructor: 3 });
+  const unknown = new UnknownNames(log as never);
+  unknown.tell(unknownFields('chat', { messages: [], frobnicate: 1 }));
+  unknown.tell(unknownFields('completions', { prompt: '', frobnicate: 1, __proto__: 2, constructor: 3 }));
   assert.deepEqual(told, ['frobnicate', 'constructor']);
-  unknown.tell('chat', Object.fromEntries(Array.from({ length: 500 }, (_, i) => [`${i}${'y'.repeat(i)}`, 1])));
+  unknown.tell(
+    unknownFields('chat', Object.fromEntries(Array.from({ length: 500 }, (_, i) => [`${i}${'y'.repeat(i)}`, 1]))),
+  );
   assert.equal(told.length, 100);
   assert.ok(told.every((name) => name.length <= 64));
 });

@@ -1,50 +1,33 @@
 import { StarlingError, toStarlingError } from '../../daemon/errors.ts';
 import type { Logger } from '../../daemon/log.ts';
 import { cancelledBy } from '../generation/cancellation.ts';
-import { errorBody, logError } from './error-response.ts';
+import { logError } from './log-error.ts';
 import type { RequestScope } from './request-scope.ts';
 import { Silence, type SilenceClock } from './silence.ts';
 
-export interface EventStreamOptions {
+export interface ResponseStreamOptions {
   readonly scope: RequestScope;
   readonly log: Logger;
   /** When nothing was sent for this long, a sign of life is, so that proxies and clients keep the connection open. */
   readonly keepAliveMs: number;
-  /** An event that says nothing, for a sign of life; null when there is none to send. */
-  readonly idleEvent: () => unknown;
+  /** A sign of life; null when there is none to send. */
+  readonly signOfLife: () => string | null;
   /** Measures the silence; the system's clock by default. */
   readonly clock?: SilenceClock;
   /** A client that takes nothing for this long is given up, so that it cannot hold up those who wait. */
   readonly stalledClientMs: number;
-  /** Sends the events, in order; `send` settles when the client has room for more and rejects when the request is over. */
-  readonly produce: (send: (data: unknown) => Promise<void>) => Promise<void>;
+  /** Sends what there is to say, framed; `send` settles when the client has room for more and rejects when the request is over. */
+  readonly produce: (send: (text: string) => Promise<void>) => Promise<void>;
+  /** The last that is said, framed, where something goes wrong on the way. */
+  readonly failed: (error: StarlingError) => string;
 }
-
-export const EVENT_STREAM_HEADERS: Readonly<Record<string, string>> = {
-  'Content-Type': 'text/event-stream; charset=utf-8',
-  'Cache-Control': 'no-cache',
-  'X-Accel-Buffering': 'no',
-};
 
 /** Bytes that may wait for the socket before the producer has to. */
 const BUFFER_BYTES = 64 * 1024;
 
-/**
- * The bytes of a sign of life: a comment, and an event that says nothing. Neither would do alone in every reader. Some take every
- * blank line for the end of an event and fail on one that ends a comment only; others split at blank lines and look only at what
- * begins with `data:`, so that they would lose the event that a comment without a blank line stands before: here it is one that
- * nobody misses.
- */
-export function signOfLife(idleEvent: unknown): string {
-  return `: keep-alive\ndata: ${JSON.stringify(idleEvent)}\n\n`;
-}
-
-/**
- * A body of server-sent events as OpenAI's API sends them: `data: {json}` each, `data: [DONE]` at the end; an error on
- * the way is an event with an `error` object and the end of the stream. Disposes of the scope.
- */
-export function eventStream(options: EventStreamOptions): ReadableStream<Uint8Array> {
-  const { scope, log, keepAliveMs, stalledClientMs, produce, idleEvent } = options;
+/** A body that comes piece by piece. Disposes of the scope. */
+export function responseStream(options: ResponseStreamOptions): ReadableStream<Uint8Array> {
+  const { scope, log, keepAliveMs, stalledClientMs, produce, signOfLife, failed } = options;
   const encoder = new TextEncoder();
   let isGone = false;
   let onRoom: (() => void) | null = null;
@@ -57,13 +40,13 @@ export function eventStream(options: EventStreamOptions): ReadableStream<Uint8Ar
       controller.enqueue(encoder.encode(text));
     };
     const sayAlive = (): void => {
-      const event = hasRoom() ? idleEvent() : null;
-      if (event !== null) write(signOfLife(event));
+      const sign = hasRoom() ? signOfLife() : null;
+      if (sign !== null) write(sign);
     };
     const silence = new Silence(keepAliveMs, sayAlive, options.clock);
-    const send = async (data: unknown): Promise<void> => {
+    const send = async (text: string): Promise<void> => {
       scope.signal.throwIfAborted();
-      write(`data: ${JSON.stringify(data)}\n\n`);
+      write(text);
       if (!hasRoom()) await room();
     };
     const room = (): Promise<void> =>
@@ -85,11 +68,10 @@ export function eventStream(options: EventStreamOptions): ReadableStream<Uint8Ar
 
     try {
       await produce(send);
-      write('data: [DONE]\n\n');
     } catch (thrown) {
       const error = scope.signal.aborted ? cancelledBy(scope.signal) : toStarlingError(thrown);
-      if (!isGone) logError(log, error, 'event stream');
-      write(`data: ${JSON.stringify(errorBody(error))}\n\n`);
+      if (!isGone) logError(log, error, 'stream');
+      write(failed(error));
     } finally {
       silence.stop();
       if (!isGone) controller.close();

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';
 import { test } from 'node:test';
-import { eventStream } from '../../../../coordinator/http/event-stream.ts';
+import { chunkStream } from '../../../../coordinator/http/dialects/openai/framing.ts';
 import { RequestScope, RequestScopes } from '../../../../coordinator/http/request-scope.ts';
+import { responseStream } from '../../../../coordinator/http/response-stream.ts';
+import { serverSentEvent } from '../../../../coordinator/http/server-sent-events.ts';
 import { Silence, type SilenceClock } from '../../../../coordinator/http/silence.ts';
 import { createLogger } from '../../../../daemon/log.ts';
 
@@ -39,6 +41,7 @@ class ManualClock implements SilenceClock {
 
 const log = createLogger('silent', 'test');
 const IDLE = { choices: [{ index: 0, delta: { content: '' }, finish_reason: null }] };
+const NO_USAGE = { promptTokens: 0, cachedTokens: 0, completionTokens: 0, reasoningTokens: 0 };
 const chunk = (content: string) => ({ choices: [{ index: 0, delta: { content }, finish_reason: null }] });
 
 test('A2: silence is measured from the last thing that happened', () => {
@@ -61,16 +64,19 @@ test('A2: silence is measured from the last thing that happened', () => {
 });
 
 /** What a stream carries that is silent three times, once between two choices' ends. */
-async function silentStream(idleEvent: () => unknown = () => IDLE): Promise<string> {
+async function silentStream(isSilent = false): Promise<string> {
   const clock = new ManualClock();
-  const body = eventStream({
+  const words = chunkStream({ opening: () => [], event: () => [], idle: () => IDLE, usage: null });
+  const body = responseStream({
     scope: new RequestScope(),
     log,
     keepAliveMs: 10_000,
     stalledClientMs: 60_000,
-    idleEvent,
+    signOfLife: () => (isSilent ? null : words.idle(0)),
+    failed: words.failed,
     clock,
-    produce: async (send) => {
+    produce: async (sendText) => {
+      const send = (data: unknown) => sendText(serverSentEvent(data));
       await send({ choices: [{ index: 0, delta: { role: 'assistant', content: '' }, finish_reason: null }] });
       clock.goTo(clock.ms + 25_000);
       await send(chunk('Hel'));
@@ -78,6 +84,7 @@ async function silentStream(idleEvent: () => unknown = () => IDLE): Promise<stri
       await send(chunk('lo'));
       clock.goTo(clock.ms + 10_000);
       await send({ choices: [{ index: 0, delta: {}, finish_reason: 'stop' }] });
+      for (const text of words.closing(NO_USAGE)) await sendText(text);
     },
   });
   const text = await new Response(body).text();
@@ -135,7 +142,7 @@ test('A1: what a silent stream carries survives naive readers', async () => {
 });
 
 test('A1: a stream with nothing left to say an event about stays silent', async () => {
-  assert.doesNotMatch(await silentStream(() => null), /^:/m);
+  assert.doesNotMatch(await silentStream(true), /^:/m);
 });
 
 test('A6: requests under way hang on the server’s signal by one listener, and let go of what they hung on', () => {

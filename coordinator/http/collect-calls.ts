@@ -1,0 +1,20 @@
+import type { CallPiece } from '../generation/answer-pieces.ts';
+
+/** A whole call: `text` is the JSON of its arguments. */
+export interface CollectedCall {
+  readonly id: string;
+  readonly name: string;
+  readonly text: string;
+}
+
+/** Puts the pieces of calls together, in the order in which the calls began. */
+export function collectCalls(pieces: readonly CallPiece[]): CollectedCall[] {
+  const calls = new Map<number, CollectedCall>();
+  for (const piece of pieces) {
+    const before = calls.get(piece.index);
+    if (piece.type === 'call') calls.set(piece.index, { id: piece.id, name: piece.name, text: '' });
+    else if (piece.type === 'arguments' && before !== undefined)
+      calls.set(piece.index, { ...before, text: before.text + piece.text });
+  }
+  return [...calls.values()];
+}

@@ -1,0 +1,8 @@
+import type { Route } from '../../dialect.ts';
+import { anthropic } from './dialect.ts';
+import { countTokens, messages } from './messages.ts';
+
+export const ANTHROPIC_ROUTES: readonly Route[] = [
+  { method: 'POST', path: '/v1/messages', dialect: anthropic, handler: messages },
+  { method: 'POST', path: '/v1/messages/count_tokens', dialect: anthropic, handler: countTokens },
+];

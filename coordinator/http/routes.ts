@@ -1,0 +1,32 @@
+import type { Dialect, Route } from './dialect.ts';
+import { anthropic } from './dialects/anthropic/dialect.ts';
+import { ANTHROPIC_ROUTES } from './dialects/anthropic/routes.ts';
+import { llamaCpp } from './dialects/llama-cpp/dialect.ts';
+import { LLAMA_CPP_ROUTES } from './dialects/llama-cpp/routes.ts';
+import { ollama } from './dialects/ollama/dialect.ts';
+import { OLLAMA_ROUTES } from './dialects/ollama/routes.ts';
+import { openai } from './dialects/openai/dialect.ts';
+import { OPENAI_ROUTES } from './dialects/openai/routes.ts';
+import { health } from './health.ts';
+import { metrics } from './metrics.ts';
+
+/** What is of no family of clients; in OpenAI's words, which most know. */
+const starling: Dialect = { ...openai, name: 'Starling' };
+
+/** All that the endpoint answers; the README has the same table. */
+export const ROUTES: readonly Route[] = [
+  ...OPENAI_ROUTES,
+  ...ANTHROPIC_ROUTES,
+  ...OLLAMA_ROUTES,
+  ...LLAMA_CPP_ROUTES,
+  { method: 'GET', path: '/health', dialect: starling, handler: health },
+  { method: 'GET', path: '/metrics', dialect: starling, handler: metrics },
+];
+
+/** What is nobody else's is OpenAI's. */
+const OTHERS: readonly Dialect[] = [anthropic, ollama, llamaCpp];
+
+/** In whose words a request of this path is told what is amiss. */
+export function dialectOf(path: string): Dialect {
+  return OTHERS.find(({ owns }) => owns(path)) ?? openai;
+}

@@ -1,0 +1,72 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { byteToken } from '../../fixtures/fake-text-model.ts';
+import { eventually, FAKE_FACTS, rawRequest, withEndpoint } from '../../fixtures/http-endpoint.ts';
+
+describe('what clients probe', () => {
+  it('tokens of a text, and the text of tokens', async () => {
+    await withEndpoint({}, async ({ url }) => {
+      const post = async (path: string, body: object) =>
+        JSON.parse((await rawRequest(url + path, { body: JSON.stringify(body) })).text) as Record<string, unknown>;
+      const bytes = [...Buffer.from('aé')];
+      const tokens = bytes.map(byteToken);
+      assert.deepEqual(await post('/tokenize', { content: 'aé' }), { tokens });
+      assert.deepEqual(await post('/tokenize', { content: '<s>a', add_special: true }), { tokens: [0, 0, tokens[0]] });
+      const plain = await post('/tokenize', { content: '<s>', parse_special: false });
+      assert.deepEqual(plain, { tokens: [...Buffer.from('<s>')].map(byteToken) });
+      const [a, first, second] = tokens;
+      assert.deepEqual(await post('/tokenize', { content: 'aé', with_pieces: true }), {
+        tokens: [
+          { id: a, piece: 'a' },
+          { id: first, piece: [bytes[1]] },
+          { id: second, piece: [bytes[2]] },
+        ],
+      });
+      assert.deepEqual(await post('/detokenize', { tokens }), { content: 'aé' });
+      const { error } = await post('/detokenize', { tokens: [100_000] });
+      const { code, type, message } = error as { code: number; type: string; message: string };
+      assert.deepEqual([code, type], [400, 'invalid_request_error']);
+      assert.match(message, /100000 is outside/);
+    });
+  });
+
+  it('what is served, and how busy it is', async () => {
+    let goOn = (): void => {};
+    const held = new Promise<void>((resolve) => {
+      goOn = resolve;
+    });
+    await withEndpoint({ beforeStep: () => held }, async ({ url, service }) => {
+      const get = async (path: string) => JSON.parse((await rawRequest(url + path)).text) as unknown;
+      const { total_slots, chat_template, default_generation_settings } = (await get('/props')) as Record<
+        string,
+        unknown
+      >;
+      assert.deepEqual([total_slots, chat_template], [8, FAKE_FACTS.template]);
+      assert.deepEqual(default_generation_settings, { n_ctx: 4096 });
+      const busy = async () =>
+        ((await get('/slots')) as { is_processing: boolean }[]).map((slot) => slot.is_processing);
+      assert.deepEqual(await busy(), Array(8).fill(false));
+      const answer = rawRequest(`${url}/completions`, { body: JSON.stringify({ prompt: 'a', max_tokens: 1 }) });
+      await eventually(() => service.load.running === 1, 'the request runs');
+      assert.deepEqual(await busy(), [true, ...Array(7).fill(false)]);
+      goOn();
+      assert.equal((await answer).status, 200);
+    });
+  });
+
+  it('routes without /v1, with a slash at the end, by HEAD and OPTIONS', async () => {
+    await withEndpoint({ reply: 'ok' }, async ({ url }) => {
+      const body = JSON.stringify({ messages: [{ role: 'user', content: 'Hi' }] });
+      for (const path of ['/chat/completions', '/chat/completions/', '/v1/chat/completions/']) {
+        const response = await rawRequest(url + path, { body });
+        assert.equal(response.status, 200, `${path}: ${response.text}`);
+      }
+      for (const path of ['/models', '/models/', '/models/fake-model', '/v1/models/', '/api/tags/', '/health/', '/']) {
+        assert.equal((await rawRequest(url + path)).status, 200, path);
+        const head = await rawRequest(url + path, { method: 'HEAD' });
+        assert.deepEqual([head.status, head.text], [200, ''], path);
+        assert.equal((await rawRequest(url + path, { method: 'OPTIONS' })).status, 204, path);
+      }
+    });
+  });
+});
