@@ -1,4 +1,5 @@
 import { StarlingError } from '../../daemon/errors.ts';
+import type { OutputFormat } from '../constraint/output-format.ts';
 import { opensReasoning, type ReasoningForm } from '../model/reasoning-marks.ts';
 import type { EndRules } from './answer.ts';
 import type { Reasoning } from './answer-parts.ts';
@@ -25,6 +26,8 @@ export interface TextSettings {
   readonly stop: readonly string[];
   /** Which tokens may end an answer, and when; the model's own at any time by default. */
   readonly ends?: EndRules;
+  /** What each answer must look like, reasoning apart; anything by default. */
+  readonly format?: OutputFormat;
   /** How many of the likeliest tokens to list with each token; null for no log probabilities. */
   readonly logprobs: number | null;
   /** Answers to each prompt, with seeds derived from the one given. */
@@ -165,6 +168,7 @@ export class TextService {
         stop: settings.stop,
         ...(settings.ends === undefined ? {} : { ends: settings.ends }),
         ...(reasoning === undefined ? {} : { reasoning }),
+        ...(settings.format === undefined ? {} : { format: settings.format }),
         logprobs: settings.logprobs,
       })),
     );
