@@ -10,6 +10,8 @@ import {
 
 /** Most states of an automaton that is made of others. */
 const MAX_STATES = 20_000;
+/** Pairs of ranges that are compared, and the like: about a second. */
+const MAX_WORK = 4_000_000;
 
 export interface CharacterEdge {
   readonly ranges: readonly CharacterRange[];
@@ -22,15 +24,76 @@ export interface CharacterAutomaton {
   readonly accepts: readonly boolean[];
 }
 
-/**
- * The automaton of an expression without rules.
- * @throws StarlingError invalid_request where it is too large, as the functions below
- */
-export function automatonOf(expression: Expression): CharacterAutomaton {
-  const builder = new Builder();
-  const [start, end] = [builder.add(), builder.add()];
-  builder.build(expression, start, end);
-  return builder.automaton(start, end);
+/** Makes automata of expressions and of each other. All that one of them makes, for one schema, has to be done within bounded work. */
+export class Automata {
+  #work = 0;
+
+  /** @throws StarlingError invalid_request when there was too much to do, as all methods */
+  spend(work: number): void {
+    this.#work += work;
+    if (this.#work > MAX_WORK) throw tooLarge();
+  }
+
+  /** The automaton of an expression without rules. */
+  of(expression: Expression): CharacterAutomaton {
+    const builder = new Builder();
+    const [start, end] = [builder.add(), builder.add()];
+    builder.build(expression, start, end);
+    this.spend(builder.states);
+    return builder.automaton(start, end, (work) => this.spend(work));
+  }
+
+  /** The texts that are in both. */
+  intersection(a: CharacterAutomaton, b: CharacterAutomaton): CharacterAutomaton {
+    const numbers = new Numbers();
+    const edges: CharacterEdge[][] = [];
+    const accepts: boolean[] = [];
+    const pairs: [number, number][] = [[0, 0]];
+    numbers.of('0 0');
+    for (const [left, right] of pairs) {
+      accepts.push(a.accepts[left]! && b.accepts[right]!);
+      const own: CharacterEdge[] = [];
+      for (const x of a.edges[left]!) {
+        for (const y of b.edges[right]!) {
+          this.spend(x.ranges.length * y.ranges.length);
+          const ranges = commonCharacters(x.ranges, y.ranges);
+          if (ranges.length === 0) continue;
+          const to = numbers.of(`${x.to} ${y.to}`);
+          if (to === pairs.length) pairs.push([x.to, y.to]);
+          own.push({ ranges, to });
+        }
+      }
+      edges.push(own);
+    }
+    return trimmed({ edges, accepts });
+  }
+
+  /** All other texts. */
+  complement(automaton: CharacterAutomaton): CharacterAutomaton {
+    const numbers = new Numbers();
+    const edges: CharacterEdge[][] = [];
+    const accepts: boolean[] = [];
+    const sets: (readonly number[])[] = [[0]];
+    numbers.of('0');
+    for (const set of sets) {
+      accepts.push(!set.some((state) => automaton.accepts[state]));
+      const own = set.flatMap((state) => automaton.edges[state]!);
+      const byTarget = new Map<number, CharacterRange[]>();
+      const parts = pieces(own);
+      this.spend(parts.length * (1 + own.reduce((sum, { ranges }) => sum + ranges.length, 0)));
+      for (const [first, last] of parts) {
+        const reached = own.filter(({ ranges }) => ranges.some(([from, to]) => from <= first && last <= to));
+        const next = [...new Set(reached.map(({ to }) => to))].sort((x, y) => x - y);
+        const to = numbers.of(next.join(' '));
+        if (to === sets.length) sets.push(next);
+        const ranges = byTarget.get(to) ?? [];
+        ranges.push([first, last]);
+        byTarget.set(to, ranges);
+      }
+      edges.push([...byTarget].map(([to, ranges]) => ({ ranges: normalRanges(ranges), to })));
+    }
+    return trimmed({ edges, accepts });
+  }
 }
 
 export function matches({ edges, accepts }: CharacterAutomaton, text: string): boolean {
@@ -46,53 +109,6 @@ export function matches({ edges, accepts }: CharacterAutomaton, text: string): b
     states = next;
   }
   return [...states].some((state) => accepts[state]);
-}
-
-/** The texts that are in both. */
-export function intersection(a: CharacterAutomaton, b: CharacterAutomaton): CharacterAutomaton {
-  const numbers = new Numbers();
-  const edges: CharacterEdge[][] = [];
-  const accepts: boolean[] = [];
-  const pairs: [number, number][] = [[0, 0]];
-  numbers.of('0 0');
-  for (const [left, right] of pairs) {
-    accepts.push(a.accepts[left]! && b.accepts[right]!);
-    const own: CharacterEdge[] = [];
-    for (const x of a.edges[left]!) {
-      for (const y of b.edges[right]!) {
-        const ranges = commonCharacters(x.ranges, y.ranges);
-        if (ranges.length === 0) continue;
-        const to = numbers.of(`${x.to} ${y.to}`);
-        if (to === pairs.length) pairs.push([x.to, y.to]);
-        own.push({ ranges, to });
-      }
-    }
-    edges.push(own);
-  }
-  return trimmed({ edges, accepts });
-}
-
-/** All other texts. */
-export function complement(automaton: CharacterAutomaton): CharacterAutomaton {
-  const numbers = new Numbers();
-  const edges: CharacterEdge[][] = [];
-  const accepts: boolean[] = [];
-  const sets: (readonly number[])[] = [[0]];
-  numbers.of('0');
-  for (const set of sets) {
-    accepts.push(!set.some((state) => automaton.accepts[state]));
-    const own = set.flatMap((state) => automaton.edges[state]!);
-    const byTarget = new Map<number, CharacterRange[]>();
-    for (const [first, last] of pieces(own)) {
-      const reached = own.filter(({ ranges }) => ranges.some(([from, to]) => from <= first && last <= to));
-      const next = [...new Set(reached.map(({ to }) => to))].sort((x, y) => x - y);
-      const to = numbers.of(next.join(' '));
-      if (to === sets.length) sets.push(next);
-      byTarget.set(to, [...(byTarget.get(to) ?? []), [first, last]]);
-    }
-    edges.push([...byTarget].map(([to, ranges]) => ({ ranges: normalRanges(ranges), to })));
-  }
-  return trimmed({ edges, accepts });
 }
 
 /** The texts that are in any of them. */
@@ -179,6 +195,10 @@ class Builder {
   readonly #edges: CharacterEdge[][] = [];
   readonly #empty: number[][] = [];
 
+  get states(): number {
+    return this.#edges.length;
+  }
+
   add(): number {
     if (this.#edges.length >= 4 * MAX_STATES) throw tooLarge();
     this.#empty.push([]);
@@ -240,7 +260,7 @@ class Builder {
     }
   }
 
-  automaton(start: number, end: number): CharacterAutomaton {
+  automaton(start: number, end: number, spend: (work: number) => void): CharacterAutomaton {
     const numbers = new Map([[start, 0]]);
     const states = [start];
     const edges: CharacterEdge[][] = [];
@@ -250,7 +270,8 @@ class Builder {
       for (const at of closure) for (const next of this.#empty[at]!) closure.add(next);
       accepts.push(closure.has(end));
       const own = [...closure].flatMap((at) => this.#edges[at]!);
-      if (own.length > MAX_STATES || states.length > MAX_STATES) throw tooLarge();
+      spend(closure.size + own.length);
+      if (states.length > MAX_STATES) throw tooLarge();
       edges.push(
         own.map(({ ranges, to }) => {
           let number = numbers.get(to);

@@ -41,6 +41,28 @@ export const rule = (name: string): Expression => ({ kind: 'rule', name });
 export const repeat = (of: Expression, min: number, max: number): Expression => ({ kind: 'repeat', of, min, max });
 export const optional = (of: Expression): Expression => repeat(of, 0, 1);
 
+/** One of some texts. Those that begin alike are one up to where they differ. */
+export function anyOf(texts: Iterable<string>): Expression {
+  const children: Map<string, number>[] = [new Map()];
+  const accepts = [false];
+  const edges: GraphEdge[] = [];
+  for (const value of texts) {
+    let node = 0;
+    for (const character of value) {
+      let next = children[node]!.get(character);
+      if (next === undefined) {
+        next = children.push(new Map()) - 1;
+        accepts.push(false);
+        children[node]!.set(character, next);
+        edges.push({ from: node, to: next, on: text(character) });
+      }
+      node = next;
+    }
+    accepts[node] = true;
+  }
+  return { kind: 'graph', graph: { edges, accepts } };
+}
+
 /** Ranges in order, without overlaps. */
 export function normalRanges(ranges: readonly CharacterRange[]): CharacterRange[] {
   const sorted = ranges.filter(([first, last]) => first <= last).sort(([a], [b]) => a - b);

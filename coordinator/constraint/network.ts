@@ -1,7 +1,7 @@
 import { StarlingError } from '../../daemon/errors.ts';
 import type { CharacterRange, Expression, Grammar } from './expression.ts';
 import { normalRanges } from './expression.ts';
-import { utf8Sequences } from './utf8-ranges.ts';
+import { type ByteSequence, utf8Sequences } from './utf8-ranges.ts';
 
 /** Most states of a network: about 100 bytes each, and as many are looked at before a request is let in. */
 const MAX_STATES = 200_000;
@@ -31,6 +31,8 @@ export class Network {
   readonly #names = new Map<number, string>();
   readonly #bytes: number[][] = [];
   readonly #empty: number[][] = [];
+  /** Of the same characters again and again, as in counts. */
+  readonly #encoded = new Map<readonly CharacterRange[], readonly ByteSequence[]>();
   readonly #calls: number[][] = [];
   readonly #ends = new Set<number>();
   readonly #moves: (Moves | undefined)[] = [];
@@ -147,7 +149,12 @@ export class Network {
   /** Characters that end alike share the states of their ends. */
   #characters(ranges: readonly CharacterRange[], from: number, to: number): void {
     const before = new Map<string, number>();
-    for (const bytes of normalRanges(ranges).flatMap(utf8Sequences)) {
+    let encoded = this.#encoded.get(ranges);
+    if (encoded === undefined) {
+      encoded = normalRanges(ranges).flatMap(utf8Sequences);
+      this.#encoded.set(ranges, encoded);
+    }
+    for (const bytes of encoded) {
       let next = to;
       for (let i = bytes.length - 1; i > 0; i--) {
         const [low, high] = bytes[i]!;

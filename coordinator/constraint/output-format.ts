@@ -1,6 +1,6 @@
 import { StarlingError } from '../../daemon/errors.ts';
 import { Constraint } from './constraint.ts';
-import { choice, type Expression, type Grammar, text } from './expression.ts';
+import { anyOf, type Expression, type Grammar } from './expression.ts';
 import { parseGbnf } from './gbnf.ts';
 import { type Json, jsonObjectGrammar } from './json-grammar.ts';
 import { wholeMatch } from './regex.ts';
@@ -38,7 +38,7 @@ export function formatGrammar(format: OutputFormat): Grammar {
       if (format.options.length === 0 || format.options.length > MAX_OPTIONS) {
         throw invalid(`there are ${format.options.length} options; 1 to ${MAX_OPTIONS} are possible`);
       }
-      return ofOneRule(choice(...format.options.map(text)));
+      return ofOneRule(anyOf(format.options));
   }
 }
 

@@ -3,8 +3,8 @@ import type { Network } from './network.ts';
 
 /** Places that a text may be at, at the same time. Beyond it a grammar is too ambiguous. */
 const MAX_PLACES = 10_000;
-/** Places looked at between two calls of `begin`, about 50 ns each: some tenths of a second for the worst of grammars. */
-const MAX_WORK = 4_000_000;
+/** Places looked at between two calls of `begin`, 50 to 200 ns each: some tenths of a second for the worst of grammars. */
+const MAX_WORK = 1_500_000;
 /** Parse states kept before they are found again; some hundred bytes each. */
 const MAX_KEPT = 30_000;
 

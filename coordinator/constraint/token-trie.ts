@@ -18,28 +18,34 @@ export class TokenTrie {
   readonly tokens: Int32Array;
   /** @param sorted as `sortedByBytes` has them, none of them empty */
   constructor(sorted: readonly TokenBytes[]) {
-    let nodes = 0;
-    for (const [i, { bytes }] of sorted.entries()) nodes += bytes.length - shared(sorted[i - 1]?.bytes, bytes);
+    const lengths = new Uint16Array(sorted.length);
+    let [nodes, deepest] = [0, 0];
+    for (let i = 0; i < sorted.length; i++) {
+      const { bytes } = sorted[i]!;
+      lengths[i] = shared(sorted[i - 1]?.bytes, bytes);
+      nodes += bytes.length - lengths[i]!;
+      deepest = Math.max(deepest, bytes.length);
+    }
     this.bytes = new Uint8Array(nodes);
     this.depths = new Uint16Array(nodes);
-    this.ends = new Int32Array(nodes);
+    this.ends = new Int32Array(nodes).fill(nodes);
     this.firsts = new Int32Array(nodes + 1);
     this.tokens = Int32Array.from(sorted, ({ token }) => token);
-    const path: number[] = [];
-    let node = 0;
-    for (const [i, { bytes }] of sorted.entries()) {
-      const from = shared(sorted[i - 1]?.bytes, bytes);
-      for (const closed of path.splice(from)) this.ends[closed] = node;
-      for (let depth = from; depth < bytes.length; depth++) {
+    const path = new Int32Array(deepest);
+    let [node, depth] = [0, 0];
+    for (let i = 0; i < sorted.length; i++) {
+      const { bytes } = sorted[i]!;
+      // Below what it shares with the token before, that one's subtrees end.
+      while (depth > lengths[i]!) this.ends[path[--depth]!] = node;
+      for (; depth < bytes.length; depth++, node++) {
         this.bytes[node] = bytes[depth]!;
         this.depths[node] = depth;
         // Tokens of the nodes above are before these.
         this.firsts[node] = i;
-        path.push(node++);
+        path[depth] = node;
       }
       this.firsts[node] = i + 1;
     }
-    for (const open of path) this.ends[open] = nodes;
     this.firsts[nodes] = sorted.length;
   }
 

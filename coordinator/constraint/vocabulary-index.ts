@@ -16,19 +16,20 @@ const MAX_PLAIN = 32;
 export class VocabularyIndex {
   /** 32-bit words of a set of tokens: token t is bit t mod 32 of word t div 32. */
   readonly words: number;
+  /** The most characters of a plain token. */
+  readonly longestPlain = MAX_PLAIN;
   readonly all: TokenTrie;
   readonly others: TokenTrie;
   readonly ends: readonly number[];
   /** All tokens but the ends, those without text included; not to be changed. */
   readonly anyText: Uint32Array;
-  /** By length in characters, from 1 on. */
-  readonly #plain: number[][];
-  readonly #sets = new Map<number, Uint32Array>();
+  /** The plain tokens of at most so many characters. */
+  readonly #plain: readonly Uint32Array[];
 
   /** 130,000 tokens take about 0.3 s. Tokens without bytes, and those that end a text, are no text. */
   constructor(source: TokenSource, vocabSize: number) {
     this.words = Math.ceil(vocabSize / 32);
-    this.#plain = Array.from({ length: MAX_PLAIN + 1 }, () => []);
+    const plain = Array.from({ length: MAX_PLAIN + 1 }, () => new Uint32Array(this.words));
     const all: TokenBytes[] = [];
     const others = new Set<number>();
     const ends: number[] = [];
@@ -41,9 +42,13 @@ export class VocabularyIndex {
       if (bytes.length === 0) continue;
       all.push({ token, bytes });
       const length = plainLength(bytes);
-      if (length > 0 && length <= MAX_PLAIN) this.#plain[length]!.push(token);
+      if (length > 0 && length <= MAX_PLAIN) plain[length]![token >>> 5]! |= 1 << (token & 31);
       else others.add(token);
     }
+    for (let length = 1; length <= MAX_PLAIN; length++) {
+      for (let word = 0; word < this.words; word++) plain[length]![word]! |= plain[length - 1]![word]!;
+    }
+    this.#plain = plain;
     const sorted = sortedByBytes(all);
     this.all = new TokenTrie(sorted);
     this.others = new TokenTrie(sorted.filter(({ token }) => others.has(token)));
@@ -53,18 +58,9 @@ export class VocabularyIndex {
     for (const token of ends) this.anyText[token >>> 5]! &= ~(1 << (token & 31));
   }
 
-  /** The longest of the plain tokens, in characters. */
-  readonly longestPlain = MAX_PLAIN;
-
   /** The plain tokens of at most so many characters; not to be changed. */
   plainUpTo(length: number): Uint32Array {
-    let set = this.#sets.get(length);
-    if (set === undefined) {
-      set = new Uint32Array(this.words);
-      for (const token of this.#plain.slice(0, length + 1).flat()) set[token >>> 5]! |= 1 << (token & 31);
-      this.#sets.set(length, set);
-    }
-    return set;
+    return this.#plain[length]!;
   }
 }
 

@@ -1,5 +1,5 @@
 import { StarlingError } from '../../../daemon/errors.ts';
-import { isEmpty, matches } from '../character-automaton.ts';
+import { type Automata, isEmpty, matches } from '../character-automaton.ts';
 import { isList, type Json } from '../json-grammar.ts';
 import { isObject, isSame, unsupported } from './read-schema.ts';
 import { numberAutomaton, stringAutomaton } from './scalar-automata.ts';
@@ -33,6 +33,11 @@ const MAX_PROOF = 4;
 export class Alternatives {
   readonly #known = new Map<SchemaNode, readonly Alternative[]>();
   readonly #open = new Set<SchemaNode>();
+  readonly #automata: Automata;
+
+  constructor(automata: Automata) {
+    this.#automata = automata;
+  }
 
   /**
    * @param nodes all of which hold
@@ -94,6 +99,7 @@ export class Alternatives {
   #meet(a: readonly Alternative[], b: readonly Alternative[], node: SchemaNode): readonly Alternative[] {
     if (a === ANYTHING) return b;
     if (b === ANYTHING) return a;
+    this.#automata.spend(a.length * b.length);
     const common: Alternative[] = [];
     for (const left of a) {
       for (const right of b) {
@@ -145,6 +151,7 @@ export class Alternatives {
   }
 
   #holds(alternative: Alternative, value: Json): boolean {
+    this.#automata.spend(1);
     switch (alternative.kind) {
       case 'literal':
         return isSame(alternative.value, value);
@@ -189,10 +196,10 @@ export class Alternatives {
       case 'boolean':
         return false;
       case 'number':
-        return isEmpty(numberAutomaton(alternative));
+        return isEmpty(numberAutomaton(this.#automata, alternative));
       case 'string': {
         const { min, max, automata } = alternative;
-        return min > max || (automata.length > 0 && isEmpty(stringAutomaton(alternative)));
+        return min > max || (automata.length > 0 && isEmpty(stringAutomaton(this.#automata, alternative)));
       }
       case 'array': {
         const { min, max, parts } = alternative;

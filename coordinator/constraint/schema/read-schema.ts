@@ -1,5 +1,5 @@
 import { StarlingError } from '../../../daemon/errors.ts';
-import { automatonOf, type CharacterAutomaton } from '../character-automaton.ts';
+import type { Automata, CharacterAutomaton } from '../character-automaton.ts';
 import { isExactBound } from '../decimal-range.ts';
 import { isList, type Json } from '../json-grammar.ts';
 import { partMatch, wholeMatch } from '../regex.ts';
@@ -80,17 +80,19 @@ const VOID: Readonly<Record<string, Json>> = {
  * @throws StarlingError unsupported_parameter with the name of a keyword that is not supported and the JSON pointer to its schema;
  * invalid_request for what is no schema
  */
-export function readSchema(schema: Json): SchemaNode {
-  return new SchemaReader(schema).read();
+export function readSchema(schema: Json, automata: Automata): SchemaNode {
+  return new SchemaReader(schema, automata).read();
 }
 
 class SchemaReader {
   readonly #root: Json;
+  readonly #automata: Automata;
   readonly #nodes = new Map<string, SchemaNode>();
   #depth = 0;
 
-  constructor(root: Json) {
+  constructor(root: Json, automata: Automata) {
     this.#root = root;
+    this.#automata = automata;
   }
 
   read(): SchemaNode {
@@ -115,7 +117,7 @@ class SchemaReader {
   #fill(node: SchemaNode, schema: JsonObject): void {
     const { pointer } = node;
     this.#checkKeywords(schema, pointer);
-    const fields = new Fields(schema, pointer);
+    const fields = new Fields(schema, pointer, this.#automata);
     const child = (keyword: string): SchemaNode | null =>
       schema[keyword] === undefined ? null : this.#node(schema[keyword], `${pointer}/${keyword}`);
     const list = (keyword: string): SchemaNode[] | null =>
@@ -130,10 +132,8 @@ class SchemaReader {
     if (types !== null) node.types = new Set([...types].map((type) => (type === 'integer' ? 'number' : type)));
     const constant = schema.const;
     const values = fields.list('enum');
-    if (constant !== undefined || values !== null) {
-      const both = constant === undefined ? values! : [constant];
-      node.literals = both.filter((value) => values?.some((other) => isSame(value, other)) ?? true);
-    }
+    if (constant === undefined) node.literals = values;
+    else node.literals = values?.some((value) => isSame(value, constant)) === false ? [] : [constant];
     const bound = (keyword: string, exclusive: boolean) => {
       const value = fields.number(keyword);
       if (value !== null && !isExactBound(value)) throw unsupported(pointer, keyword, 'with more than 15 digits');
@@ -217,10 +217,12 @@ class SchemaReader {
 class Fields {
   readonly #schema: JsonObject;
   readonly #pointer: string;
+  readonly #automata: Automata;
 
-  constructor(schema: JsonObject, pointer: string) {
+  constructor(schema: JsonObject, pointer: string, automata: Automata) {
     this.#schema = schema;
     this.#pointer = pointer;
+    this.#automata = automata;
   }
 
   number(keyword: string): number | null {
@@ -298,7 +300,7 @@ class Fields {
           `${JSON.stringify(format)}; supported are ${[...FORMATS.keys()].join(', ')}`,
         );
       }
-      automata.push(automatonOf(wholeMatch(known)));
+      automata.push(this.#automata.of(wholeMatch(known)));
     }
     return automata;
   }
@@ -306,7 +308,7 @@ class Fields {
   automaton(keyword: string, pattern: Json): CharacterAutomaton {
     if (typeof pattern !== 'string') throw invalid(`${this.#pointer}/${keyword}`, 'is no string');
     try {
-      return automatonOf(partMatch(pattern));
+      return this.#automata.of(partMatch(pattern));
     } catch (thrown) {
       if (!(thrown instanceof StarlingError)) throw thrown;
       const where = `${this.#pointer}/${keyword}`;

@@ -1,4 +1,4 @@
-import { automatonOf, type CharacterAutomaton, graphOf, intersection } from '../character-automaton.ts';
+import { type Automata, type CharacterAutomaton, graphOf } from '../character-automaton.ts';
 import { decimals, fractionRoom, numbersAbove, numbersBelow } from '../decimal-range.ts';
 import {
   type CharacterRange,
@@ -27,12 +27,13 @@ const ESCAPES: readonly (readonly [character: number, letter: string])[] = [
 ];
 
 /** Numbers as they are written: without exponent where there are bounds. */
-export function numberAutomaton({ isInteger, lower, upper, multiples }: NumberRules): CharacterAutomaton {
+export function numberAutomaton(automata: Automata, rules: NumberRules): CharacterAutomaton {
+  const { isInteger, lower, upper, multiples } = rules;
   const room = fractionRoom([...lower, ...upper]);
-  let automaton = automatonOf(isInteger || multiples.length > 0 ? INTEGER : decimals(room));
-  for (const bound of lower) automaton = intersection(automaton, automatonOf(numbersAbove(bound, room)));
-  for (const bound of upper) automaton = intersection(automaton, automatonOf(numbersBelow(bound, room)));
-  for (const multiple of multiples) automaton = intersection(automaton, multiplesOf(multiple));
+  let automaton = automata.of(isInteger || multiples.length > 0 ? INTEGER : decimals(room));
+  for (const bound of lower) automaton = automata.intersection(automaton, automata.of(numbersAbove(bound, room)));
+  for (const bound of upper) automaton = automata.intersection(automaton, automata.of(numbersBelow(bound, room)));
+  for (const multiple of multiples) automaton = automata.intersection(automaton, multiplesOf(multiple));
   return automaton;
 }
 
@@ -51,22 +52,23 @@ function multiplesOf(divisor: number): CharacterAutomaton {
 }
 
 /** The texts of strings, unquoted and unescaped. */
-export function stringAutomaton({ min, max, automata }: StringRules): CharacterAutomaton {
+export function stringAutomaton(automata: Automata, rules: StringRules): CharacterAutomaton {
+  const { min, max } = rules;
   const isAnyLength = min === 0 && max === Number.POSITIVE_INFINITY;
-  const lengths =
-    isAnyLength && automata.length > 0 ? [] : [automatonOf(repeat(characters(...ANY_CHARACTER), min, max))];
-  return [...automata, ...lengths].reduce(intersection);
+  const lengths = isAnyLength && rules.automata.length > 0 ? [] : [repeat(characters(...ANY_CHARACTER), min, max)];
+  const all = [...rules.automata, ...lengths.map((expression) => automata.of(expression))];
+  return all.reduce((a, b) => automata.intersection(a, b));
 }
 
-export function numberExpression(rules: NumberRules): Expression {
+export function numberExpression(automata: Automata, rules: NumberRules): Expression {
   const { isInteger, lower, upper, multiples } = rules;
-  if (lower.length + upper.length + multiples.length > 0) return plainGraph(numberAutomaton(rules));
+  if (lower.length + upper.length + multiples.length > 0) return plainGraph(numberAutomaton(automata, rules));
   return isInteger ? INTEGER : { kind: 'rule', name: JSON_RULES.number };
 }
 
-export function stringExpression(rules: StringRules): Expression {
-  const { min, max, automata } = rules;
-  if (automata.length > 0) return quoted(stringAutomaton(rules));
+export function stringExpression(automata: Automata, rules: StringRules): Expression {
+  const { min, max } = rules;
+  if (rules.automata.length > 0) return quoted(stringAutomaton(automata, rules));
   if (min === 0 && max === Number.POSITIVE_INFINITY) return { kind: 'rule', name: JSON_RULES.string };
   return sequence(text('"'), repeat(spelled(ANY_CHARACTER), min, max), text('"'));
 }

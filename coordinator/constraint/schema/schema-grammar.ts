@@ -1,5 +1,6 @@
-import { automatonOf, type CharacterAutomaton, complement, intersection, union } from '../character-automaton.ts';
+import { Automata, type CharacterAutomaton, union } from '../character-automaton.ts';
 import {
+  anyOf,
   choice,
   type Expression,
   type ExpressionGraph,
@@ -13,7 +14,7 @@ import { ANY_JSON, COLON, COMMA, JSON_RULES, type Json, spellJson } from '../jso
 import { type Alternative, Alternatives, elementNodes, type ObjectAlternative, propertyNodes } from './alternatives.ts';
 import { readSchema, unsupported } from './read-schema.ts';
 import { numberExpression, quoted, stringAutomaton, stringExpression } from './scalar-automata.ts';
-import type { SchemaNode } from './schema-node.ts';
+import type { Counts, SchemaNode } from './schema-node.ts';
 
 /** Patterns of names that may hold for one object: each doubles the kinds of names to tell apart. */
 const MAX_PATTERNS = 5;
@@ -25,8 +26,12 @@ const MAX_PATTERNS = 5;
  * no schema, or one that nothing satisfies
  */
 export function schemaGrammar(schema: Json): Grammar {
-  return new SchemaGrammar(readSchema(schema)).grammar();
+  const automata = new Automata();
+  return new SchemaGrammar(readSchema(schema, automata), automata).grammar();
 }
+
+/** What each rule for a value counts, in the terms of Automata: there are at most some ten thousand. */
+const WORK_OF_RULE = 100;
 
 /** Names that a rule of their own is for, and the schemas of their values. */
 interface NameKind {
@@ -36,19 +41,25 @@ interface NameKind {
 
 class SchemaGrammar {
   readonly #root: SchemaNode;
-  readonly #alternatives = new Alternatives();
+  readonly #automata: Automata;
+  readonly #alternatives: Alternatives;
   readonly #rules = new Map<string, Expression>(ANY_JSON);
   /** Values that a rule is promised for. */
   readonly #promised = new Map<string, readonly SchemaNode[]>();
 
-  constructor(root: SchemaNode) {
+  constructor(root: SchemaNode, automata: Automata) {
     this.#root = root;
+    this.#automata = automata;
+    this.#alternatives = new Alternatives(automata);
   }
 
   grammar(): Grammar {
     const root = this.#value([this.#root]);
     for (const [name, nodes] of this.#promised) {
-      this.#rules.set(name, choice(...this.#alternatives.of(nodes).map((each) => this.#alternative(each, nodes))));
+      const alternatives = this.#alternatives.of(nodes);
+      const literals = alternatives.flatMap((each) => (each.kind === 'literal' ? [spellJson(each.value)] : []));
+      const others = alternatives.flatMap((each) => (each.kind === 'literal' ? [] : [this.#alternative(each, nodes)]));
+      this.#rules.set(name, literals.length === 0 ? choice(...others) : choice(anyOf(literals), ...others));
     }
     this.#rules.set('root', root);
     return { rules: this.#rules, root: 'root' };
@@ -59,22 +70,21 @@ class SchemaGrammar {
     if (nodes.length === 0) return rule(JSON_RULES.value);
     const ids = [...new Set(nodes.map(({ id }) => id))].sort((a, b) => a - b);
     const name = `value ${ids.join(' ')}`;
+    this.#automata.spend(WORK_OF_RULE * ids.length);
     this.#promised.set(name, nodes);
     return rule(name);
   }
 
-  #alternative(alternative: Alternative, nodes: readonly SchemaNode[]): Expression {
+  #alternative(alternative: Exclude<Alternative, { kind: 'literal' }>, nodes: readonly SchemaNode[]): Expression {
     switch (alternative.kind) {
-      case 'literal':
-        return text(spellJson(alternative.value));
       case 'null':
         return text('null');
       case 'boolean':
         return choice(text('true'), text('false'));
       case 'number':
-        return numberExpression(alternative);
+        return numberExpression(this.#automata, alternative);
       case 'string':
-        return stringExpression(alternative);
+        return stringExpression(this.#automata, alternative);
       case 'array':
         return this.#array(alternative);
       case 'object':
@@ -100,7 +110,7 @@ class SchemaGrammar {
   }
 
   #object(object: ObjectAlternative, nodes: readonly SchemaNode[]): Expression {
-    const { parts, required, min, max } = object;
+    const { parts, required, min } = object;
     const declared = new Set([...parts.flatMap(({ properties }) => [...properties.keys()]), ...required]);
     const own = [...declared].filter((name) => this.#alternatives.admits(object.names, name));
     const others = this.#otherNames(object, [...declared], nodes);
@@ -116,7 +126,11 @@ class SchemaGrammar {
       others.length === 0
         ? null
         : choice(...others.map(({ name, nodes: inner }) => sequence(name, text(COLON), this.#value(inner))));
-    return sequence(text('{'), { kind: 'graph', graph: propertyGraph(pairs, other, min, max) }, text('}'));
+    return sequence(
+      text('{'),
+      { kind: 'graph', graph: propertyGraph(pairs, other, object, this.#automata) },
+      text('}'),
+    );
   }
 
   /** Names that are not declared, by which patterns match them. */
@@ -130,18 +144,23 @@ class SchemaGrammar {
       );
     }
     const limits: CharacterAutomaton[] = object.names.map((node) => this.#names(node));
-    if (declared.length > 0) limits.push(complement(union(declared.map((name) => automatonOf(text(name))))));
+    if (declared.length > 0)
+      limits.push(this.#automata.complement(union(declared.map((name) => this.#automata.of(text(name))))));
+    const otherwise = patterns.map(({ names }) => this.#automata.complement(names));
     const kinds: NameKind[] = [];
     for (let set = 0; set < 2 ** patterns.length; set++) {
       const isIn = patterns.map((_, i) => ((set >> i) & 1) === 1);
-      const languages = [...limits, ...patterns.map(({ names }, i) => (isIn[i] ? names : complement(names)))];
+      const languages = [...limits, ...patterns.map(({ names }, i) => (isIn[i] ? names : otherwise[i]!))];
       const matched = patterns.filter((_, i) => isIn[i]);
       const inner = object.parts.flatMap((part) => {
         const own = matched.filter((pattern) => pattern.part === part).map(({ node }) => node);
         return own.length > 0 || part.others === null ? own : [part.others];
       });
       if (inner.length > 0 && this.#alternatives.of(inner).length === 0) continue;
-      const name = languages.length === 0 ? rule(JSON_RULES.string) : quoted(languages.reduce(intersection));
+      const name =
+        languages.length === 0
+          ? rule(JSON_RULES.string)
+          : quoted(languages.reduce((a, b) => this.#automata.intersection(a, b)));
       kinds.push({ name, nodes: inner });
     }
     return kinds;
@@ -151,9 +170,9 @@ class SchemaGrammar {
   #names(node: SchemaNode): CharacterAutomaton {
     return union(
       this.#alternatives.of([node]).flatMap((alternative) => {
-        if (alternative.kind === 'string') return [stringAutomaton(alternative)];
+        if (alternative.kind === 'string') return [stringAutomaton(this.#automata, alternative)];
         const isName = alternative.kind === 'literal' && typeof alternative.value === 'string';
-        return isName ? [automatonOf(text(alternative.value as string))] : [];
+        return isName ? [this.#automata.of(text(alternative.value as string))] : [];
       }),
     );
   }
@@ -166,8 +185,8 @@ class SchemaGrammar {
 function propertyGraph(
   pairs: readonly { readonly isRequired: boolean; readonly pair: Expression }[],
   other: Expression | null,
-  min: number,
-  max: number,
+  { min, max }: Counts,
+  automata: Automata,
 ): ExpressionGraph {
   const edges: GraphEdge[] = [];
   const accepts: boolean[] = [];
@@ -181,6 +200,7 @@ function propertyGraph(
     let number = nodes.get(key);
     if (number === undefined) {
       number = nodes.size;
+      automata.spend(WORK_OF_RULE);
       nodes.set(key, number);
       queue.push(place);
     }

@@ -37,6 +37,10 @@ const HOSTILE: Readonly<Record<string, OutputFormat>> = {
     schema: { allOf: Array.from({ length: 12 }, (_, i) => ({ pattern: `(x|y)*x(x|y){${i + 5}}` })) },
   },
   'a schema that refers to itself': { kind: 'json-schema', schema: { $ref: '#' } },
+  'many options that differ': {
+    kind: 'choice',
+    options: Array.from({ length: 10_000 }, (_, i) => `x${(i * 7919) % 99991}`),
+  },
   'too long a list': {
     kind: 'json-schema',
     schema: { minItems: 10_000, maxItems: 10_000, items: { minItems: 10_000 } },
@@ -46,7 +50,7 @@ const HOSTILE: Readonly<Record<string, OutputFormat>> = {
 describe('hostile formats', () => {
   for (const [name, format] of Object.entries(HOSTILE)) {
     it(`${name}: is written, or refused, within bounded time`, () => {
-      const started = performance.now();
+      const before = process.cpuUsage();
       try {
         let constraint = constraintOf(format);
         for (let i = 0; i < 20; i++) {
@@ -58,7 +62,8 @@ describe('hostile formats', () => {
       } catch (thrown) {
         assert.ok(thrown instanceof StarlingError && thrown.kind.http === 400, String(thrown));
       }
-      assert.ok(performance.now() - started < 8000);
+      const { user, system } = process.cpuUsage(before);
+      assert.ok(user + system < 8e6, `${(user + system) / 1e6} s`);
     });
   }
 });
