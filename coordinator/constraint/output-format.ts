@@ -18,7 +18,7 @@ export type OutputFormat =
 const MAX_SCHEMA = 1024 * 1024;
 const MAX_OPTIONS = 10_000;
 /** Formats that are kept for later requests, with all that was found out about them. */
-const MAX_KEPT = 16;
+const MAX_KEPT = 8;
 
 /**
  * The grammar of a format.

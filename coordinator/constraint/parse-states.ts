@@ -5,8 +5,8 @@ import type { Network } from './network.ts';
 const MAX_PLACES = 10_000;
 /** Places looked at between two calls of `begin`, 50 to 200 ns each: some tenths of a second for the worst of grammars. */
 const MAX_WORK = 1_500_000;
-/** Parse states kept before they are found again; some hundred bytes each. */
-const MAX_KEPT = 30_000;
+/** Parse states kept before they are found again; about 1 kB each. */
+const MAX_KEPT = 10_000;
 
 /** Stacks that are kept as long as their automaton is, about 100 bytes each; and those after which another one should take over. */
 const MAX_STACKS = 1_000_000;

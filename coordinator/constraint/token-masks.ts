@@ -4,7 +4,7 @@ import type { TokenTrie } from './token-trie.ts';
 import type { VocabularyIndex } from './vocabulary-index.ts';
 
 /** Masks that are kept, 16 KiB each for 128,000 tokens. */
-const MAX_KEPT = 256;
+const MAX_KEPT = 128;
 
 /** Which tokens may come next in each parse state: computed when it is asked for, and kept. */
 export class TokenMasks {

@@ -31,6 +31,8 @@ export interface GenerationRequest {
   readonly ends?: EndRules;
   /** How reasoning is told from the answer; by default all text is answer. */
   readonly reasoning?: Reasoning;
+  /** The reasoning stays in the text, as if it were answer; its format, where there is one, begins after it all the same. */
+  readonly keepsReasoning?: boolean;
   /** What the answer must look like, reasoning apart; anything by default. */
   readonly format?: OutputFormat;
   /** How many of the likeliest tokens to list with each token; null for no log probabilities at all. */
@@ -96,9 +98,10 @@ export class Answer {
     this.#codec = codec;
     this.#detokenizer = codec.createDetokenizer({ startOfText: false });
     this.#stops = new StopSequences(request.stop);
-    this.#parts = request.reasoning === undefined ? null : new AnswerParts(request.reasoning);
+    const { reasoning, keepsReasoning = false } = request;
+    this.#parts = reasoning === undefined || keepsReasoning ? null : new AnswerParts(reasoning);
     this.#ends = request.ends ?? USUAL_ENDS;
-    this.#formatted = constraint === null ? null : FormattedText.begin(constraint, codec, request.reasoning);
+    this.#formatted = constraint === null ? null : FormattedText.begin(constraint, codec, reasoning);
     for (const token of request.promptTokens) this.#remember(token);
   }
 

@@ -1,8 +1,7 @@
 import { StarlingError } from '../../daemon/errors.ts';
 import type { OutputFormat } from '../constraint/output-format.ts';
 import { opensReasoning, type ReasoningForm } from '../model/reasoning-marks.ts';
-import type { EndRules } from './answer.ts';
-import type { Reasoning } from './answer-parts.ts';
+import type { EndRules, GenerationRequest } from './answer.ts';
 import { choiceSeed } from './counter-random.ts';
 import type { GenerationEvent, Standing } from './events.ts';
 import { Generator, type GeneratorOptions } from './generator.ts';
@@ -111,8 +110,9 @@ export class TextService {
       variables,
       ...(signal === undefined ? {} : { signal }),
     });
-    const form = keepsReasoning ? null : this.#reasoning;
-    const reasoning = form === null ? undefined : { form, opened: opensReasoning(form, prompt) };
+    const form = this.#reasoning;
+    const reasoning =
+      form === null ? {} : { reasoning: { form, opened: opensReasoning(form, prompt) }, keepsReasoning };
     yield* this.#answer(
       [encodePrompt(this.#codec, prompt.text, prompt.typed)],
       'messages',
@@ -157,7 +157,7 @@ export class TextService {
     param: string,
     settings: TextSettings,
     signal: AbortSignal | undefined,
-    reasoning?: Reasoning,
+    reasoning: Pick<GenerationRequest, 'reasoning' | 'keepsReasoning'> = {},
   ): AsyncGenerator<TextEvent, void, undefined> {
     for (const prompt of prompts) checkPromptLength(prompt.length, this.contextLength, param);
     const requests = prompts.flatMap((promptTokens) =>
@@ -167,7 +167,7 @@ export class TextService {
         sampling: { ...settings.sampling, seed: choiceSeed(settings.sampling.seed, i) },
         stop: settings.stop,
         ...(settings.ends === undefined ? {} : { ends: settings.ends }),
-        ...(reasoning === undefined ? {} : { reasoning }),
+        ...reasoning,
         ...(settings.format === undefined ? {} : { format: settings.format }),
         logprobs: settings.logprobs,
       })),

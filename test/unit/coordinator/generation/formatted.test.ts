@@ -211,6 +211,22 @@ describe('a format and reasoning', () => {
     assert.equal(recite(byText, [' the', '<', '/', 't', 'h', 'i', 'n', 'k', '>', 'null']), ' the</think>foo');
   });
 
+  it('go together where the reasoning stays in the text', async () => {
+    const generator = generatorOf(modelOf());
+    const reasoning = { form: enclosed, opened: true };
+    const logitBias = new Map([[tokenOf('</think>'), 3]]);
+    const fields = {
+      reasoning,
+      format: { kind: 'choice', options: ['true'] } as const,
+      sampling: { ...SAMPLED, logitBias },
+    };
+    const apart = await write(generator, request(fields));
+    const kept = await write(generator, request({ ...fields, keepsReasoning: true }));
+    assert.deepEqual(kept.tokens, apart.tokens);
+    assert.deepEqual([apart.text, kept.reasoning], ['true', '']);
+    assert.ok(kept.text.endsWith('</think>true') && kept.text.length > apart.reasoning.length, kept.text);
+  });
+
   it('go together where the model may open the reasoning itself', () => {
     const closed = { form: enclosed, opened: false };
     assert.equal(recite(closed, ['<think>', '12', '</think>', 'foo']), '<think>12</think>foo');
