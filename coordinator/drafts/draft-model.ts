@@ -4,8 +4,8 @@ import type { LanguageModel, SequenceRows } from '../language-model.ts';
 import type { Job } from '../scheduling/job.ts';
 import type { DraftWish } from '../scheduling/scheduler.ts';
 
-/** The token that a job would draw from these logits, `ahead` places from its next one. */
-export type Draw = (job: Job, logits: Float32Array, ahead: number) => number;
+/** The token that a job would draw from these logits if its text went on with these guesses. */
+export type Draw = (job: Job, logits: Float32Array, guesses: readonly number[]) => number;
 
 interface Follower {
   readonly sequence: KvSequence;
@@ -67,7 +67,10 @@ export class DraftModel {
       if (active.length === 0) break;
       const started = performance.now();
       const logits = await this.#step(active.map(({ job }) => this.#rows(job, [guesses.get(job)!.at(-1)!])));
-      for (const [i, { job }] of active.entries()) guesses.get(job)!.push(draw(job, logits[i]!, ahead));
+      for (const [i, { job }] of active.entries()) {
+        const own = guesses.get(job)!;
+        own.push(draw(job, logits[i]!, own));
+      }
       this.#tokenMs += RATE * (performance.now() - started - this.#tokenMs);
     }
     return guesses;
@@ -99,7 +102,7 @@ export class DraftModel {
       if (done) upToDate.push(wish);
     }
     const logits = await this.#step(batch);
-    for (const [i, { job }] of upToDate.entries()) guesses.set(job, [draw(job, logits[i]!, 0)]);
+    for (const [i, { job }] of upToDate.entries()) guesses.set(job, [draw(job, logits[i]!, [])]);
     return upToDate;
   }
 

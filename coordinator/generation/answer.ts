@@ -1,5 +1,8 @@
+import type { Constraint } from '../constraint/constraint.ts';
+import type { OutputFormat } from '../constraint/output-format.ts';
 import { AnswerParts, type Reasoning } from './answer-parts.ts';
 import type { Addition } from './answer-pieces.ts';
+import { FormattedText } from './formatted-text.ts';
 import { type LogProbabilities, logprobs } from './log-probabilities.ts';
 import { type HeldBack, NONE_HELD_BACK, type SamplingOptions, sample } from './sampler.ts';
 import { StopSequences } from './stop-sequences.ts';
@@ -28,6 +31,10 @@ export interface GenerationRequest {
   readonly ends?: EndRules;
   /** How reasoning is told from the answer; by default all text is answer. */
   readonly reasoning?: Reasoning;
+  /** The reasoning stays in the text, as if it were answer; its format, where there is one, begins after it all the same. */
+  readonly keepsReasoning?: boolean;
+  /** What the answer must look like, reasoning apart; anything by default. */
+  readonly format?: OutputFormat;
   /** How many of the likeliest tokens to list with each token; null for no log probabilities at all. */
   readonly logprobs: number | null;
   /** Sees the logits (valid during the call only) that the `step`-th token is drawn from; 0 follows the prompt. */
@@ -75,8 +82,16 @@ export class Answer {
   readonly #seen = new Set<number>();
   /** The ends that the model knows, once somebody does not want them. */
   #ownEnds: readonly number[] | null = null;
+  /** The text so far, where the answer has a format. */
+  #formatted: FormattedText | null;
 
-  constructor(request: GenerationRequest, codec: TextCodec, contextLength: number) {
+  /** @param constraint that of the request's format */
+  constructor(
+    request: GenerationRequest,
+    codec: TextCodec,
+    contextLength: number,
+    constraint: Constraint | null = null,
+  ) {
     this.request = request;
     // The last token is drawn from the last position's logits and needs no position itself.
     const room = contextLength + 1 - request.promptTokens.length;
@@ -84,8 +99,10 @@ export class Answer {
     this.#codec = codec;
     this.#detokenizer = codec.createDetokenizer({ startOfText: false });
     this.#stops = new StopSequences(request.stop);
-    this.#parts = request.reasoning === undefined ? null : new AnswerParts(request.reasoning);
+    const { reasoning, keepsReasoning = false } = request;
+    this.#parts = reasoning === undefined || keepsReasoning ? null : new AnswerParts(reasoning);
     this.#ends = request.ends ?? USUAL_ENDS;
+    this.#formatted = constraint === null ? null : FormattedText.begin(constraint, codec, reasoning);
     for (const token of request.promptTokens) this.#remember(token);
   }
 
@@ -99,28 +116,46 @@ export class Answer {
     return this.#parts?.reasoningTokens ?? 0;
   }
 
-  /** The token that would be drawn from these logits `ahead` places from the next one; nothing changes. */
-  guess(logits: Float32Array, ahead: number): number {
-    const { sampling, promptTokens } = this.request;
-    const at = this.#completionTokens + ahead;
-    return sample(logits, sampling, promptTokens.length + at, this.#generated, this.#heldBack(at, logits.length));
+  /**
+   * The token that would be drawn from these logits if the text went on with `guesses`; nothing changes.
+   * @throws StarlingError as `take`
+   */
+  guess(logits: Float32Array, guesses: readonly number[]): number {
+    let formatted = this.#formatted;
+    // What the format rejects is no text to go on with, and is found out when it is drawn.
+    for (const token of guesses) formatted = formatted?.after(token) ?? null;
+    return formatted?.forced() ?? this.#draw(logits, this.#completionTokens + guesses.length, formatted);
   }
 
   /**
    * Draws the next token.
    * @param logits after the last token; not kept
-   * @throws StarlingError numeric_overflow when none of them is usable
+   * @throws StarlingError numeric_overflow when none of them is usable; invalid_request when the format leaves no token
    */
   take(logits: Float32Array): Drawn {
+    this.request.onLogits?.(logits, this.#completionTokens);
+    return this.#add(this.guess(logits, []), logits);
+  }
+
+  /**
+   * Takes the next token where the format leaves no choice, so that no logits are needed.
+   * @returns null where they are: to draw from, or because somebody wants to see them
+   */
+  force(): Drawn | null {
+    if (this.request.logprobs !== null || this.request.onLogits !== undefined) return null;
+    const token = this.#formatted?.forced() ?? null;
+    return token === null ? null : this.#add(token, null);
+  }
+
+  #add(token: number, logits: Float32Array | null): Drawn {
     const { request } = this;
-    request.onLogits?.(logits, this.#completionTokens);
-    const token = this.guess(logits, 0);
     if (this.#codec.isEndOfGeneration(token) || this.#ends.tokens.has(token)) {
       return { token, event: null, end: this.#end('stop', this.#heldText()) };
     }
     this.#completionTokens++;
     this.#generated.set(token, (this.#generated.get(token) ?? 0) + 1);
     this.#remember(token);
+    this.#formatted = this.#formatted?.after(token) ?? null;
     const piece = this.#detokenizer.push(token);
     const mayStop = this.#completionTokens > this.#ends.notBefore;
     this.#parts?.draw(token, piece);
@@ -129,11 +164,18 @@ export class Answer {
       type: 'token',
       token,
       ...(this.#parts?.take(text) ?? { reasoning: '', text }),
-      ...(request.logprobs === null ? {} : { logprobs: logprobs(logits, token, request.logprobs) }),
+      ...(request.logprobs === null || logits === null ? {} : { logprobs: logprobs(logits, token, request.logprobs) }),
     };
     if (stopped) return { token, event, end: this.#end('stop', '') };
+    if (this.#formatted?.isOver) return { token, event, end: this.#end('stop', this.#heldText()) };
     if (this.#completionTokens < this.maxTokens) return { token, event, end: null };
     return { token, event, end: this.#end('length', this.#heldText()) };
+  }
+
+  #draw(logits: Float32Array, at: number, formatted: FormattedText | null): number {
+    const { sampling, promptTokens } = this.request;
+    const heldBack = this.#heldBack(at, logits.length, formatted);
+    return sample(logits, sampling, promptTokens.length + at, this.#generated, heldBack);
   }
 
   #remember(token: number): void {
@@ -143,16 +185,18 @@ export class Answer {
   }
 
   /** @param at tokens of the text before the one that is drawn */
-  #heldBack(at: number, vocabSize: number): HeldBack {
+  #heldBack(at: number, vocabSize: number, formatted: FormattedText | null): HeldBack {
     const { ignored, notBefore, tokens } = this.#ends;
     const reach = this.request.sampling.repetition?.reach ?? 0;
     const isEarly = at < notBefore;
-    if (reach === 0 && !ignored && !isEarly) return NONE_HELD_BACK;
+    if (reach === 0 && !ignored && !isEarly && formatted === null) return NONE_HELD_BACK;
+    const isUnfinished = formatted !== null && !formatted.isComplete;
     const own = ignored || isEarly ? this.#endsOfModel(vocabSize) : [];
     return {
       repeated:
         reach === Number.POSITIVE_INFINITY ? this.#seen : new Set(reach === 0 ? [] : this.#history.slice(-reach)),
-      forbidden: isEarly ? [...own, ...tokens] : own,
+      forbidden: isEarly || isUnfinished ? [...own, ...tokens] : own,
+      allowed: formatted?.allowed() ?? null,
     };
   }
 

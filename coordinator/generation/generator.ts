@@ -2,12 +2,13 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { MAX_ROWS } from '../../daemon/engine/engine-spec.ts';
 import { StarlingError, toStarlingError } from '../../daemon/errors.ts';
 import type { Logger } from '../../daemon/log.ts';
+import { OutputFormats } from '../constraint/output-format.ts';
 import type { DraftModel } from '../drafts/draft-model.ts';
 import { KvCache } from '../kv/kv-cache.ts';
 import type { LanguageModel } from '../language-model.ts';
 import { Job } from '../scheduling/job.ts';
 import { type PlannedRows, Scheduler, type StepPlan } from '../scheduling/scheduler.ts';
-import { Answer, type AnswerEnd, type GenerationRequest, type TokenEvent } from './answer.ts';
+import { Answer, type AnswerEnd, type Drawn, type GenerationRequest, type TokenEvent } from './answer.ts';
 import { NO_TEXT } from './answer-split.ts';
 import { cancelledBy } from './cancellation.ts';
 import { EventQueue } from './event-queue.ts';
@@ -62,6 +63,7 @@ export class Generator {
   readonly #now: () => number;
   readonly #kv: KvCache;
   readonly #scheduler: Scheduler;
+  readonly #formats: OutputFormats;
   readonly #counters = new GenerationCounters();
   readonly #requests = new Set<Request>();
   readonly #members = new Map<Job, Member>();
@@ -77,6 +79,7 @@ export class Generator {
     this.#queueLimit = options.queueLimit ?? DEFAULT_QUEUE_LIMIT;
     this.#now = options.now ?? (() => performance.now());
     this.#kv = new KvCache(options.model.kvPages);
+    this.#formats = new OutputFormats(options.codec, options.model.vocabSize);
     this.#scheduler = new Scheduler({
       kv: this.#kv,
       maxRows: MAX_ROWS,
@@ -116,7 +119,7 @@ export class Generator {
    * Generates several texts at a time. The work begins at once; whoever takes the events slowly slows down these texts and no
    * others, and whoever stops taking them (`return`) ends them.
    * @returns for each text its token events and one end event, in the order in which they come to be
-   * @throws StarlingError context_length_exceeded; queue_full when too many wait; cancelled when `signal` has aborted or the
+   * @throws StarlingError context_length_exceeded; invalid_request and unsupported_parameter for formats; queue_full when too many wait; cancelled when `signal` has aborted or the
    * generator has stopped. While events are taken: cancelled within one step of an abort; deadline_exceeded; what the model throws
    */
   submit(
@@ -128,10 +131,11 @@ export class Generator {
     if (this.#stopped) throw new StarlingError('cancelled', 'the server is stopping; ask again when it is back');
     if (signal?.aborted) throw cancelledBy(signal);
     this.#checkQueue(standing.user, requests.length);
+    const constraints = requests.map(({ format }) => (format === undefined ? null : this.#formats.constraint(format)));
     const request = this.#open(standing, signal);
     const arrived = this.#now();
     for (const [choice, wanted] of requests.entries()) {
-      const answer = new Answer(wanted, this.#codec, this.#model.contextLength);
+      const answer = new Answer(wanted, this.#codec, this.#model.contextLength, constraints[choice]);
       const job = new Job({
         user: standing.user,
         priority: standing.priority,
@@ -230,8 +234,8 @@ export class Generator {
     const draft = this.#draft;
     const wishes = this.#scheduler.admit(now, draft === undefined ? null : draft.tokenMs);
     if (draft === undefined || wishes.length === 0) return this.#scheduler.plan(now);
-    const draw = (job: Job, logits: Float32Array, ahead: number): number =>
-      this.#members.get(job)?.answer.guess(logits, ahead) ?? 0;
+    const draw = (job: Job, logits: Float32Array, guesses: readonly number[]): number =>
+      this.#members.get(job)?.answer.guess(logits, guesses) ?? 0;
     let guesses = new Map<Job, number[]>();
     try {
       guesses = await draft.guess(wishes, draw);
@@ -293,6 +297,7 @@ export class Generator {
     const member = this.#members.get(entry.job);
     if (member === undefined) return;
     const drawn: number[] = [];
+    const forced: number[] = [];
     const events: TokenEvent[] = [];
     let end: AnswerEnd | null = null;
     try {
@@ -304,16 +309,26 @@ export class Generator {
         // Rows after a wrong guess stand for another text.
         if (end !== null || taken.token !== entry.drafted[i]) break;
       }
+      // The next step computes them together, as it does the tokens of a prompt.
+      for (let taken = this.#force(member, drawn, end); taken !== null; taken = this.#force(member, drawn, end)) {
+        forced.push(taken.token);
+        if (taken.event !== null) events.push(taken.event);
+        end = taken.end;
+      }
     } catch (thrown) {
       this.#end(member.request, toStarlingError(thrown));
       return;
     }
-    this.#scheduler.commit(entry, drawn, this.#now());
+    this.#scheduler.commit(entry, drawn, this.#now(), forced);
     this.#counters.draftedTokens += entry.drafted.length;
     if (entry.drafted.length > 0) this.#counters.acceptedTokens += drawn.length - 1;
     for (const event of events) member.request.events.push({ ...event, choice: member.choice });
     if (end !== null) this.#finish(member, end);
     else if (member.request.events.full) this.#pause(member.request, true);
+  }
+
+  #force({ answer }: Member, drawn: readonly number[], end: AnswerEnd | null): Drawn | null {
+    return drawn.length === 0 || end !== null ? null : answer.force();
   }
 
   #finish(member: Member, end: AnswerEnd): void {

@@ -51,9 +51,11 @@ export interface HeldBack {
   /** Those that a repetition penalty meets, once each. */
   readonly repeated: ReadonlySet<number>;
   readonly forbidden: readonly number[];
+  /** All others are forbidden: token t is bit t mod 32 of word t div 32. Null for no such limit. */
+  readonly allowed: Uint32Array | null;
 }
 
-export const NONE_HELD_BACK: HeldBack = { repeated: new Set(), forbidden: [] };
+export const NONE_HELD_BACK: HeldBack = { repeated: new Set(), forbidden: [], allowed: null };
 const NO_TOKENS: ReadonlyMap<number, number> = new Map();
 
 /** The logits with bias and penalties applied; the same array when there is nothing to apply. */
@@ -61,13 +63,14 @@ function adjusted(
   logits: Float32Array,
   options: SamplingOptions,
   generated: ReadonlyMap<number, number>,
-  { repeated, forbidden }: HeldBack,
+  { repeated, forbidden, allowed }: HeldBack,
 ): Float32Array {
   const penalised = generated.size > 0 && (options.frequencyPenalty !== 0 || options.presencePenalty !== 0);
   const factor = options.repetition?.factor ?? 1;
   const isRepeated = factor !== 1 && repeated.size > 0;
-  if (!penalised && !isRepeated && options.logitBias.size === 0 && forbidden.length === 0) return logits;
-  const result = logits.slice();
+  const isLimited = forbidden.length > 0 || allowed !== null;
+  if (!penalised && !isRepeated && options.logitBias.size === 0 && !isLimited) return logits;
+  const result = allowed === null ? logits.slice() : onlyAllowed(logits, allowed);
   for (const [token, bias] of options.logitBias) {
     if (token >= 0 && token < result.length) result[token]! += bias;
   }
@@ -84,6 +87,17 @@ function adjusted(
     }
   }
   for (const token of forbidden) if (token < result.length) result[token] = Number.NEGATIVE_INFINITY;
+  return result;
+}
+
+/** The logits of these tokens; those of all others are impossible. */
+function onlyAllowed(logits: Float32Array, allowed: Uint32Array): Float32Array {
+  const result = new Float32Array(logits.length).fill(Number.NEGATIVE_INFINITY);
+  for (let word = 0; word < allowed.length; word++) {
+    const from = word * 32;
+    if (allowed[word] === 0xffffffff) result.set(logits.subarray(from, from + 32), from);
+    else for (let bits = allowed[word]!, i = from; bits !== 0; bits >>>= 1, i++) if (bits & 1) result[i] = logits[i]!;
+  }
   return result;
 }
 

@@ -1,7 +1,7 @@
 import { StarlingError } from '../../daemon/errors.ts';
+import type { OutputFormat } from '../constraint/output-format.ts';
 import { opensReasoning, type ReasoningForm } from '../model/reasoning-marks.ts';
-import type { EndRules } from './answer.ts';
-import type { Reasoning } from './answer-parts.ts';
+import type { EndRules, GenerationRequest } from './answer.ts';
 import { continuedPrompt } from './continued-prompt.ts';
 import { type Conversation, checkConversation } from './conversation.ts';
 import { choiceSeed } from './counter-random.ts';
@@ -21,6 +21,8 @@ export interface TextSettings {
   readonly stop: readonly string[];
   /** Which tokens may end an answer, and when; the model's own at any time by default. */
   readonly ends?: EndRules;
+  /** What each answer must look like, reasoning apart; anything by default. */
+  readonly format?: OutputFormat;
   /** How many of the likeliest tokens to list with each token; null for no log probabilities. */
   readonly logprobs: number | null;
   /** Answers to each prompt, with seeds derived from the one given. */
@@ -91,7 +93,7 @@ export class TextService {
     settings: TextSettings,
     signal?: AbortSignal,
   ): AsyncGenerator<TextEvent, void, undefined> {
-    const { tokens, reasoning } = await this.prompt(conversation, signal);
+    const { tokens, ...reasoning } = await this.prompt(conversation, signal);
     yield* this.#answer([tokens], 'messages', settings, signal, reasoning);
   }
 
@@ -102,7 +104,7 @@ export class TextService {
   async prompt(
     conversation: Conversation,
     signal?: AbortSignal,
-  ): Promise<{ readonly tokens: readonly number[]; readonly reasoning?: Reasoning }> {
+  ): Promise<{ readonly tokens: readonly number[] } & Pick<GenerationRequest, 'reasoning' | 'keepsReasoning'>> {
     checkConversation(conversation);
     const { messages, variables = {}, keepsReasoning = false, continueFinal = false } = conversation;
     const rendered = await this.#template.render(templateMessages(messages), {
@@ -113,8 +115,9 @@ export class TextService {
     const prompt = continueFinal ? continuedPrompt(rendered, messages.at(-1)) : rendered;
     const tokens = encodePrompt(this.#codec, prompt.text, prompt.typed);
     // A text that is gone on with is past its reasoning.
-    const form = keepsReasoning || continueFinal ? null : this.#reasoning;
-    return form === null ? { tokens } : { tokens, reasoning: { form, opened: opensReasoning(form, prompt) } };
+    const form = continueFinal ? null : this.#reasoning;
+    if (form === null) return { tokens };
+    return { tokens, reasoning: { form, opened: opensReasoning(form, prompt) }, keepsReasoning };
   }
 
   /**
@@ -161,7 +164,7 @@ export class TextService {
     param: string,
     settings: TextSettings,
     signal: AbortSignal | undefined,
-    reasoning?: Reasoning,
+    reasoning: Pick<GenerationRequest, 'reasoning' | 'keepsReasoning'> = {},
   ): AsyncGenerator<TextEvent, void, undefined> {
     for (const prompt of prompts) checkPromptLength(prompt.length, this.contextLength, param);
     const requests = prompts.flatMap((promptTokens) =>
@@ -171,7 +174,8 @@ export class TextService {
         sampling: { ...settings.sampling, seed: choiceSeed(settings.sampling.seed, i) },
         stop: settings.stop,
         ...(settings.ends === undefined ? {} : { ends: settings.ends }),
-        ...(reasoning === undefined ? {} : { reasoning }),
+        ...reasoning,
+        ...(settings.format === undefined ? {} : { format: settings.format }),
         logprobs: settings.logprobs,
       })),
     );

@@ -40,6 +40,8 @@ export interface SchedulerOptions {
 const TARGET_MS = 200;
 /** or, where a single row takes long, than this many times that. */
 const STRETCH = 4;
+/** Tokens beyond the last that a decoding job may have to compute: more are computed like a prompt. */
+const MOST_FORCED = 16;
 /** Rows for those who wait for their first token, however many decode. */
 const LEAST_PREFILL = 8;
 /** A token's time in the order of who waits, before any was measured. */
@@ -113,7 +115,7 @@ export class Scheduler {
   admit(now: number, modelMs: number | null = null): DraftWish[] {
     this.#admission.admit(now, { mostRunning: this.#most(), tokenMs: this.#tokenMs() });
     if (modelMs === null) return [];
-    const decoding = this.#decoding();
+    const decoding = this.#decoding().filter(({ pending }) => pending === 1);
     const stepMs = this.cost.ms(decoding.length);
     const price = { rowMs: this.cost.slope(decoding.length) + modelMs, stepMs, stepTokens: decoding.length };
     const wishes: DraftWish[] = [];
@@ -136,14 +138,19 @@ export class Scheduler {
    */
   plan(now: number, guesses: ReadonlyMap<Job, readonly number[]> = new Map()): StepPlan | null {
     const decoding = this.#decoding();
-    const prefilling = [...this.running].filter((job) => !job.paused && job.pending > 1);
+    const prefilling = [...this.running].filter((job) => !job.paused && !isDecoding(job));
     const budget = this.#budget(decoding.length);
     const forPrompts = Math.min(LEAST_PREFILL, sum(prefilling.map(({ pending }) => pending)));
-    const entries: PlannedRows[] = decoding
-      .slice(0, Math.max(1, this.#maxRows - forPrompts))
-      .map((job) => this.#entry(job, 1, [], 'lookup'));
-    let rows = entries.length;
-    rows += this.#draft(entries, budget - rows - forPrompts, guesses);
+    const entries: PlannedRows[] = [];
+    const most = Math.max(1, this.#maxRows - forPrompts);
+    let rows = 0;
+    for (const job of decoding) {
+      if (rows === most) break;
+      const count = Math.min(job.pending, most - rows);
+      entries.push(this.#entry(job, count, [], 'lookup'));
+      rows += count;
+    }
+    rows += this.#draft(entries, rows, budget - rows - forPrompts, guesses);
     let left = Math.min(this.#maxRows - rows, Math.max(budget - rows, forPrompts));
     for (const job of this.#admission.inOrder(prefilling, now, this.#tokenMs())) {
       if (left <= 0) break;
@@ -166,17 +173,23 @@ export class Scheduler {
   /**
    * The rows of an entry have been computed.
    * @param drawn the tokens drawn from its logits, in order: one more than drafted ones were accepted; none without logits
+   * @param forced tokens that follow these without being drawn
    */
-  commit({ job, tokens, position, drafted, draftedBy }: PlannedRows, drawn: readonly number[], now: number): void {
+  commit(
+    { job, tokens, position, drafted, draftedBy }: PlannedRows,
+    drawn: readonly number[],
+    now: number,
+    forced: readonly number[] = [],
+  ): void {
     if (job.sequence === null) return;
     if (drawn.length > 0) job.prefilledAt ??= now;
     const accepted = Math.max(0, drawn.length - 1);
     const computed = position + tokens.length - drafted.length + accepted;
-    job.tokens.push(...drawn);
+    job.tokens.push(...drawn, ...forced);
     this.#kv.advance(job.sequence, job.tokens, computed);
     const prompt = Math.max(0, Math.min(computed, job.promptLength) - Math.max(position, job.reached));
     job.reached = Math.max(job.reached, computed);
-    this.#admission.charge(job.user, prompt + drawn.length);
+    this.#admission.charge(job.user, prompt + drawn.length + forced.length);
     // An answer longer than expected is expected to go on for as long again.
     if (job.generated >= job.expected) job.expected = Math.min(2 * job.generated, job.maxTokens);
     if (drafted.length === 0) return;
@@ -190,7 +203,7 @@ export class Scheduler {
 
   /** Jobs that are to decode, who had a row longest ago first. */
   #decoding(): Job[] {
-    const ready = [...this.running].filter((job) => !job.paused && job.pending === 1);
+    const ready = [...this.running].filter((job) => !job.paused && isDecoding(job));
     if (ready.length <= 1) return ready;
     const service = new Map(ready.map(({ user }) => [user, this.service(user)]));
     const key = (job: Job): readonly number[] => [
@@ -208,11 +221,11 @@ export class Scheduler {
     return this.cost.rowsWithin(Math.max(TARGET_MS, Number.isNaN(single) ? 0 : STRETCH * single));
   }
 
-  #draft(entries: PlannedRows[], room: number, guesses: ReadonlyMap<Job, readonly number[]>): number {
-    const decoding = entries.length;
+  #draft(entries: PlannedRows[], decoding: number, room: number, guesses: ReadonlyMap<Job, readonly number[]>): number {
     let rows = decoding;
-    let expected = decoding;
+    let expected = entries.length;
     for (const [i, { job }] of entries.entries()) {
+      if (job.pending > 1) continue;
       const most = Math.min(room - (rows - decoding), mostDraft(job));
       if (most <= 0) continue;
       const price = { rowMs: this.cost.slope(rows), stepMs: this.cost.ms(rows), stepTokens: expected };
@@ -271,6 +284,9 @@ export class Scheduler {
     return ms > 0 ? ms : DEFAULT_TOKEN_MS;
   }
 }
+
+/** Whether a job goes on with its answer: by the last token, and those that were not drawn but forced. */
+const isDecoding = (job: Job): boolean => job.pending === 1 || (job.generated > 1 && job.pending <= 1 + MOST_FORCED);
 
 /** Most tokens that may be drafted for a job: no more than it may still need, and one is drawn in any case. */
 const mostDraft = (job: Job): number =>

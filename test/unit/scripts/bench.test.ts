@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { backendAvailable } from '../../../kernels/create-kernels.ts';
+import type { ConstraintReport, TokenFigures } from '../../../scripts/bench-constraint.ts';
 import type { DecodeReport } from '../../../scripts/bench-decode.ts';
 import type { DraftFigures, DraftsReport } from '../../../scripts/bench-drafts.ts';
 import type { KernelReport } from '../../../scripts/bench-kernels.ts';
@@ -170,6 +171,22 @@ describe('bench-drafts', () => {
         [...ordered].sort((a, b) => a - b),
       );
     }
+  });
+});
+
+describe('bench-constraint', () => {
+  it('reports what masks cost, and tokens with a format', (context) => {
+    const tiny = ['--shape', 'tiny', '--quant', 'Q4_0', '--backend', backend, '--threads', '1'];
+    const args = [...tiny, '--json', '--masks', '40', '--pairs', '1', '--tokens', '24'];
+    const { status, stdout, stderr } = bench('constraint', temporaryFolder(context), args);
+    assert.equal(status, 0, stderr);
+    const report: ConstraintReport = JSON.parse(stdout);
+    assert.equal(report.vocabulary_tokens, 512);
+    for (const { new_masks, new_ms, mean_ms, p99_ms, max_ms } of report.formats) {
+      assert.ok(new_masks > 1 && new_ms <= max_ms && mean_ms <= max_ms && p99_ms <= max_ms, stdout);
+    }
+    const [strings, records] = report.texts as [TokenFigures, TokenFigures];
+    assert.ok(strings.tokens_per_pass >= 1 && records.tokens_per_pass > strings.tokens_per_pass, stdout);
   });
 });
 

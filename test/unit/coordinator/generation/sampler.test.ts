@@ -53,13 +53,38 @@ describe('tokens held back', () => {
   it('M8: a repetition penalty divides logits above zero and multiplies others; what is forbidden is never drawn', () => {
     const options = { ...GREEDY, repetition: { factor: 2, reach: 64 } };
     const draw = (logits: readonly number[], repeated: readonly number[], forbidden: readonly number[] = []): number =>
-      sample(Float32Array.from(logits), options, 0, new Map(), { repeated: new Set(repeated), forbidden });
+      sample(Float32Array.from(logits), options, 0, new Map(), {
+        repeated: new Set(repeated),
+        forbidden,
+        allowed: null,
+      });
     assert.equal(draw([4, 3], []), 0);
     assert.equal(draw([4, 3], [0]), 1);
     assert.equal(draw([4, 3], [0, 1]), 0);
     assert.equal(draw([-1, -1.5], [0]), 1);
     assert.equal(draw([4, 3], [], [0, 99]), 1);
     assert.equal(draw([4, 3], [99], []), 0);
+  });
+});
+
+describe('tokens allowed', () => {
+  it('draws as if the vocabulary had no others, at the same place of the random numbers', () => {
+    for (let seed = 0; seed < 200; seed++) {
+      const logits = randomLogits(100, seed, false);
+      const allowed = new Uint32Array(4);
+      const few = new Float32Array(100).fill(Number.NEGATIVE_INFINITY);
+      for (let token = seed % 3; token < 100; token += 1 + (seed % 7)) {
+        allowed[token >>> 5]! |= 1 << (token & 31);
+        few[token] = logits[token]!;
+      }
+      if (seed % 2 === 0) {
+        allowed[1] = 0xffffffff;
+        few.set(logits.subarray(32, 64), 32);
+      }
+      const options = { ...GREEDY, temperature: seed % 5 === 0 ? 0 : 1, topK: seed % 2 === 0 ? 0 : 9, topP: 0.9, seed };
+      const limited = sample(logits, options, seed, new Map(), { repeated: new Set(), forbidden: [], allowed });
+      assert.equal(limited, sample(few, options, seed));
+    }
   });
 });
 

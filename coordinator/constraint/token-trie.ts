@@ -1,0 +1,88 @@
+/** A token and the bytes that it stands for. */
+export interface TokenBytes {
+  readonly token: number;
+  readonly bytes: Uint8Array;
+}
+
+/**
+ * Tokens by their bytes, as a tree in which every node stands for one more byte. Nodes are numbered depth first, so that the walk over
+ * a tree is a loop, and a subtree is left out by going on after it.
+ */
+export class TokenTrie {
+  /** Of each node: its byte, its depth (0 under the root), the node after its subtree. */
+  readonly bytes: Uint8Array;
+  readonly depths: Uint16Array;
+  readonly ends: Int32Array;
+  /** Of each node and of one more: where in `tokens` the tokens that end there begin. */
+  readonly firsts: Int32Array;
+  readonly tokens: Int32Array;
+  /** @param sorted as `sortedByBytes` has them, none of them empty */
+  constructor(sorted: readonly TokenBytes[]) {
+    const lengths = new Uint16Array(sorted.length);
+    let [nodes, deepest] = [0, 0];
+    for (let i = 0; i < sorted.length; i++) {
+      const { bytes } = sorted[i]!;
+      lengths[i] = shared(sorted[i - 1]?.bytes, bytes);
+      nodes += bytes.length - lengths[i]!;
+      deepest = Math.max(deepest, bytes.length);
+    }
+    this.bytes = new Uint8Array(nodes);
+    this.depths = new Uint16Array(nodes);
+    this.ends = new Int32Array(nodes).fill(nodes);
+    this.firsts = new Int32Array(nodes + 1);
+    this.tokens = Int32Array.from(sorted, ({ token }) => token);
+    const path = new Int32Array(deepest);
+    let [node, depth] = [0, 0];
+    for (let i = 0; i < sorted.length; i++) {
+      const { bytes } = sorted[i]!;
+      // Below what it shares with the token before, that one's subtrees end.
+      while (depth > lengths[i]!) this.ends[path[--depth]!] = node;
+      for (; depth < bytes.length; depth++, node++) {
+        this.bytes[node] = bytes[depth]!;
+        this.depths[node] = depth;
+        // Tokens of the nodes above are before these.
+        this.firsts[node] = i;
+        path[depth] = node;
+      }
+      this.firsts[node] = i + 1;
+    }
+    this.firsts[nodes] = sorted.length;
+  }
+
+  get nodes(): number {
+    return this.bytes.length;
+  }
+
+  /**
+   * The token that ends at a node; null where there is none. Of several it is the first, but of those of a single byte the last:
+   * vocabularies that have bytes as tokens have them before characters, and models write the latter.
+   */
+  tokenAt(node: number): number | null {
+    const [first, end] = [this.firsts[node]!, this.firsts[node + 1]!];
+    if (first === end) return null;
+    return this.tokens[this.depths[node] === 0 ? end - 1 : first]!;
+  }
+
+  /** The child of a node, or of the root (-1), for a byte; -1 where there is none. */
+  child(node: number, byte: number): number {
+    const end = node < 0 ? this.nodes : this.ends[node]!;
+    for (let child = node + 1; child < end; child = this.ends[child]!) if (this.bytes[child] === byte) return child;
+    return -1;
+  }
+}
+
+/** Tokens in the order of their bytes, and of their ids where those are equal. */
+export function sortedByBytes(entries: readonly TokenBytes[]): TokenBytes[] {
+  // Strings are compared several times faster than buffers.
+  const keyed = entries.map((entry) => ({ entry, key: String.fromCharCode(...entry.bytes) }));
+  keyed.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : a.entry.token - b.entry.token));
+  return keyed.map(({ entry }) => entry);
+}
+
+/** Bytes that both begin with. */
+function shared(a: Uint8Array | undefined, b: Uint8Array): number {
+  if (a === undefined) return 0;
+  let length = 0;
+  while (length < a.length && length < b.length && a[length] === b[length]) length++;
+  return length;
+}

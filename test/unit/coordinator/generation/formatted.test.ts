@@ -1,0 +1,259 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { type OutputFormat, OutputFormats } from '../../../../coordinator/constraint/output-format.ts';
+import { DraftModel } from '../../../../coordinator/drafts/draft-model.ts';
+import { Answer, type GenerationRequest } from '../../../../coordinator/generation/answer.ts';
+import type { Reasoning } from '../../../../coordinator/generation/answer-parts.ts';
+import { Generator, type GeneratorOptions } from '../../../../coordinator/generation/generator.ts';
+import { GREEDY } from '../../../../coordinator/generation/sampler.ts';
+import type { ChannelMark, ReasoningForm } from '../../../../coordinator/model/reasoning-marks.ts';
+import { createLogger } from '../../../../daemon/log.ts';
+import { HashModel } from '../../../fixtures/hash-model.ts';
+import { END, JSON_PIECES, pieceCodec } from '../../../fixtures/piece-codec.ts';
+import { validator } from '../../../fixtures/schema-suite.ts';
+
+const log = createLogger('silent', 'test');
+const MARKS = ['<think>', '</think>', '<|start|>', '<|channel|>', '<|message|>', '<|end|>', 'analysis', 'final'];
+const codec = pieceCodec([...JSON_PIECES, ...MARKS]);
+const tokenOf = (text: string): number => {
+  for (let token = codec.vocabSize - 1; ; token--)
+    if (Buffer.from(codec.pieceBytes(token)).toString() === text) return token;
+};
+
+const SCHEMA = {
+  type: 'object',
+  properties: {
+    temperature: { type: 'integer', minimum: -50, maximum: 50 },
+    sky: { enum: ['clear', 'cloudy'] },
+    note: { type: 'string', maxLength: 20 },
+  },
+  required: ['temperature', 'sky'],
+  additionalProperties: false,
+};
+const FORMAT: OutputFormat = { kind: 'json-schema', schema: SCHEMA };
+const SAMPLED = { ...GREEDY, temperature: 1, topP: 0.95 };
+
+const request = (fields: Partial<GenerationRequest> = {}): GenerationRequest => ({
+  promptTokens: [5, 6, 7],
+  maxTokens: 300,
+  sampling: SAMPLED,
+  stop: [],
+  logprobs: null,
+  format: FORMAT,
+  ...fields,
+});
+
+const modelOf = (memory = Number.POSITIVE_INFINITY): HashModel =>
+  new HashModel({ contextLength: 400, kvPages: 80, vocabSize: codec.vocabSize, memory });
+
+interface Written {
+  readonly text: string;
+  readonly reasoning: string;
+  readonly tokens: readonly number[];
+  readonly finishReason: string;
+}
+
+async function write(generator: Generator, wanted: GenerationRequest): Promise<Written> {
+  let [text, reasoning, finishReason] = ['', '', ''];
+  const tokens: number[] = [];
+  for await (const event of generator.generate(wanted)) {
+    text += event.text;
+    reasoning += event.reasoning;
+    if (event.type === 'token') tokens.push(event.token);
+    else {
+      finishReason = event.finishReason;
+      assert.equal(event.usage.completionTokens, tokens.length);
+    }
+  }
+  return { text, reasoning, tokens, finishReason };
+}
+
+const generatorOf = (model: HashModel, options: Partial<GeneratorOptions> = {}): Generator =>
+  new Generator({ model, codec, log, ...options });
+
+describe('an answer with a format', () => {
+  it('is valid for every seed, in fewer passes than it has tokens', async () => {
+    const isValid = validator(SCHEMA);
+    const model = modelOf();
+    const generator = generatorOf(model);
+    let tokens = 0;
+    for (let seed = 0; seed < 25; seed++) {
+      const written = await write(generator, request({ sampling: { ...SAMPLED, seed } }));
+      assert.equal(written.finishReason, 'stop');
+      assert.ok(isValid(JSON.parse(written.text)), written.text);
+      tokens += written.tokens.length;
+    }
+    assert.ok(model.steps < 0.6 * tokens, `${model.steps} steps for ${tokens} tokens`);
+  });
+
+  it('has the same tokens whatever is computed beside it, with drafts, and where every row is looked at', async () => {
+    const seeds = Array.from({ length: 12 }, (_, seed) => seed);
+    const one = (seed: number, fields: Partial<GenerationRequest> = {}): GenerationRequest =>
+      request({ sampling: { ...SAMPLED, seed, temperature: 0.4 }, ...fields });
+    const alone = [];
+    for (const seed of seeds)
+      alone.push((await write(generatorOf(modelOf(3), { promptLookup: false }), one(seed))).tokens);
+    let clock = 0;
+    const draft = new DraftModel(modelOf(3), 0.01);
+    const generator = generatorOf(modelOf(3), { draft, now: () => (clock += 5) });
+    const together = await Promise.all([
+      ...seeds.map((seed) => write(generator, one(seed))),
+      // Others, with and without a format.
+      write(generator, request({ format: { kind: 'json-object' }, maxTokens: 60 })),
+      write(generator, { promptTokens: [9], maxTokens: 60, sampling: SAMPLED, stop: [], logprobs: null }),
+    ]);
+    assert.deepEqual(
+      together.slice(0, seeds.length).map(({ tokens }) => tokens),
+      alone,
+    );
+    const { draftedTokens, acceptedTokens } = generator.statistics;
+    assert.ok(acceptedTokens > 20 && draftedTokens >= acceptedTokens, `${acceptedTokens} of ${draftedTokens}`);
+    const seen = await Promise.all(seeds.map((seed) => write(generator, one(seed, { logprobs: 1 }))));
+    assert.deepEqual(
+      seen.map(({ tokens }) => tokens),
+      alone,
+    );
+  });
+
+  it('leaves an answer without a format as it was', async () => {
+    const plain = { promptTokens: [5, 6, 7], maxTokens: 40, sampling: SAMPLED, stop: [], logprobs: null };
+    const alone = await write(generatorOf(modelOf()), plain);
+    const generator = generatorOf(modelOf());
+    const [beside] = await Promise.all([write(generator, plain), write(generator, request())]);
+    assert.deepEqual(beside, alone);
+  });
+
+  it('ends where it is complete: by an end token, or without one where nothing may follow', async () => {
+    const generator = generatorOf(modelOf());
+    const choice = await write(generator, request({ format: { kind: 'choice', options: ['true', 'clear'] } }));
+    assert.ok(['true', 'clear'].includes(choice.text));
+    assert.equal(choice.finishReason, 'stop');
+    const biased = { ...SAMPLED, logitBias: new Map([[END, 100]]) };
+    const early = await write(generator, request({ format: { kind: 'regex', pattern: 'ab*' }, sampling: biased }));
+    assert.deepEqual([early.text, early.finishReason], ['a', 'stop']);
+    const ends = { ignored: true, notBefore: 0, tokens: new Set<number>() };
+    const long = await write(
+      generator,
+      request({ format: { kind: 'regex', pattern: 'ab*' }, sampling: biased, ends, maxTokens: 9 }),
+    );
+    assert.deepEqual([long.text, long.finishReason], ['abbbbbbbb', 'length']);
+  });
+
+  it('ends within forced tokens at a stop text, and at the most tokens', async () => {
+    const generator = generatorOf(modelOf());
+    const stopped = await write(generator, request({ stop: ['temp'] }));
+    assert.deepEqual([stopped.text, stopped.finishReason], ['{"', 'stop']);
+    const short = await write(generator, request({ maxTokens: 4 }));
+    assert.deepEqual([short.tokens.length, short.finishReason], [4, 'length']);
+  });
+
+  it('is refused at once where the format cannot be used', () => {
+    const generator = generatorOf(modelOf());
+    assert.throws(
+      () =>
+        generator.submit([request({ format: { kind: 'json-schema', schema: { not: true } } })], {
+          user: '',
+          priority: 'batch',
+          timeoutMs: null,
+        }),
+      {
+        code: 'unsupported_parameter',
+      },
+    );
+    assert.deepEqual(generator.load, { waiting: 0, running: 0 });
+  });
+});
+
+describe('a format and reasoning', () => {
+  const enclosed: ReasoningForm = {
+    kind: 'enclosed',
+    open: '<think>',
+    close: '</think>',
+    answer: null,
+    tokens: new Map([
+      [tokenOf('<think>'), '<think>'],
+      [tokenOf('</think>'), '</think>'],
+    ]),
+  };
+  const marks = new Map<number, ChannelMark>([
+    [tokenOf('<|start|>'), 'start'],
+    [tokenOf('<|channel|>'), 'channel'],
+    [tokenOf('<|message|>'), 'message'],
+    [tokenOf('<|end|>'), 'end'],
+  ]);
+  const channels: ReasoningForm = {
+    kind: 'channels',
+    marks,
+    tokens: new Map([...marks.keys()].map((token) => [token, Buffer.from(codec.pieceBytes(token)).toString()])),
+  };
+
+  /** The text of a model that would like to write these tokens, and then other tokens alike. */
+  function recite(reasoning: Reasoning, wanted: readonly string[]): string {
+    const constraint = new OutputFormats(codec, codec.vocabSize).constraint({ kind: 'regex', pattern: 'foo|true' });
+    const answer = new Answer(request({ reasoning, sampling: GREEDY, format: FORMAT }), codec, 400, constraint);
+    let text = '';
+    for (const piece of [...wanted, ...Array<string>(20).fill('foo')]) {
+      const logits = new Float32Array(codec.vocabSize);
+      logits[piece === '' ? END : tokenOf(piece)] = 9;
+      const { token, end } = answer.take(logits);
+      text += Buffer.from(codec.pieceBytes(token)).toString();
+      if (end !== null) return text;
+    }
+    return text;
+  }
+
+  it('go together: the format begins when the reasoning is over', () => {
+    const opened = { form: enclosed, opened: true };
+    assert.equal(recite(opened, [' the', '12', '</think>', 'null', '12']), ' the12</think>foo');
+    // No end before an answer.
+    assert.notEqual(recite(opened, [' the', '', '</think>']).slice(0, 5), ' the</');
+    const byText = { form: { ...enclosed, tokens: new Map() }, opened: true };
+    assert.equal(recite(byText, [' the', '<', '/', 't', 'h', 'i', 'n', 'k', '>', 'null']), ' the</think>foo');
+  });
+
+  it('go together where the reasoning stays in the text', async () => {
+    const generator = generatorOf(modelOf());
+    const reasoning = { form: enclosed, opened: true };
+    const logitBias = new Map([[tokenOf('</think>'), 3]]);
+    const fields = {
+      reasoning,
+      format: { kind: 'choice', options: ['true'] } as const,
+      sampling: { ...SAMPLED, logitBias },
+    };
+    const apart = await write(generator, request(fields));
+    const kept = await write(generator, request({ ...fields, keepsReasoning: true }));
+    assert.deepEqual(kept.tokens, apart.tokens);
+    assert.deepEqual([apart.text, kept.reasoning], ['true', '']);
+    assert.ok(kept.text.endsWith('</think>true') && kept.text.length > apart.reasoning.length, kept.text);
+  });
+
+  it('go together where the model may open the reasoning itself', () => {
+    const closed = { form: enclosed, opened: false };
+    assert.equal(recite(closed, ['<think>', '12', '</think>', 'foo']), '<think>12</think>foo');
+    assert.equal(recite(closed, ['foo']), 'foo');
+    assert.equal(recite(closed, ['</think>', 'true']), 'foo');
+  });
+
+  it('go together in channels', () => {
+    const fresh = { form: channels, opened: false };
+    const thought = [
+      '<|channel|>',
+      'analysis',
+      '<|message|>',
+      '12',
+      '<|end|>',
+      '<|start|>',
+      'final',
+      '<|channel|>',
+      'final',
+      '<|message|>',
+    ];
+    assert.equal(recite(fresh, [...thought, 'foo']), `${thought.join('')}foo`);
+    // Nothing but a mark can stand outside of a message.
+    assert.match(recite(fresh, ['12', ...thought.slice(1), 'foo']), /^<\|(start|channel)\|>/);
+    assert.equal(
+      recite({ form: channels, opened: true }, ['12', ...thought.slice(4), '<|end|>']),
+      `12${thought.slice(4).join('')}foo`,
+    );
+  });
+});
