@@ -1,4 +1,4 @@
-import { AnswerParts, type Reasoning } from './answer-parts.ts';
+import { AnswerParts, type Calling, type Reasoning } from './answer-parts.ts';
 import type { SplitText } from './answer-split.ts';
 import { type LogProbabilities, logprobs } from './log-probabilities.ts';
 import { type HeldBack, NONE_HELD_BACK, type SamplingOptions, sample } from './sampler.ts';
@@ -28,6 +28,8 @@ export interface GenerationRequest {
   readonly ends?: EndRules;
   /** How reasoning is told from the answer; by default all text is answer. */
   readonly reasoning?: Reasoning;
+  /** How calls of tools are told from the answer; by default they are not. */
+  readonly calling?: Calling;
   /** How many of the likeliest tokens to list with each token; null for no log probabilities at all. */
   readonly logprobs: number | null;
   /** Sees the logits (valid during the call only) that the `step`-th token is drawn from; 0 follows the prompt. */
@@ -83,7 +85,8 @@ export class Answer {
     this.#codec = codec;
     this.#detokenizer = codec.createDetokenizer({ startOfText: false });
     this.#stops = new StopSequences(request.stop);
-    this.#parts = request.reasoning === undefined ? null : new AnswerParts(request.reasoning);
+    const { reasoning = null, calling = null } = request;
+    this.#parts = reasoning === null && calling === null ? null : new AnswerParts(reasoning, calling);
     this.#ends = request.ends ?? USUAL_ENDS;
     for (const token of request.promptTokens) this.#remember(token);
   }

@@ -1,7 +1,7 @@
 import { StarlingError } from '../../daemon/errors.ts';
 import { opensReasoning, type ReasoningForm } from '../model/reasoning-marks.ts';
 import type { EndRules } from './answer.ts';
-import type { Reasoning } from './answer-parts.ts';
+import type { Calling, Reasoning } from './answer-parts.ts';
 import { choiceSeed } from './counter-random.ts';
 import type { GenerationEvent, Standing } from './events.ts';
 import { Generator, type GeneratorOptions } from './generator.ts';
@@ -16,6 +16,11 @@ import {
   type TextCodec,
   tokenText,
 } from './text-codec.ts';
+import type { NewCallId } from './tool-calls/call-events.ts';
+import { callMessages } from './tool-calls/call-messages.ts';
+import { refuseTools, type ToolCallForm } from './tool-calls/known-families.ts';
+import { randomCallId } from './tool-calls/random-call-id.ts';
+import { checkTools, offeredTools, type ToolUse } from './tool-calls/tools.ts';
 
 /** How to generate, whatever the prompt. */
 export interface TextSettings {
@@ -52,6 +57,10 @@ export interface TextServiceOptions extends GeneratorOptions {
   readonly template: ChatRenderer;
   /** How the model marks its reasoning; by default it has none. */
   readonly reasoning?: ReasoningForm | null;
+  /** How it writes calls of tools; by default it cannot be offered any. */
+  readonly toolCalls?: ToolCallForm | null;
+  /** Random by default. */
+  readonly newCallId?: NewCallId;
 }
 
 export interface ChatOptions {
@@ -59,7 +68,11 @@ export interface ChatOptions {
   readonly variables?: Readonly<Record<string, unknown>>;
   /** Reasoning stays in the answer, with its marks. */
   readonly keepsReasoning?: boolean;
+  /** The tools that the answer may call; by default none. */
+  readonly toolUse?: ToolUse;
 }
+
+const NO_TOOLS: ToolUse = { tools: [], choice: 'none', parallel: true };
 
 /** Text in, text out: joins the chat template, the tokenizer and the generator. */
 export class TextService {
@@ -70,6 +83,8 @@ export class TextService {
   readonly #codec: TextCodec;
   readonly #template: ChatRenderer;
   readonly #reasoning: ReasoningForm | null;
+  readonly #toolCalls: ToolCallForm | null;
+  readonly #newCallId: NewCallId;
   readonly #generator: Generator;
 
   constructor(options: TextServiceOptions) {
@@ -80,6 +95,8 @@ export class TextService {
     this.#codec = options.codec;
     this.#template = options.template;
     this.#reasoning = options.reasoning ?? null;
+    this.#toolCalls = options.toolCalls ?? null;
+    this.#newCallId = options.newCallId ?? randomCallId;
     this.#generator = new Generator(options);
   }
 
@@ -95,28 +112,34 @@ export class TextService {
   /**
    * Answers a conversation. Nothing happens before the first `next()`; from then on the caller must take the events to
    * the end, call `return()`, or abort: an answer that nobody takes keeps its place.
-   * @throws StarlingError template_invalid, template_failed; what Generator.submit throws, and its events
+   * @throws StarlingError template_invalid, template_failed; invalid_request, unsupported_parameter about tools; what
+   *   Generator.submit throws, and its events
    */
   async *chat(
     messages: readonly ChatMessage[],
     settings: TextSettings,
     signal?: AbortSignal,
-    { variables = {}, keepsReasoning = false }: ChatOptions = {},
+    { variables = {}, keepsReasoning = false, toolUse = NO_TOOLS }: ChatOptions = {},
   ): AsyncGenerator<TextEvent, void, undefined> {
-    const prompt = await this.#template.render(messages, {
+    checkTools(toolUse);
+    const offered = offeredTools(toolUse);
+    const form = this.#toolCalls;
+    if (offered.length > 0 && form === null) throw refuseTools(this.#template.source ?? '');
+    const given = callMessages(form, messages, offered);
+    const prompt = await this.#template.render(given.messages, {
       addGenerationPrompt: true,
+      tools: given.tools,
       variables,
       ...(signal === undefined ? {} : { signal }),
     });
-    const form = keepsReasoning ? null : this.#reasoning;
-    const reasoning = form === null ? undefined : { form, opened: opensReasoning(form, prompt) };
-    yield* this.#answer(
-      [encodePrompt(this.#codec, prompt.text, prompt.typed)],
-      'messages',
-      settings,
-      signal,
-      reasoning,
-    );
+    const names = new Set(offered.map((tool) => tool.function.name));
+    const calling = form === null || names.size === 0 ? null : { form, names, newId: this.#newCallId };
+    // Where calls are told by channels, so is the reasoning.
+    const isToldApart = !keepsReasoning || calling?.form.family.syntax === 'channels';
+    const reasons = isToldApart ? this.#reasoning : null;
+    const reasoning = reasons === null ? null : { form: reasons, opened: opensReasoning(reasons, prompt) };
+    const encoded = encodePrompt(this.#codec, prompt.text, prompt.typed);
+    yield* this.#answer([encoded], 'messages', settings, signal, reasoning, calling);
   }
 
   /**
@@ -154,7 +177,8 @@ export class TextService {
     param: string,
     settings: TextSettings,
     signal: AbortSignal | undefined,
-    reasoning?: Reasoning,
+    reasoning: Reasoning | null = null,
+    calling: Calling | null = null,
   ): AsyncGenerator<TextEvent, void, undefined> {
     for (const prompt of prompts) checkPromptLength(prompt.length, this.contextLength, param);
     const requests = prompts.flatMap((promptTokens) =>
@@ -164,7 +188,8 @@ export class TextService {
         sampling: { ...settings.sampling, seed: choiceSeed(settings.sampling.seed, i) },
         stop: settings.stop,
         ...(settings.ends === undefined ? {} : { ends: settings.ends }),
-        ...(reasoning === undefined ? {} : { reasoning }),
+        ...(reasoning === null ? {} : { reasoning }),
+        ...(calling === null ? {} : { calling }),
         logprobs: settings.logprobs,
       })),
     );
