@@ -18,6 +18,7 @@ export interface ConstrainedCall {
 export interface CallConstraint {
   /** The answer is calls, with `lead` in front of them. Otherwise it is free until it comes to the trigger, or begins with the opening. */
   readonly required: boolean;
+  /** In channels, after reasoning, the header `<|start|>assistant` comes before it. */
   readonly lead: string;
   readonly trigger: string | null;
   /** The beginning of calls that stand at the start of an answer without the trigger; part of their text. */

@@ -115,19 +115,19 @@ function withResultsInText(messages: readonly ChatMessage[]): ChatMessage[] {
   return told;
 }
 
-/** Tools told at the end of the system's message. */
+/** Tools told at the end of the system's message, or at the beginning of the first other one: some templates take none of the system. */
 function withToolsInText(messages: readonly ChatMessage[], tools: readonly Tool[]): ChatMessage[] {
-  const first = messages[0];
-  const told = toolsText(tools);
-  if (first?.role !== 'system') return [{ role: 'system', content: told }, ...messages];
-  return [{ ...first, content: `${textOf(first)}\n\n${told}` }, ...messages.slice(1)];
+  const [first, ...rest] = messages;
+  if (first === undefined) return [];
+  const parts = first.role === 'system' ? [textOf(first), toolsText(tools)] : [toolsText(tools), textOf(first)];
+  return [{ ...first, content: parts.join('\n\n') }, ...rest];
 }
 
 function toolsText(tools: readonly Tool[]): string {
   return [
     'You have access to functions. To call one, answer with this JSON and nothing else:',
     '{"name": function name, "parameters": object of argument names and their values}',
-    'To call several, answer with a list of such objects. The results follow in the next message. Where no function helps, answer as usual.',
+    'To call several, write one such object on each line. Results follow in the next message. Where no function helps, answer as usual.',
     '',
     'The functions:',
     ...tools.map((tool) => JSON.stringify(tool.function)),

@@ -1,5 +1,6 @@
 import { StarlingError } from '../../../daemon/errors.ts';
 import { gemma } from './gemma.ts';
+import { granite } from './granite.ts';
 import { harmony } from './harmony.ts';
 import { hermes } from './hermes.ts';
 import { llama3 } from './llama3.ts';
@@ -7,7 +8,14 @@ import { mistral } from './mistral.ts';
 import type { ToolCallFamily } from './tool-call-family.ts';
 
 /** Each says whether a template is of its family. The first that does is the model's. */
-const FAMILIES: readonly ((template: string) => ToolCallFamily | null)[] = [harmony, hermes, mistral, llama3, gemma];
+const FAMILIES: readonly ((template: string) => ToolCallFamily | null)[] = [
+  harmony,
+  hermes,
+  mistral,
+  granite,
+  llama3,
+  gemma,
+];
 
 /** How one model writes calls. */
 export interface ToolCallForm {

@@ -7,6 +7,7 @@ import {
 import type { AnswerEvent } from '../../../../../coordinator/generation/tool-calls/call-events.ts';
 import { CallSplit } from '../../../../../coordinator/generation/tool-calls/call-split.ts';
 import { gemma } from '../../../../../coordinator/generation/tool-calls/gemma.ts';
+import { granite } from '../../../../../coordinator/generation/tool-calls/granite.ts';
 import { harmony } from '../../../../../coordinator/generation/tool-calls/harmony.ts';
 import { hermes } from '../../../../../coordinator/generation/tool-calls/hermes.ts';
 import { llama3 } from '../../../../../coordinator/generation/tool-calls/llama3.ts';
@@ -32,6 +33,7 @@ const FAMILIES: readonly (ToolCallFamily | null)[] = [
   mistral('[TOOL_CALLS]'),
   mistral('[TOOL_CALLS] ['),
   mistral('[TOOL_CALLS] [ARGS]'),
+  granite('<|tool_call|>'),
   llama3('<|start_header_id|> "parameters": '),
   gemma('<start_of_turn>'),
 ];
@@ -82,6 +84,7 @@ describe('what a constraint lets through', () => {
       '[TOOL_CALLS][{"name": "get_time", "arguments": {"a": 1}}]',
       '[TOOL_CALLS] [{"name": "get_time", "arguments": {"a": 1}}]',
       '[TOOL_CALLS]get_time[ARGS]{"a": 1}',
+      '<|tool_call|>[{"name": "get_time", "arguments": {"a": 1}}]',
       '{"name": "get_time", "parameters": {"a": 1}}',
       '{"name": "get_time", "parameters": {"a": 1}}',
       '<|channel|>commentary to=functions.get_time <|constrain|>json<|message|>{"a": 1}',

@@ -84,19 +84,22 @@ describe('messages about calls', () => {
     assert.equal(called!.tool_calls, undefined);
   });
 
-  it('are all text for Gemma, which hears of tools from the system', () => {
+  it('are all text for Gemma, whose templates know nothing of tools', () => {
     const { messages, tools } = callMessages(GEMMA, TALK, TOOLS);
     assert.equal(tools, null);
     assert.deepEqual(
       messages.map(({ role }) => role),
-      ['system', 'user', 'assistant', 'user'],
+      ['user', 'assistant', 'user'],
     );
-    assert.match(String(messages[0]!.content), /"parameters"[\s\S]*\{"name":"get","description":"Gets it\."\}$/);
+    assert.match(
+      String(messages[0]!.content),
+      /"parameters"[\s\S]*\{"name":"get","description":"Gets it\."\}\n\nBoth\?$/,
+    );
     assert.equal(
-      messages[2]!.content,
+      messages[1]!.content,
       'I look.\n{"name": "get", "parameters": {"n":1}}\n{"name": "get", "parameters": {"n":2}}',
     );
-    assert.equal(messages[3]!.content, 'Result of get:\ntwo\n\nResult of get:\none\n\nWell?');
+    assert.equal(messages[2]!.content, 'Result of get:\ntwo\n\nResult of get:\none\n\nWell?');
     const system: ChatMessage = { role: 'system', content: [{ type: 'text', text: 'Be brief.' }] };
     assert.match(
       String(callMessages(GEMMA, [system, ...TALK], TOOLS).messages[0]!.content),

@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import type { AnswerEvent } from '../../../../../coordinator/generation/tool-calls/call-events.ts';
 import { CallSplit, type CallSyntax } from '../../../../../coordinator/generation/tool-calls/call-split.ts';
 import { gemma } from '../../../../../coordinator/generation/tool-calls/gemma.ts';
+import { granite } from '../../../../../coordinator/generation/tool-calls/granite.ts';
 import { hermes } from '../../../../../coordinator/generation/tool-calls/hermes.ts';
 import { llama3 } from '../../../../../coordinator/generation/tool-calls/llama3.ts';
 import { mistral } from '../../../../../coordinator/generation/tool-calls/mistral.ts';
@@ -18,6 +19,7 @@ function syntaxOf(family: ToolCallFamily | null): CallSyntax {
 
 const HERMES = syntaxOf(hermes('tools <tool_call>'));
 const MISTRAL = syntaxOf(mistral('tools [TOOL_CALLS]'));
+const GRANITE = syntaxOf(granite('tools <|tool_call|>'));
 const LLAMA3 = syntaxOf(llama3('tools <|start_header_id|> "parameters": '));
 const GEMMA = syntaxOf(gemma('<start_of_turn>'));
 
@@ -204,6 +206,19 @@ describe('calls in the form of Mistral', () => {
   });
 });
 
+describe('calls in the form of Granite', () => {
+  it('are a list after the mark', () => {
+    check(GRANITE, [
+      [
+        `<|tool_call|>[${object('get_weather', OSLO)}, ${object('get', '{}')}]`,
+        `⟨0:id0:get_weather ${OSLO}⟩⟨1:id1:get {}⟩`,
+      ],
+      ['<|tool_call|>[]', '<|tool_call|>[]'],
+      ['<|tool_call', '<|tool_call'],
+    ]);
+  });
+});
+
 describe('calls in the form of Llama 3', () => {
   it('begin the answer, or follow the mark', () => {
     const call = object('get_weather', OSLO, 'parameters');
@@ -255,6 +270,7 @@ describe('any text', () => {
     '[TOOL_CALLS]',
     '[ARGS]',
     '<|python_tag|>',
+    '<|tool_call|>',
     '```json',
     '```',
     '{',
@@ -280,7 +296,7 @@ describe('any text', () => {
     const random = new Random(17);
     for (let round = 0; round < 3000; round++) {
       const text = Array.from({ length: random.between(1, 14) }, () => random.pick(PARTS)).join('');
-      const syntax = random.pick([HERMES, MISTRAL, LLAMA3, GEMMA]);
+      const syntax = random.pick([HERMES, MISTRAL, GRANITE, LLAMA3, GEMMA]);
       const whole = split(syntax, [text]);
       const pieces: string[] = [];
       for (let at = 0; at < text.length; ) {

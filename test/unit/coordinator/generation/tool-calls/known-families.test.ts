@@ -20,6 +20,7 @@ describe('the family of a model', () => {
     assert.equal(nameOf('{{ tools }} [TOOL_CALLS]'), 'mistral');
     assert.equal(nameOf('{{ tools }} <|start_header_id|> "parameters": '), 'llama3');
     assert.equal(nameOf('<start_of_turn>{{ messages }}'), 'gemma');
+    assert.equal(nameOf('{{ tools }} followed by <|tool_call|>'), 'granite');
     assert.equal(nameOf('{{ messages }}'), undefined);
     assert.equal(nameOf('{{ tools }}'), undefined);
     assert.equal(nameOf('{{ messages }} <tool_call>'), undefined, 'no place for tools');
