@@ -1,5 +1,6 @@
 import type { TextCodec } from './generation/text-codec.ts';
 import { tokenizerCodec } from './generation/tokenizer-codec.ts';
+import { type ToolCallForm, toolCallForm } from './generation/tool-calls/known-families.ts';
 import type { OpenModel } from './model/open-model.ts';
 import { type ReasoningForm, reasoningForm } from './model/reasoning-marks.ts';
 import { ChatTemplate } from './model/template/chat-template.ts';
@@ -15,6 +16,8 @@ export interface TextTools {
   readonly hasTemplate: boolean;
   /** How the model marks its reasoning; null where it does not. */
   readonly reasoning: ReasoningForm | null;
+  /** How it writes calls of tools; null where it cannot be offered any. */
+  readonly toolCalls: ToolCallForm | null;
   /** What about the vocabulary and the template a user should know. */
   readonly warnings: readonly string[];
 }
@@ -32,6 +35,13 @@ export function openTextTools({ gguf: { metadata } }: OpenModel): TextTools {
   const { fault } = template;
   const unreadable = `the file's chat template (tokenizer.chat_template) cannot be read: ${fault}; chats will fail, prompts work; give a model file with another template`;
   const warnings = [vocabulary.warning, fault === null ? null : unreadable].filter((warning) => warning !== null);
-  const reasoning = reasoningForm(template.source, (text) => tokenizer.tokenId(text));
-  return { codec: tokenizerCodec(tokenizer), template, hasTemplate: source !== null, reasoning, warnings };
+  const tokenId = (text: string): number | null => tokenizer.tokenId(text);
+  return {
+    codec: tokenizerCodec(tokenizer),
+    template,
+    hasTemplate: source !== null,
+    reasoning: reasoningForm(template.source, tokenId),
+    toolCalls: toolCallForm(template.source, tokenId),
+    warnings,
+  };
 }

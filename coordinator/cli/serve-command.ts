@@ -253,6 +253,7 @@ export async function serveModelAt({ server, url, secondUrl }: Listening, option
         codec: tools.codec,
         template: tools.template,
         reasoning: tools.reasoning,
+        toolCalls: tools.toolCalls,
         log,
         ...(draft === undefined ? {} : { draft: draft.model }),
       });

@@ -1,16 +1,22 @@
-/** A stretch of what a model writes, taken apart; whitespace at the borders of the two is left out. */
+import type { CallEvent } from './tool-calls/call-events.ts';
+
+/** A stretch of what a model writes, taken apart; whitespace at the borders of the parts is left out. */
 export interface SplitText {
   readonly reasoning: string;
   /** Of the answer. */
   readonly text: string;
+  /** What happens to calls of tools, after the text; left out where nothing does. */
+  readonly calls?: readonly CallEvent[];
 }
+
+export type AnswerPart = 'reasoning' | 'text';
 
 export const NO_TEXT: SplitText = { reasoning: '', text: '' };
 
 /** Tells a model's reasoning from its answer as they come. Text that may yet turn out to be a mark is held back. */
 export interface AnswerSplit {
   /** Where the text has got to; null while that is not clear, as in the header of a channel. */
-  readonly part: keyof SplitText | null;
+  readonly part: AnswerPart | null;
   /** @param mark the token that the piece is the text of, where that is one of the model's marks */
   push(piece: string, mark: number | null): SplitText;
   /** What is held back, at the end. */

@@ -1,7 +1,7 @@
 import type { Constraint } from '../constraint/constraint.ts';
 import type { OutputFormat } from '../constraint/output-format.ts';
-import { AnswerParts, type Reasoning } from './answer-parts.ts';
-import type { Addition } from './answer-pieces.ts';
+import { AnswerParts, type Calling, type Reasoning } from './answer-parts.ts';
+import type { SplitText } from './answer-split.ts';
 import { FormattedText } from './formatted-text.ts';
 import { type LogProbabilities, logprobs } from './log-probabilities.ts';
 import { type HeldBack, NONE_HELD_BACK, type SamplingOptions, sample } from './sampler.ts';
@@ -33,6 +33,8 @@ export interface GenerationRequest {
   readonly reasoning?: Reasoning;
   /** The reasoning stays in the text, as if it were answer; its format, where there is one, begins after it all the same. */
   readonly keepsReasoning?: boolean;
+  /** How calls of tools are told from the answer; by default they are not. */
+  readonly calling?: Calling;
   /** What the answer must look like, reasoning apart; anything by default. */
   readonly format?: OutputFormat;
   /** How many of the likeliest tokens to list with each token; null for no log probabilities at all. */
@@ -45,14 +47,14 @@ export interface GenerationRequest {
 export type FinishReason = 'stop' | 'length' | 'tool_calls';
 
 /** Texts that are now certain: empty while a character, or what may be a stop sequence or a mark, is incomplete. */
-export interface TokenEvent extends Addition {
+export interface TokenEvent extends SplitText {
   readonly type: 'token';
   readonly token: number;
   readonly logprobs?: LogProbabilities;
 }
 
 /** The text is over; what had been held back belongs to it after all. */
-export interface AnswerEnd extends Addition {
+export interface AnswerEnd extends SplitText {
   readonly finishReason: FinishReason;
 }
 
@@ -99,8 +101,9 @@ export class Answer {
     this.#codec = codec;
     this.#detokenizer = codec.createDetokenizer({ startOfText: false });
     this.#stops = new StopSequences(request.stop);
-    const { reasoning, keepsReasoning = false } = request;
-    this.#parts = reasoning === undefined || keepsReasoning ? null : new AnswerParts(reasoning);
+    const { reasoning, keepsReasoning = false, calling = null } = request;
+    const toldApart = keepsReasoning ? null : (reasoning ?? null);
+    this.#parts = toldApart === null && calling === null ? null : new AnswerParts(toldApart, calling);
     this.#ends = request.ends ?? USUAL_ENDS;
     this.#formatted = constraint === null ? null : FormattedText.begin(constraint, codec, reasoning);
     for (const token of request.promptTokens) this.#remember(token);
@@ -205,8 +208,9 @@ export class Answer {
     return this.#ownEnds;
   }
 
-  #end(finishReason: FinishReason, text: string): AnswerEnd {
-    return { finishReason, ...(this.#parts?.end(text) ?? { reasoning: '', text }) };
+  #end(reason: 'stop' | 'length', text: string): AnswerEnd {
+    const last = this.#parts?.end(text) ?? { reasoning: '', text };
+    return { finishReason: reason === 'stop' && this.#parts?.hasCalls === true ? 'tool_calls' : reason, ...last };
   }
 
   #heldText(): string {

@@ -1,5 +1,3 @@
-import { StarlingError } from '../../daemon/errors.ts';
-
 /** One of the texts that a message is made of. */
 export interface TextPart {
   readonly type: 'text';
@@ -32,18 +30,12 @@ export interface Message {
 export interface Tool {
   readonly name: string;
   readonly description?: string;
-  /** JSON Schema of the arguments. */
-  readonly parameters: Readonly<Record<string, unknown>>;
+  /** JSON Schema of the arguments; left out for a function without any. */
+  readonly parameters?: Readonly<Record<string, unknown>>;
 }
 
 /** Whether tools are called: as the model likes, never, at least one, or this one. */
 export type ToolChoice = 'auto' | 'none' | 'required' | { readonly name: string };
-
-/** The form of the answer: any text, any JSON, or JSON of a schema. */
-export type OutputFormat =
-  | { readonly kind: 'text' }
-  | { readonly kind: 'json' }
-  | { readonly kind: 'json_schema'; readonly schema: Readonly<Record<string, unknown>> };
 
 /** What a client asks to be answered, in whatever dialect it asked. */
 export interface Conversation {
@@ -52,30 +44,12 @@ export interface Conversation {
   readonly tools?: readonly Tool[];
   /** `auto` by default. */
   readonly toolChoice?: ToolChoice;
-  /** Text by default. */
-  readonly format?: OutputFormat;
+  /** An answer may hold several calls, which is the default. */
+  readonly parallelCalls?: boolean;
   /** Further variables for the chat template. */
   readonly variables?: Readonly<Record<string, unknown>>;
   /** Reasoning stays in the answer, with its marks. */
   readonly keepsReasoning?: boolean;
   /** The answer goes on with the last message, which is the assistant's, rather than being a turn of its own. */
   readonly continueFinal?: boolean;
-}
-
-/** @throws StarlingError unsupported_parameter for what is not done: tools that may be called, forms of the answer */
-export function checkConversation({ tools = [], toolChoice = 'auto', format }: Conversation): void {
-  if (tools.length > 0 && toolChoice !== 'none') {
-    throw new StarlingError(
-      'unsupported_parameter',
-      `'tools' is not supported here: this server calls no tools; leave it out`,
-      { param: 'tools' },
-    );
-  }
-  if (format !== undefined && format.kind !== 'text') {
-    throw new StarlingError(
-      'unsupported_parameter',
-      `'format' is not supported here: answers are free text; ask for the form in words`,
-      { param: 'format' },
-    );
-  }
 }

@@ -1,5 +1,5 @@
 import type { EnclosedReasoning } from '../model/reasoning-marks.ts';
-import type { AnswerSplit, SplitText } from './answer-split.ts';
+import type { AnswerPart, AnswerSplit, SplitText } from './answer-split.ts';
 import { startOfPossible } from './stop-sequences.ts';
 
 /** Where the text has got to. In a gap, a mark may come after whitespace, and anything else begins the answer. */
@@ -30,7 +30,7 @@ export class EnclosedSplit implements AnswerSplit {
     this.#place = opened ? 'reasoning' : 'gap before reasoning';
   }
 
-  get part(): keyof SplitText | null {
+  get part(): AnswerPart | null {
     if (this.#place === 'reasoning') return 'reasoning';
     return this.#place === 'answer' || this.#place === 'enclosed answer' ? 'text' : null;
   }

@@ -1,5 +1,6 @@
-import type { Message, ToolCall } from './conversation.ts';
+import type { Message, Tool, ToolCall } from './conversation.ts';
 import type { ChatMessage, ChatToolCall } from './text-codec.ts';
+import type { ChatTool } from './tool-calls/tools.ts';
 
 const templateToolCall = ({ id, name, arguments: args }: ToolCall): ChatToolCall => ({
   id,
@@ -28,3 +29,7 @@ export function templateMessages(messages: readonly Message[]): ChatMessage[] {
     };
   });
 }
+
+/** Tools as chat templates read them. */
+export const templateTools = (tools: readonly Tool[]): ChatTool[] =>
+  tools.map((tool) => ({ type: 'function', function: { ...tool } }));

@@ -52,9 +52,16 @@ export interface RenderedPrompt {
 
 /** What text generation needs of a chat template. */
 export interface ChatRenderer {
+  /** Jinja, where it is written in that. */
+  readonly source?: string;
   render(
     messages: readonly ChatMessage[],
-    options: { addGenerationPrompt: boolean; variables?: Readonly<Record<string, unknown>>; signal?: AbortSignal },
+    options: {
+      addGenerationPrompt: boolean;
+      tools?: readonly unknown[] | null;
+      variables?: Readonly<Record<string, unknown>>;
+      signal?: AbortSignal;
+    },
   ): Promise<RenderedPrompt>;
 }
 

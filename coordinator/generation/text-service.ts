@@ -3,15 +3,20 @@ import type { OutputFormat } from '../constraint/output-format.ts';
 import { opensReasoning, type ReasoningForm } from '../model/reasoning-marks.ts';
 import type { EndRules, GenerationRequest } from './answer.ts';
 import { continuedPrompt } from './continued-prompt.ts';
-import { type Conversation, checkConversation } from './conversation.ts';
+import type { Conversation } from './conversation.ts';
 import { choiceSeed } from './counter-random.ts';
 import type { GenerationEvent, Standing } from './events.ts';
 import { Generator, type GeneratorOptions } from './generator.ts';
 import { checkPromptLength } from './prompt-length.ts';
 import type { SamplingOptions } from './sampler.ts';
 import type { GenerationStatistics } from './statistics.ts';
-import { templateMessages } from './template-messages.ts';
+import { templateMessages, templateTools } from './template-messages.ts';
 import { type ChatRenderer, decodeTokens, encodePrompt, type TextCodec, tokenText } from './text-codec.ts';
+import type { NewCallId } from './tool-calls/call-events.ts';
+import { callMessages } from './tool-calls/call-messages.ts';
+import { refuseTools, type ToolCallForm } from './tool-calls/known-families.ts';
+import { randomCallId } from './tool-calls/random-call-id.ts';
+import { checkTools, offeredTools } from './tool-calls/tools.ts';
 
 /** How to generate, whatever the prompt. */
 export interface TextSettings {
@@ -50,7 +55,15 @@ export interface TextServiceOptions extends GeneratorOptions {
   readonly template: ChatRenderer;
   /** How the model marks its reasoning; by default it has none. */
   readonly reasoning?: ReasoningForm | null;
+  /** How it writes calls of tools; by default it cannot be offered any. */
+  readonly toolCalls?: ToolCallForm | null;
+  /** Random by default. */
+  readonly newCallId?: NewCallId;
 }
+
+/** What a conversation comes to: tokens to go on with, and how to take apart what follows. */
+export type ReadConversation = { readonly tokens: readonly number[] } & AnswerForm;
+type AnswerForm = Pick<GenerationRequest, 'reasoning' | 'keepsReasoning' | 'calling'>;
 
 /** Text in, text out: joins the chat template, the tokenizer and the generator. */
 export class TextService {
@@ -61,6 +74,8 @@ export class TextService {
   readonly #codec: TextCodec;
   readonly #template: ChatRenderer;
   readonly #reasoning: ReasoningForm | null;
+  readonly #toolCalls: ToolCallForm | null;
+  readonly #newCallId: NewCallId;
   readonly #generator: Generator;
 
   constructor(options: TextServiceOptions) {
@@ -71,6 +86,8 @@ export class TextService {
     this.#codec = options.codec;
     this.#template = options.template;
     this.#reasoning = options.reasoning ?? null;
+    this.#toolCalls = options.toolCalls ?? null;
+    this.#newCallId = options.newCallId ?? randomCallId;
     this.#generator = new Generator(options);
   }
 
@@ -93,31 +110,42 @@ export class TextService {
     settings: TextSettings,
     signal?: AbortSignal,
   ): AsyncGenerator<TextEvent, void, undefined> {
-    const { tokens, ...reasoning } = await this.prompt(conversation, signal);
-    yield* this.#answer([tokens], 'messages', settings, signal, reasoning);
+    const { tokens, ...form } = await this.prompt(conversation, signal);
+    yield* this.#answer([tokens], 'messages', settings, signal, form);
   }
 
   /**
-   * What the model reads of a conversation, however long that is, and how it tells reasoning apart in what it then writes.
-   * @throws StarlingError what checkConversation and continuedPrompt throw; template_invalid, template_failed; cancelled
+   * What the model reads of a conversation, however long that is, and how what it then writes is taken apart.
+   * @throws StarlingError what checkTools, refuseTools and continuedPrompt throw; template_invalid, template_failed; cancelled
    */
-  async prompt(
-    conversation: Conversation,
-    signal?: AbortSignal,
-  ): Promise<{ readonly tokens: readonly number[] } & Pick<GenerationRequest, 'reasoning' | 'keepsReasoning'>> {
-    checkConversation(conversation);
+  async prompt(conversation: Conversation, signal?: AbortSignal): Promise<ReadConversation> {
     const { messages, variables = {}, keepsReasoning = false, continueFinal = false } = conversation;
-    const rendered = await this.#template.render(templateMessages(messages), {
+    const { tools = [], toolChoice = 'auto', parallelCalls = true } = conversation;
+    const toolUse = { tools: templateTools(tools), choice: toolChoice, parallel: parallelCalls };
+    checkTools(toolUse);
+    const offered = offeredTools(toolUse);
+    const callForm = this.#toolCalls;
+    if (offered.length > 0 && callForm === null) throw refuseTools(this.#template.source ?? '');
+    const given = callMessages(callForm, templateMessages(messages), offered);
+    const rendered = await this.#template.render(given.messages, {
       addGenerationPrompt: !continueFinal,
+      tools: given.tools,
       variables,
       ...(signal === undefined ? {} : { signal }),
     });
     const prompt = continueFinal ? continuedPrompt(rendered, messages.at(-1)) : rendered;
     const tokens = encodePrompt(this.#codec, prompt.text, prompt.typed);
+    const names = new Set(offered.map((tool) => tool.function.name));
+    const calling = callForm === null || names.size === 0 ? null : { form: callForm, names, newId: this.#newCallId };
     // A text that is gone on with is past its reasoning.
     const form = continueFinal ? null : this.#reasoning;
-    if (form === null) return { tokens };
-    return { tokens, reasoning: { form, opened: opensReasoning(form, prompt) }, keepsReasoning };
+    return {
+      tokens,
+      ...(calling === null ? {} : { calling }),
+      ...(form === null ? {} : { reasoning: { form, opened: opensReasoning(form, prompt) } }),
+      // Where calls are told by channels, so is the reasoning.
+      ...(form === null ? {} : { keepsReasoning: keepsReasoning && calling?.form.family.syntax !== 'channels' }),
+    };
   }
 
   /**
@@ -164,7 +192,7 @@ export class TextService {
     param: string,
     settings: TextSettings,
     signal: AbortSignal | undefined,
-    reasoning: Pick<GenerationRequest, 'reasoning' | 'keepsReasoning'> = {},
+    form: AnswerForm = {},
   ): AsyncGenerator<TextEvent, void, undefined> {
     for (const prompt of prompts) checkPromptLength(prompt.length, this.contextLength, param);
     const requests = prompts.flatMap((promptTokens) =>
@@ -174,7 +202,7 @@ export class TextService {
         sampling: { ...settings.sampling, seed: choiceSeed(settings.sampling.seed, i) },
         stop: settings.stop,
         ...(settings.ends === undefined ? {} : { ends: settings.ends }),
-        ...reasoning,
+        ...form,
         ...(settings.format === undefined ? {} : { format: settings.format }),
         logprobs: settings.logprobs,
       })),

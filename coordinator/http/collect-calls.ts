@@ -1,4 +1,4 @@
-import type { CallPiece } from '../generation/answer-pieces.ts';
+import type { CallEvent } from '../generation/tool-calls/call-events.ts';
 
 /** A whole call: `text` is the JSON of its arguments. */
 export interface CollectedCall {
@@ -8,13 +8,13 @@ export interface CollectedCall {
 }
 
 /** Puts the pieces of calls together, in the order in which the calls began. */
-export function collectCalls(pieces: readonly CallPiece[]): CollectedCall[] {
+export function collectCalls(pieces: readonly CallEvent[]): CollectedCall[] {
   const calls = new Map<number, CollectedCall>();
   for (const piece of pieces) {
     const before = calls.get(piece.index);
-    if (piece.type === 'call') calls.set(piece.index, { id: piece.id, name: piece.name, text: '' });
+    if (piece.type === 'begin') calls.set(piece.index, { id: piece.id, name: piece.name, text: '' });
     else if (piece.type === 'arguments' && before !== undefined)
-      calls.set(piece.index, { ...before, text: before.text + piece.text });
+      calls.set(piece.index, { ...before, text: before.text + piece.delta });
   }
   return [...calls.values()];
 }

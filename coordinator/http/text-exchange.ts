@@ -1,9 +1,9 @@
 import type { Context } from 'hono';
 import { StarlingError } from '../../daemon/errors.ts';
 import type { FinishReason, TokenEvent } from '../generation/answer.ts';
-import type { CallPiece } from '../generation/answer-pieces.ts';
 import type { GenerationTimings, GenerationUsage } from '../generation/events.ts';
 import type { TextEvent } from '../generation/text-service.ts';
+import type { CallEvent } from '../generation/tool-calls/call-events.ts';
 import type { ApiContext } from './api-context.ts';
 import { responseStream } from './response-stream.ts';
 import { UsageCount } from './usage-count.ts';
@@ -18,7 +18,7 @@ export interface FinishedChoice {
   /** What came before the answer, where it is told apart. */
   readonly reasoning: string;
   /** The pieces of all calls, in order. */
-  readonly calls: readonly CallPiece[];
+  readonly calls: readonly CallEvent[];
   readonly tokens: readonly TokenEvent[];
   readonly finishReason: FinishReason;
   readonly timings: GenerationTimings;
@@ -53,7 +53,7 @@ export interface TextExchange {
 }
 
 /** A choice that is being collected. */
-type OpenChoice = Pick<FinishedChoice, 'text' | 'reasoning'> & { calls: CallPiece[]; tokens: TokenEvent[] };
+type OpenChoice = Pick<FinishedChoice, 'text' | 'reasoning'> & { calls: CallEvent[]; tokens: TokenEvent[] };
 
 async function collect(
   events: AsyncGenerator<TextEvent, void, undefined>,

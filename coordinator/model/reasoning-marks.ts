@@ -16,7 +16,12 @@ const ANSWER_ENCLOSINGS: readonly (readonly [open: string, close: string])[] = [
 ];
 
 /** Tokens of models that answer in channels, of which one is the reasoning. */
-const CHANNEL_MARKS = { start: '<|start|>', channel: '<|channel|>', message: '<|message|>', end: '<|end|>' } as const;
+export const CHANNEL_MARKS = {
+  start: '<|start|>',
+  channel: '<|channel|>',
+  message: '<|message|>',
+  end: '<|end|>',
+} as const;
 const OPENED_ANALYSIS = '<|channel|>analysis<|message|>';
 
 /** Marks that enclose reasoning: shown in answers as text, and no text of a user stands for them. */

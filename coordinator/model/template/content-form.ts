@@ -26,13 +26,16 @@ export function contentForm(template: Template, variables: Readonly<Record<strin
   return takes(PROBE) ? 'both' : 'parts';
 }
 
+/** A message of a request, as the template is given it. */
+export type Message = Readonly<Record<string, unknown>>;
+
 interface TextPart {
   readonly type: 'text';
   readonly text: string;
 }
 
 /** Messages with their content in the form that the template takes. */
-export function inForm(messages: readonly Readonly<Record<string, unknown>>[], form: ContentForm): unknown[] {
+export function inForm(messages: readonly Message[], form: ContentForm): Message[] {
   return messages.map((message) =>
     message.content === undefined ? message : { ...message, content: contentInForm(message.content, form) },
   );

@@ -1,7 +1,6 @@
 import { runInNewContext } from 'node:vm';
-import { type ContentForm, contentForm, inForm } from './content-form.ts';
+import { ChatRendering } from './chat-rendering.ts';
 import { RaisedException } from './jinja/errors.ts';
-import { Template } from './jinja/template.ts';
 import { raw, type Str, typedRanges } from './jinja/text.ts';
 import {
   type RenderReply,
@@ -10,7 +9,6 @@ import {
   renderRequest,
   renderSetup,
 } from './render-protocol.ts';
-import { templateVariables } from './template-variables.ts';
 
 /*
  * The program of the render process. It is a process and not a worker thread because a template can make V8 abort the
@@ -20,8 +18,7 @@ import { templateVariables } from './template-variables.ts';
 const MAX_ERROR_LENGTH = 1000;
 
 let setup: RenderSetup | null = null;
-let template: Template | null = null;
-let form: ContentForm | null = null;
+let rendering: ChatRendering | null = null;
 
 process.on('message', (message) => {
   if (setup === null) {
@@ -35,23 +32,16 @@ process.on('message', (message) => {
 function answer(current: RenderSetup, request: RenderRequest): RenderReply {
   const { id } = request;
   try {
-    const result = timed(() => render(current, request), current.abandonMs);
+    const result = timed(() => {
+      rendering ??= new ChatRendering(current);
+      return rendering.render(JSON.parse(request.variables), new Date(request.now));
+    }, current.abandonMs);
     return { id, text: raw(result), typed: typedRanges(result) };
   } catch (thrown) {
     if ((thrown as { code?: unknown } | null)?.code === 'ERR_SCRIPT_EXECUTION_TIMEOUT') process.exit(1);
     const message = (thrown instanceof Error ? thrown.message : String(thrown)).slice(0, MAX_ERROR_LENGTH);
     return { id, error: message, raised: thrown instanceof RaisedException };
   }
-}
-
-function render({ source, bosText, eosText }: RenderSetup, { variables, now }: RenderRequest): Str {
-  template ??= new Template(source);
-  const time = new Date(now);
-  const given = JSON.parse(variables) as { messages: Record<string, unknown>[] };
-  const ofTheModel = { bos_token: bosText, eos_token: eosText };
-  form ??= contentForm(template, ofTheModel, time);
-  const messages = inForm(given.messages, form);
-  return template.render(templateVariables({ ...given, ...ofTheModel, messages }), time);
 }
 
 /** Only node:vm can interrupt a loop from within its own thread. */

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { Json } from '../../../constraint/json-grammar.ts';
 import type { Conversation, Message, ToolChoice } from '../../../generation/conversation.ts';
 import type { TextSettings } from '../../../generation/text-service.ts';
 import type { RequestOrigin } from '../../request-origin.ts';
@@ -80,7 +81,6 @@ function conversationOf(fields: z.output<typeof countBody>): Conversation {
   const before: Message[] =
     system === null || system === undefined ? [] : [{ role: 'system', content: textOf(system, 'system') }];
   const turns = messages.flatMap((each, i) => turnsOf(each, `messages[${i}].content`));
-  const format = output_config?.format;
   const effort = output_config?.effort;
   return {
     messages: [...before, ...turns],
@@ -88,10 +88,9 @@ function conversationOf(fields: z.output<typeof countBody>): Conversation {
     tools: (tools ?? []).map(({ name, description, input_schema }) => ({
       name,
       ...(typeof description === 'string' ? { description } : {}),
-      parameters: input_schema ?? {},
+      ...(input_schema === null || input_schema === undefined ? {} : { parameters: input_schema }),
     })),
     toolChoice: toolChoiceOf(tool_choice),
-    format: format === null || format === undefined ? { kind: 'text' } : { kind: 'json_schema', schema: format.schema },
     variables: {
       ...(thinking === null || thinking === undefined ? {} : { enable_thinking: thinking.type !== 'disabled' }),
       ...(typeof effort === 'string' ? { reasoning_effort: effort } : {}),
@@ -108,12 +107,16 @@ export function parseCount(body: Body): CountRequest {
 /** Reads the body of POST /v1/messages. @throws StarlingError invalid_request, unsupported_parameter */
 export function parseMessages(body: Body, origin: RequestOrigin, unknown: UnknownNames): MessagesRequest {
   const fields = validate(messagesBody, body);
+  const format = fields.output_config?.format;
   unknown.tell(Object.keys(body).filter((each) => !Object.hasOwn(messagesBody.shape, each) && !IGNORED.has(each)));
   return {
     model: fields.model ?? null,
     conversation: conversationOf(fields),
     stream: fields.stream === true,
     settings: {
+      ...(format === null || format === undefined
+        ? {}
+        : { format: { kind: 'json-schema', schema: format.schema as Json } }),
       maxTokens: fields.max_tokens ?? null,
       logprobs: null,
       sampling: {

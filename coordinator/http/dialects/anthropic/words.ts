@@ -79,11 +79,11 @@ class ContentBlocks {
           ...this.#begin('text', { type: 'text', text: '' }),
           this.#delta({ type: 'text_delta', text: piece.text }),
         ];
-      case 'call':
+      case 'begin':
         return this.#begin(`call ${piece.index}`, { type: 'tool_use', id: piece.id, name: piece.name, input: {} });
       case 'arguments':
-        return [this.#delta({ type: 'input_json_delta', partial_json: piece.text })];
-      case 'call_end':
+        return [this.#delta({ type: 'input_json_delta', partial_json: piece.delta })];
+      case 'end':
         return this.end();
     }
   }

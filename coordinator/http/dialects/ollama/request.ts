@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { StarlingError } from '../../../../daemon/errors.ts';
-import type { Conversation, Message, OutputFormat } from '../../../generation/conversation.ts';
+import type { Json } from '../../../constraint/json-grammar.ts';
+import type { Conversation, Message } from '../../../generation/conversation.ts';
 import type { TextSettings } from '../../../generation/text-service.ts';
 import type { RequestOrigin } from '../../request-origin.ts';
 import type { UnknownNames } from '../../unknown-names.ts';
@@ -77,9 +77,9 @@ export interface OllamaRequest {
 
 type Common = z.output<z.ZodObject<typeof COMMON>>;
 
-function outputFormat({ format }: Common): OutputFormat {
-  if (format === null || format === undefined || format === '') return { kind: 'text' };
-  return format === 'json' ? { kind: 'json' } : { kind: 'json_schema', schema: format };
+function outputFormat({ format }: Common): Pick<TextSettings, 'format'> {
+  if (format === null || format === undefined || format === '') return {};
+  return { format: format === 'json' ? { kind: 'json-object' } : { kind: 'json-schema', schema: format as Json } };
 }
 
 /** `think` for templates that know whether to, and for those that know how much. */
@@ -91,7 +91,7 @@ function variables({ think }: Common): Readonly<Record<string, unknown>> {
 function settingsOf(fields: Common, origin: RequestOrigin): Pick<OllamaRequest, 'model' | 'settings' | 'stream'> {
   return {
     model: fields.model ?? null,
-    settings: optionSettings(fields.options ?? {}, origin),
+    settings: { ...optionSettings(fields.options ?? {}, origin), ...outputFormat(fields) },
     stream: fields.stream !== false,
   };
 }
@@ -125,12 +125,11 @@ export function parseChat(body: Body, origin: RequestOrigin, unknown: UnknownNam
   const tools = (fields.tools ?? []).map(({ function: { name, description, parameters } }) => ({
     name,
     ...(typeof description === 'string' ? { description } : {}),
-    parameters: parameters ?? {},
+    ...(parameters === null || parameters === undefined ? {} : { parameters }),
   }));
   const conversation = {
     messages,
     tools,
-    format: outputFormat(fields),
     variables: variables(fields),
     continueFinal: messages.at(-1)?.role === 'assistant',
   };
@@ -143,18 +142,11 @@ export function parseGenerate(body: Body, origin: RequestOrigin, unknown: Unknow
   tellUnknown(body, generateBody, unknown);
   const { prompt, system, raw } = fields;
   const common = settingsOf(fields, origin);
-  const format = outputFormat(fields);
   if (prompt === null || prompt === undefined || prompt === '') return { ...common, asked: null };
-  if (raw === true) {
-    if (format.kind !== 'text') {
-      const advice = `'format' is not supported here with 'raw'; leave out one of them`;
-      throw new StarlingError('unsupported_parameter', advice, { param: 'format' });
-    }
-    return { ...common, asked: { prompt } };
-  }
+  if (raw === true) return { ...common, asked: { prompt } };
   const messages: Message[] = [
     ...(typeof system === 'string' && system !== '' ? [{ role: 'system', content: system } as const] : []),
     { role: 'user', content: prompt },
   ];
-  return { ...common, asked: { conversation: { messages, format, variables: variables(fields) } } };
+  return { ...common, asked: { conversation: { messages, variables: variables(fields) } } };
 }

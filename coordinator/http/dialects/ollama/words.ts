@@ -1,6 +1,7 @@
 import type { FinishReason } from '../../../generation/answer.ts';
-import { type AnswerPiece, answerPieces, type CallPiece } from '../../../generation/answer-pieces.ts';
+import { type AnswerPiece, answerPieces } from '../../../generation/answer-pieces.ts';
 import type { GenerationTimings, GenerationUsage } from '../../../generation/events.ts';
+import type { CallEvent } from '../../../generation/tool-calls/call-events.ts';
 import { type CollectedCall, collectCalls } from '../../collect-calls.ts';
 import type { StreamWords } from '../../text-exchange.ts';
 import { ollama } from './dialect.ts';
@@ -62,13 +63,13 @@ export function endFields(reason: FinishReason, usage: GenerationUsage, timings:
 
 /** What pieces come to, line by line: a call is told when it is over. */
 class Lines {
-  readonly #calls: CallPiece[] = [];
+  readonly #calls: CallEvent[] = [];
 
   said(piece: AnswerPiece): Said | null {
     if (piece.type === 'text') return { ...NOTHING, text: piece.text };
     if (piece.type === 'reasoning') return { ...NOTHING, thinking: piece.text };
     this.#calls.push(piece);
-    if (piece.type !== 'call_end') return null;
+    if (piece.type !== 'end') return null;
     return { ...NOTHING, calls: collectCalls(this.#calls.filter(({ index }) => index === piece.index)) };
   }
 }

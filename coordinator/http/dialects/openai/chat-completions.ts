@@ -34,13 +34,13 @@ export function pieceDelta(piece: AnswerPiece): object | null {
       return { reasoning_content: piece.text };
     case 'text':
       return { content: piece.text };
-    case 'call': {
+    case 'begin': {
       const { index, id, name } = piece;
       return { tool_calls: [{ index, id, type: 'function', function: { name, arguments: '' } }] };
     }
     case 'arguments':
-      return { tool_calls: [{ index: piece.index, function: { arguments: piece.text } }] };
-    case 'call_end':
+      return { tool_calls: [{ index: piece.index, function: { arguments: piece.delta } }] };
+    case 'end':
       return null;
   }
 }

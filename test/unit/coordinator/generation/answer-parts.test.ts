@@ -21,7 +21,7 @@ interface Whole {
 
 /** @param pieces texts of tokens; those of marks are the marks' tokens, and all others have no meaning */
 function whole(form: ReasoningForm, pieces: readonly string[], opened = false, stops: readonly string[] = []): Whole {
-  const parts = new AnswerParts({ form, opened });
+  const parts = new AnswerParts({ form, opened }, null);
   const stop = new StopSequences(stops);
   let [reasoning, text] = ['', ''];
   const add = (part: { reasoning: string; text: string }): void => {
@@ -91,7 +91,7 @@ describe('enclosed reasoning', () => {
     assert.deepEqual(texts(TOKEN_MARKS, ['<th', 'ink>', 'a', '</think>']), ['', '<think>a</think>']);
     assert.deepEqual(texts(TOKEN_MARKS, ['Hm', '</think>', 'Yes', '<think>', '!'], true), ['Hm', 'Yes<think>!']);
     // Bytes of an unfinished character come out with the mark.
-    const parts = new AnswerParts({ form: TOKEN_MARKS, opened: true });
+    const parts = new AnswerParts({ form: TOKEN_MARKS, opened: true }, null);
     parts.draw(1000, '');
     parts.draw(1, '\ufffd</think>');
     assert.deepEqual(parts.take('\ufffd</think>'), { reasoning: '\ufffd', text: '' });
@@ -99,7 +99,7 @@ describe('enclosed reasoning', () => {
   });
 
   it('is streamed: only what may become a mark is held back, and whitespace that may end it', () => {
-    const parts = new AnswerParts({ form: TEXT_MARKS, opened: false });
+    const parts = new AnswerParts({ form: TEXT_MARKS, opened: false }, null);
     const stream = ['<thi', 'nk>\n', 'Hm', ' \n', 'so <', '/', 'b', '</think', '>', '\n', 'Yes', ' <'].map((piece) => {
       parts.draw(1000, piece);
       const { reasoning, text } = parts.take(piece);

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
+import { after, describe, it } from 'node:test';
+import type { Conversation } from '../../../../coordinator/generation/conversation.ts';
 import { NOBODY_IN_PARTICULAR } from '../../../../coordinator/generation/events.ts';
 import { GREEDY } from '../../../../coordinator/generation/sampler.ts';
 import {
@@ -8,7 +9,14 @@ import {
   encodePrompt,
   tokenText,
 } from '../../../../coordinator/generation/text-codec.ts';
-import { type TextEvent, TextService, type TextSettings } from '../../../../coordinator/generation/text-service.ts';
+import {
+  type TextEvent,
+  TextService,
+  type TextServiceOptions,
+  type TextSettings,
+} from '../../../../coordinator/generation/text-service.ts';
+import { toolCallForm } from '../../../../coordinator/generation/tool-calls/known-families.ts';
+import { randomCallId } from '../../../../coordinator/generation/tool-calls/random-call-id.ts';
 import { ChatTemplate } from '../../../../coordinator/model/template/chat-template.ts';
 import { StarlingError } from '../../../../daemon/errors.ts';
 import { createLogger } from '../../../../daemon/log.ts';
@@ -145,5 +153,58 @@ describe('TextService', () => {
     await assert.rejects(waiting, hasCode('cancelled'));
     open();
     assert.equal(textOf(await running, 0), 'Hello, world!');
+  });
+});
+
+describe('tools', () => {
+  const template = new ChatTemplate('{{ tools | tojson }}{{ messages | tojson }}{# <tool_call> #}', '', '');
+  after(() => template.close());
+  const toolCalls = toolCallForm(template.source, () => null);
+  const tools = [{ name: 'get' }] as const;
+  const reply = 'See.\n<tool_call>{"name": "get", "arguments": {"é": 1}}</tool_call>';
+  const serve = (options: Partial<TextServiceOptions> = {}): TextService =>
+    new TextService({
+      ...{ modelId: 'fake', created: 1, model: new FakeModel({ reply }), codec: byteCodec, queueLimit: 64 },
+      ...{ template, toolCalls, newCallId: (index: number) => `call${index}`, log: createLogger('silent', 'test') },
+      ...options,
+    });
+  const ask = async (service: TextService, asked: Partial<Conversation> = {}): Promise<TextEvent[]> =>
+    collect(service.chat({ messages: [{ role: 'user', content: 'Hi' }], ...asked }, SETTINGS));
+
+  it('are offered to the template, and their calls told from the text', async () => {
+    const prompts: unknown[] = [];
+    const recording: ChatRenderer = {
+      source: template.source,
+      render: (messages, options) => {
+        prompts.push(options.tools);
+        return template.render(messages, options);
+      },
+    };
+    const events = await ask(serve({ template: recording }), { tools });
+    assert.deepEqual(prompts, [[{ type: 'function', function: { name: 'get' } }]]);
+    assert.equal(textOf(events, 0), 'See.');
+    const calls = events.flatMap((event) => (event.type === 'accepted' ? [] : (event.calls ?? [])));
+    assert.deepEqual(calls[0], { type: 'begin', index: 0, id: 'call0', name: 'get' });
+    assert.equal(calls.map((event) => (event.type === 'arguments' ? event.delta : '')).join(''), '{"é": 1}');
+    assert.deepEqual(calls.at(-1), { type: 'end', index: 0, complete: true });
+    const end = events.find((event) => event.type === 'end');
+    assert.equal(end?.finishReason, 'tool_calls');
+  });
+
+  it('are left out with the choice "none", and what looks like a call is text', async () => {
+    for (const asked of [{}, { tools, toolChoice: 'none' }] as const) {
+      assert.equal(textOf(await ask(serve(), asked), 0), reply);
+    }
+  });
+
+  it('are refused for a model that cannot be offered any', async () => {
+    await assert.rejects(ask(serve({ toolCalls: null }), { tools }), hasCode('unsupported_parameter'));
+    await assert.rejects(ask(serve(), { tools, toolChoice: { name: 'other' } }), hasCode('invalid_request'));
+    assert.equal(textOf(await ask(serve({ toolCalls: null })), 0), reply);
+  });
+
+  it('have ids of nine letters and digits unless others are made', () => {
+    const ids = Array.from({ length: 50 }, () => randomCallId());
+    assert.ok(ids.every((id) => /^[A-Za-z0-9]{9}$/.test(id)) && new Set(ids).size === 50);
   });
 });
