@@ -70,10 +70,15 @@ const ANNOTATIONS: ReadonlySet<string> = new Set([
 const VOID: Readonly<Record<string, Json>> = {
   uniqueItems: false,
   nullable: false,
-  unevaluatedProperties: true,
-  unevaluatedItems: true,
   minContains: 0,
 };
+
+/**
+ * What these say of elements and properties is what `items` and `additionalProperties` say where those are not there, unless a schema
+ * of the keywords below it has said something as well.
+ */
+const UNEVALUATED: readonly string[] = ['unevaluatedItems', 'unevaluatedProperties'];
+const IN_PLACE: readonly string[] = ['allOf', 'anyOf', 'oneOf', '$ref'];
 
 /**
  * Reads a JSON Schema (draft 2020-12), and all schemas that it is made of.
@@ -149,7 +154,7 @@ class SchemaReader {
     node.elements = {
       ...fields.counts('minItems', 'maxItems'),
       prefix: list('prefixItems') ?? [],
-      items: child('items'),
+      items: child('items') ?? child('unevaluatedItems'),
     };
     node.properties = {
       ...fields.counts('minProperties', 'maxProperties'),
@@ -158,7 +163,7 @@ class SchemaReader {
         names: fields.automaton('patternProperties', pattern),
         node: inner,
       })),
-      others: child('additionalProperties'),
+      others: child('additionalProperties') ?? child('unevaluatedProperties'),
       required: fields.names('required'),
       names: child('propertyNames'),
     };
@@ -177,6 +182,14 @@ class SchemaReader {
         throw unsupported(pointer, keyword, 'with another dialect than those of json-schema.org');
       }
       if (ANNOTATIONS.has(keyword) || (Object.hasOwn(VOID, keyword) && VOID[keyword] === value)) continue;
+      if (Object.hasOwn(UNEVALUATED, keyword)) {
+        if (!IN_PLACE.some((other) => Object.hasOwn(schema, other))) continue;
+        throw unsupported(pointer, keyword, `beside ${IN_PLACE.join(', ')}`);
+      }
+      if (UNEVALUATED.includes(keyword)) {
+        if (value === true || !IN_PLACE.some((other) => Object.hasOwn(schema, other))) continue;
+        throw unsupported(pointer, keyword, `beside ${IN_PLACE.join(', ')}`);
+      }
       throw unsupported(pointer, keyword, `; supported are ${SUPPORTED_KEYWORDS.join(', ')}`);
     }
   }
