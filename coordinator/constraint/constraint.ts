@@ -77,6 +77,7 @@ export class Constraint {
     const { states, source } = this.#shared;
     const bytes = source.pieceBytes(token);
     if (bytes.length === 0 || source.isEndOfGeneration(token)) return null;
+    states.begin();
     let state: ParseState | null = this.#state;
     for (const byte of bytes) {
       state = states.step(state, byte);
@@ -92,6 +93,7 @@ export class Constraint {
   forced(): number | null {
     const { states, vocabulary } = this.#shared;
     const { all: trie } = vocabulary;
+    states.begin();
     let longest: number | null = null;
     let node = -1;
     let state = this.#state;

@@ -152,7 +152,9 @@ export class Answer {
 
   #add(token: number, logits: Float32Array | null): Drawn {
     const { request } = this;
-    if (this.#codec.isEndOfGeneration(token) || this.#ends.tokens.has(token)) {
+    // In a format, a token that is to end the text is text like others until the text may end.
+    const mayEnd = this.#formatted?.isComplete ?? true;
+    if (mayEnd && (this.#codec.isEndOfGeneration(token) || this.#ends.tokens.has(token))) {
       return { token, event: null, end: this.#end('stop', this.#heldText()) };
     }
     this.#completionTokens++;
@@ -193,12 +195,11 @@ export class Answer {
     const reach = this.request.sampling.repetition?.reach ?? 0;
     const isEarly = at < notBefore;
     if (reach === 0 && !ignored && !isEarly && formatted === null) return NONE_HELD_BACK;
-    const isUnfinished = formatted !== null && !formatted.isComplete;
     const own = ignored || isEarly ? this.#endsOfModel(vocabSize) : [];
     return {
       repeated:
         reach === Number.POSITIVE_INFINITY ? this.#seen : new Set(reach === 0 ? [] : this.#history.slice(-reach)),
-      forbidden: isEarly || isUnfinished ? [...own, ...tokens] : own,
+      forbidden: isEarly && (formatted?.isComplete ?? true) ? [...own, ...tokens] : own,
       allowed: formatted?.allowed() ?? null,
     };
   }

@@ -234,8 +234,14 @@ export class Generator {
     const draft = this.#draft;
     const wishes = this.#scheduler.admit(now, draft === undefined ? null : draft.tokenMs);
     if (draft === undefined || wishes.length === 0) return this.#scheduler.plan(now);
-    const draw = (job: Job, logits: Float32Array, guesses: readonly number[]): number =>
-      this.#members.get(job)?.answer.guess(logits, guesses) ?? 0;
+    const draw = (job: Job, logits: Float32Array, guessed: readonly number[]): number => {
+      try {
+        return this.#members.get(job)?.answer.guess(logits, guessed) ?? 0;
+      } catch {
+        // Not the draft model's fault: what is wrong with a text is told to its client, when its own logits are there.
+        return 0;
+      }
+    };
     let guesses = new Map<Job, number[]>();
     try {
       guesses = await draft.guess(wishes, draw);

@@ -1,8 +1,9 @@
 import { StarlingError } from '../../../daemon/errors.ts';
 import { type Automata, isEmpty, matches } from '../character-automaton.ts';
 import { isList, type Json } from '../json-grammar.ts';
-import { isObject, isSame, unsupported } from './read-schema.ts';
+import { isObject, isSame } from './json-values.ts';
 import { numberAutomaton, stringAutomaton } from './scalar-automata.ts';
+import { unsupported } from './schema-errors.ts';
 import type { Counts, ElementRules, NumberRules, PropertyRules, SchemaNode, StringRules } from './schema-node.ts';
 
 /** Values of one JSON type, with all that must hold of them; or one value. */

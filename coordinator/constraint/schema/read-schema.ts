@@ -1,17 +1,13 @@
-import { StarlingError } from '../../../daemon/errors.ts';
-import type { Automata, CharacterAutomaton } from '../character-automaton.ts';
+import type { Automata } from '../character-automaton.ts';
 import { isExactBound } from '../decimal-range.ts';
 import { isList, type Json } from '../json-grammar.ts';
-import { partMatch, wholeMatch } from '../regex.ts';
-import { FORMATS } from './formats.ts';
-import { ALL_TYPES, type Counts, newNode, type SchemaNode, type ValueType } from './schema-node.ts';
-
-type JsonObject = { readonly [name: string]: Json };
+import { isObject, isSame, type JsonObject } from './json-values.ts';
+import { invalid, unsupported } from './schema-errors.ts';
+import { SchemaFields } from './schema-fields.ts';
+import { newNode, type SchemaNode } from './schema-node.ts';
 
 const MAX_SCHEMAS = 10_000;
 const MAX_NESTING = 200;
-const MAX_COUNT = 10_000;
-const MAX_MULTIPLE = 1000;
 
 /** Keywords that say something about values, all of which are kept to. */
 export const SUPPORTED_KEYWORDS: readonly string[] = [
@@ -70,10 +66,15 @@ const ANNOTATIONS: ReadonlySet<string> = new Set([
 const VOID: Readonly<Record<string, Json>> = {
   uniqueItems: false,
   nullable: false,
-  unevaluatedProperties: true,
-  unevaluatedItems: true,
   minContains: 0,
 };
+
+/**
+ * What these say of elements and properties is what `items` and `additionalProperties` say where those are not there, unless a schema
+ * of the keywords below it has said something as well.
+ */
+const UNEVALUATED: readonly string[] = ['unevaluatedItems', 'unevaluatedProperties'];
+const IN_PLACE: readonly string[] = ['allOf', 'anyOf', 'oneOf', '$ref'];
 
 /**
  * Reads a JSON Schema (draft 2020-12), and all schemas that it is made of.
@@ -117,7 +118,7 @@ class SchemaReader {
   #fill(node: SchemaNode, schema: JsonObject): void {
     const { pointer } = node;
     this.#checkKeywords(schema, pointer);
-    const fields = new Fields(schema, pointer, this.#automata);
+    const fields = new SchemaFields(schema, pointer, this.#automata);
     const child = (keyword: string): SchemaNode | null =>
       schema[keyword] === undefined ? null : this.#node(schema[keyword], `${pointer}/${keyword}`);
     const list = (keyword: string): SchemaNode[] | null =>
@@ -149,7 +150,7 @@ class SchemaReader {
     node.elements = {
       ...fields.counts('minItems', 'maxItems'),
       prefix: list('prefixItems') ?? [],
-      items: child('items'),
+      items: child('items') ?? child('unevaluatedItems'),
     };
     node.properties = {
       ...fields.counts('minProperties', 'maxProperties'),
@@ -158,7 +159,7 @@ class SchemaReader {
         names: fields.automaton('patternProperties', pattern),
         node: inner,
       })),
-      others: child('additionalProperties'),
+      others: child('additionalProperties') ?? child('unevaluatedProperties'),
       required: fields.names('required'),
       names: child('propertyNames'),
     };
@@ -177,6 +178,14 @@ class SchemaReader {
         throw unsupported(pointer, keyword, 'with another dialect than those of json-schema.org');
       }
       if (ANNOTATIONS.has(keyword) || (Object.hasOwn(VOID, keyword) && VOID[keyword] === value)) continue;
+      if (Object.hasOwn(UNEVALUATED, keyword)) {
+        if (!IN_PLACE.some((other) => Object.hasOwn(schema, other))) continue;
+        throw unsupported(pointer, keyword, `beside ${IN_PLACE.join(', ')}`);
+      }
+      if (UNEVALUATED.includes(keyword)) {
+        if (value === true || !IN_PLACE.some((other) => Object.hasOwn(schema, other))) continue;
+        throw unsupported(pointer, keyword, `beside ${IN_PLACE.join(', ')}`);
+      }
       throw unsupported(pointer, keyword, `; supported are ${SUPPORTED_KEYWORDS.join(', ')}`);
     }
   }
@@ -213,127 +222,6 @@ class SchemaReader {
   }
 }
 
-/** The values of one schema's keywords, checked. */
-class Fields {
-  readonly #schema: JsonObject;
-  readonly #pointer: string;
-  readonly #automata: Automata;
-
-  constructor(schema: JsonObject, pointer: string, automata: Automata) {
-    this.#schema = schema;
-    this.#pointer = pointer;
-    this.#automata = automata;
-  }
-
-  number(keyword: string): number | null {
-    const value = this.#schema[keyword];
-    if (value === undefined) return null;
-    if (typeof value !== 'number') throw invalid(`${this.#pointer}/${keyword}`, 'is no number');
-    return value;
-  }
-
-  list(keyword: string): readonly Json[] | null {
-    const value = this.#schema[keyword];
-    if (value === undefined) return null;
-    if (!isList(value)) throw invalid(`${this.#pointer}/${keyword}`, 'is no list');
-    return value;
-  }
-
-  object(keyword: string): JsonObject | null {
-    const value = this.#schema[keyword];
-    if (value === undefined) return null;
-    if (!isObject(value)) throw invalid(`${this.#pointer}/${keyword}`, 'is no object');
-    return value;
-  }
-
-  names(keyword: string): readonly string[] {
-    const values = this.list(keyword) ?? [];
-    return values.map((name) => {
-      if (typeof name !== 'string') throw invalid(`${this.#pointer}/${keyword}`, 'holds something else than names');
-      return name;
-    });
-  }
-
-  types(): ReadonlySet<ValueType | 'integer'> | null {
-    const value = this.#schema.type;
-    if (value === undefined) return null;
-    const names = isList(value) ? value : [value];
-    return new Set(
-      names.map((name) => {
-        if (name === 'integer' || ALL_TYPES.has(name as ValueType)) return name as ValueType | 'integer';
-        throw invalid(`${this.#pointer}/type`, `has no type ${JSON.stringify(name)}`);
-      }),
-    );
-  }
-
-  counts(least: string, most: string): Counts {
-    const count = (keyword: string): number | null => {
-      const value = this.number(keyword);
-      if (value === null) return null;
-      if (!Number.isInteger(value) || value < 0) throw invalid(`${this.#pointer}/${keyword}`, 'is no count');
-      if (value > MAX_COUNT) throw unsupported(this.#pointer, keyword, `above ${MAX_COUNT}`);
-      return value;
-    };
-    return { min: count(least) ?? 0, max: count(most) ?? Number.POSITIVE_INFINITY };
-  }
-
-  multiples(): readonly number[] {
-    const value = this.number('multipleOf');
-    if (value === null) return [];
-    if (!(value > 0)) throw invalid(`${this.#pointer}/multipleOf`, 'is not above 0');
-    if (!Number.isInteger(value) || value > MAX_MULTIPLE) {
-      throw unsupported(this.#pointer, 'multipleOf', `but of whole numbers up to ${MAX_MULTIPLE}`);
-    }
-    return [value];
-  }
-
-  automata(): readonly CharacterAutomaton[] {
-    const { pattern, format } = this.#schema;
-    const automata: CharacterAutomaton[] = [];
-    if (pattern !== undefined) automata.push(this.automaton('pattern', pattern));
-    if (format !== undefined) {
-      const known = FORMATS.get(String(format));
-      if (known === undefined) {
-        throw unsupported(
-          this.#pointer,
-          'format',
-          `${JSON.stringify(format)}; supported are ${[...FORMATS.keys()].join(', ')}`,
-        );
-      }
-      automata.push(this.#automata.of(wholeMatch(known)));
-    }
-    return automata;
-  }
-
-  automaton(keyword: string, pattern: Json): CharacterAutomaton {
-    if (typeof pattern !== 'string') throw invalid(`${this.#pointer}/${keyword}`, 'is no string');
-    try {
-      return this.#automata.of(partMatch(pattern));
-    } catch (thrown) {
-      if (!(thrown instanceof StarlingError)) throw thrown;
-      const where = `${this.#pointer}/${keyword}`;
-      throw new StarlingError(thrown.code, `the schema's ${where}: ${thrown.message}`, { param: where, cause: thrown });
-    }
-  }
-}
-
-/** Whether two values are equal as JSON Schema has it: the order of properties does not count. */
-export function isSame(a: Json, b: Json): boolean {
-  if (typeof a !== 'object' || a === null || typeof b !== 'object' || b === null) return a === b;
-  if (isList(a) || isList(b)) {
-    return isList(a) && isList(b) && a.length === b.length && a.every((value, i) => isSame(value, b[i]!));
-  }
-  const names = Object.keys(a);
-  return (
-    names.length === Object.keys(b).length &&
-    names.every((name) => Object.hasOwn(b, name) && isSame(a[name]!, b[name]!))
-  );
-}
-
-export function isObject(value: Json | undefined): value is JsonObject {
-  return typeof value === 'object' && value !== null && !isList(value);
-}
-
 function escaped(name: string): string {
   return name.replaceAll('~', '~0').replaceAll('/', '~1');
 }
@@ -346,17 +234,4 @@ function unescaped(part: string): string {
     // A stray percent sign stands for itself.
   }
   return decoded.replaceAll('~1', '/').replaceAll('~0', '~');
-}
-
-export function unsupported(pointer: string, keyword: string, which: string): StarlingError {
-  const joint = which.startsWith(';') ? '' : ' ';
-  return new StarlingError(
-    'unsupported_parameter',
-    `the keyword ${JSON.stringify(keyword)} at ${pointer} of the schema is not supported${joint}${which}`,
-    { param: `${pointer}/${keyword}` },
-  );
-}
-
-function invalid(pointer: string, problem: string): StarlingError {
-  return new StarlingError('invalid_request', `${pointer} of the schema ${problem}`, { param: pointer });
 }

@@ -12,8 +12,9 @@ import {
 } from '../expression.ts';
 import { ANY_JSON, COLON, COMMA, JSON_RULES, type Json, spellJson } from '../json-grammar.ts';
 import { type Alternative, Alternatives, elementNodes, type ObjectAlternative, propertyNodes } from './alternatives.ts';
-import { readSchema, unsupported } from './read-schema.ts';
+import { readSchema } from './read-schema.ts';
 import { numberExpression, quoted, stringAutomaton, stringExpression } from './scalar-automata.ts';
+import { unsupported } from './schema-errors.ts';
 import type { Counts, SchemaNode } from './schema-node.ts';
 
 /** Patterns of names that may hold for one object: each doubles the kinds of names to tell apart. */

@@ -149,7 +149,7 @@ describe('JSON Schema', () => {
       [{ oneOf: [{ type: 'integer' }, { type: 'number' }] }, 'oneOf', '#'],
       [{ maxLength: 20_000 }, 'maxLength', '#'],
       [{ minProperties: 3 }, 'minProperties', '#'],
-      [{ properties: { a: { unevaluatedProperties: false } } }, 'unevaluatedProperties', '#/properties/a'],
+      [{ properties: { a: { anyOf: [{}], unevaluatedProperties: false } } }, 'unevaluatedProperties', '#/properties/a'],
     ];
     for (const [schema, keyword, pointer] of cases) {
       assert.throws(

@@ -139,6 +139,50 @@ describe('an answer with a format', () => {
     assert.deepEqual([long.text, long.finishReason], ['abbbbbbbb', 'length']);
   });
 
+  it('takes a token that is to end it for text, until it is complete', async () => {
+    const ends = { ignored: false, notBefore: 0, tokens: new Set([tokenOf('foo')]) };
+    const written = await write(
+      generatorOf(modelOf()),
+      request({ format: { kind: 'regex', pattern: 'afoob(foo)+' }, ends }),
+    );
+    assert.ok(
+      ['afoobfoo', 'afoobfoofoo'].some((start) => written.text.startsWith(start)),
+      written.text,
+    );
+    assert.equal(written.finishReason, 'stop');
+  });
+
+  it('may be long, and all of it certain', async () => {
+    const value = 'y'.repeat(390);
+    const model = modelOf();
+    const written = await write(
+      generatorOf(model),
+      request({ format: { kind: 'choice', options: [value] }, maxTokens: null }),
+    );
+    assert.equal(written.text, value);
+    assert.ok(model.steps < 15, `${model.steps} steps`);
+    const constraint = new OutputFormats(codec, codec.vocabSize).constraint({
+      kind: 'choice',
+      options: ['z'.repeat(40_000)],
+    });
+    let [at, length] = [constraint, 0];
+    for (let token = at.forced(); token !== null; token = at.forced(), length++) at = at.accept(token)!;
+    assert.ok(at.isOver && length === 40_000);
+  });
+
+  it('ends by itself where its format is too ambiguous, and goes on being drafted for others', async () => {
+    const draft = new DraftModel(modelOf(3), 0.01);
+    const generator = generatorOf(modelOf(3), { draft, promptLookup: false });
+    const grammar = 'root ::= "a" root "b" | "a" root "c" | "a"';
+    const sampling = { ...GREEDY, logitBias: new Map([[tokenOf('a'), 100]]) };
+    const bad = write(generator, request({ format: { kind: 'gbnf', grammar }, sampling }));
+    await assert.rejects(bad, { code: 'invalid_request' });
+    const drafted = generator.statistics.draftedTokens;
+    const plain = { promptTokens: [5, 6], maxTokens: 60, sampling: GREEDY, stop: [], logprobs: null };
+    await write(generator, plain);
+    assert.ok(generator.statistics.draftedTokens > drafted);
+  });
+
   it('ends within forced tokens at a stop text, and at the most tokens', async () => {
     const generator = generatorOf(modelOf());
     const stopped = await write(generator, request({ stop: ['temp'] }));
