@@ -59,7 +59,7 @@ export function createApi(options: ApiOptions): Hono {
   const app = new Hono({ strict: false });
   app.onError((thrown, c) => errorResponse(thrown, c, log));
   app.notFound((c) => {
-    const message = `there is nothing at ${c.req.method} ${c.req.path.slice(0, 200)}; the API is below /v1`;
+    const message = `there is nothing at ${c.req.method} ${c.req.path.slice(0, 200)}; OpenAI's API is below /v1, Ollama's below /api`;
     return errorResponse(new StarlingError('route_not_found', message), c, log);
   });
   app.use(guardAccess(access));

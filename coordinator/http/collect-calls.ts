@@ -1,9 +1,10 @@
 import type { CallEvent } from '../generation/tool-calls/call-events.ts';
 
-/** A whole call: `text` is the JSON of its arguments. */
+/** A whole call. */
 export interface CollectedCall {
   readonly id: string;
   readonly name: string;
+  /** The JSON of its arguments. */
   readonly text: string;
 }
 
@@ -17,4 +18,13 @@ export function collectCalls(pieces: readonly CallEvent[]): CollectedCall[] {
       calls.set(piece.index, { ...before, text: before.text + piece.delta });
   }
   return [...calls.values()];
+}
+
+/** The arguments of a call as a value; an empty object where the model wrote no JSON. */
+export function callArguments(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return {};
+  }
 }

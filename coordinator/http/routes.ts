@@ -23,10 +23,10 @@ export const ROUTES: readonly Route[] = [
   { method: 'GET', path: '/metrics', dialect: starling, handler: metrics },
 ];
 
-/** What is nobody else's is OpenAI's. */
-const OTHERS: readonly Dialect[] = [anthropic, ollama, llamaCpp];
+/** In the order in which they are asked whether a path is theirs; the last takes all that is left. */
+const DIALECTS: readonly Dialect[] = [anthropic, ollama, llamaCpp, openai];
 
 /** In whose words a request of this path is told what is amiss. */
 export function dialectOf(path: string): Dialect {
-  return OTHERS.find(({ owns }) => owns(path)) ?? openai;
+  return DIALECTS.find(({ owns }) => owns(path)) ?? openai;
 }

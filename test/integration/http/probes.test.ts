@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { HttpServer } from '../../../coordinator/http/server.ts';
+import { createLogger } from '../../../daemon/log.ts';
 import { byteToken } from '../../fixtures/fake-text-model.ts';
 import { eventually, FAKE_FACTS, rawRequest, withEndpoint } from '../../fixtures/http-endpoint.ts';
 
@@ -52,6 +54,27 @@ describe('what clients probe', () => {
       goOn();
       assert.equal((await answer).status, 200);
     });
+  });
+
+  it('is told in its own words that the model is not up yet', async () => {
+    const server = new HttpServer({ log: createLogger('silent', 'test'), port: 0 });
+    const { url } = await server.start();
+    try {
+      const told = async (path: string) => {
+        const { status, headers, text } = await rawRequest(url + path, { body: '{}' });
+        assert.equal(status, 503);
+        assert.ok(Number(headers['retry-after']) > 0);
+        return JSON.parse(text) as { error: unknown };
+      };
+      const { error: message } = await told('/api/chat');
+      assert.match(String(message), /is still being brought up/);
+      assert.deepEqual(await told('/v1/messages'), { type: 'error', error: { type: 'api_error', message } });
+      assert.deepEqual(await told('/tokenize'), { error: { code: 503, message, type: 'server_error' } });
+      const openai = { message, type: 'server_error', param: null, code: 'starting' };
+      assert.deepEqual(await told('/v1/chat/completions'), { error: openai });
+    } finally {
+      await server.stop();
+    }
   });
 
   it('routes without /v1, with a slash at the end, by HEAD and OPTIONS', async () => {

@@ -1,7 +1,7 @@
 import type { FinishReason } from '../../../generation/answer.ts';
 import { type AnswerPiece, answerPieces } from '../../../generation/answer-pieces.ts';
 import type { GenerationUsage } from '../../../generation/events.ts';
-import { collectCalls } from '../../collect-calls.ts';
+import { callArguments, collectCalls } from '../../collect-calls.ts';
 import { EVENT_STREAM_HEADERS, serverSentEvent } from '../../server-sent-events.ts';
 import type { FinishedChoice, StreamWords } from '../../text-exchange.ts';
 import { anthropic } from './dialect.ts';
@@ -20,14 +20,6 @@ function usageBody({ promptTokens, cachedTokens, completionTokens }: GenerationU
     cache_read_input_tokens: cachedTokens,
     output_tokens: completionTokens,
   };
-}
-
-function callInput(text: string): unknown {
-  try {
-    return JSON.parse(text === '' ? '{}' : text);
-  } catch {
-    return {};
-  }
 }
 
 /** What every message has. */
@@ -50,7 +42,7 @@ export function messageBody(of: MessageHead, answer: FinishedChoice, usage: Gene
         type: 'tool_use',
         id,
         name,
-        input: callInput(args),
+        input: callArguments(args),
       })),
     ],
     stop_reason: STOP_REASONS[finishReason],

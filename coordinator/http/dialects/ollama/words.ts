@@ -2,7 +2,7 @@ import type { FinishReason } from '../../../generation/answer.ts';
 import { type AnswerPiece, answerPieces } from '../../../generation/answer-pieces.ts';
 import type { GenerationTimings, GenerationUsage } from '../../../generation/events.ts';
 import type { CallEvent } from '../../../generation/tool-calls/call-events.ts';
-import { type CollectedCall, collectCalls } from '../../collect-calls.ts';
+import { type CollectedCall, callArguments, collectCalls } from '../../collect-calls.ts';
 import type { StreamWords } from '../../text-exchange.ts';
 import { ollama } from './dialect.ts';
 
@@ -17,14 +17,6 @@ export interface Said {
 export type SaidFields = (said: Said) => object;
 
 const NOTHING: Said = { text: '', thinking: '', calls: [] };
-
-function callArguments(text: string): unknown {
-  try {
-    return JSON.parse(text === '' ? '{}' : text);
-  } catch {
-    return {};
-  }
-}
 
 /** As POST /api/chat says it. */
 export const chatFields: SaidFields = ({ text, thinking, calls }) => ({

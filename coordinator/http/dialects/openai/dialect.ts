@@ -12,6 +12,7 @@ export const OPENAI_ERROR_TYPES: Readonly<Record<ErrorKind['fault'], string>> = 
 /** OpenAI's API: errors are objects with a message, a type, the parameter at fault and a code, which is ours. */
 export const openai: Dialect = {
   name: 'OpenAI',
+  // What is nobody else's.
   owns: () => true,
   errorBody: ({ message, kind, param, code }) => ({
     error: { message, type: OPENAI_ERROR_TYPES[kind.fault], param: param ?? null, code },
