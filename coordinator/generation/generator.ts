@@ -239,6 +239,8 @@ export class Generator {
       this.#log.warn({ code: toStarlingError(thrown).code }, 'the draft model failed, and guesses no more');
       this.#draft = undefined;
     }
+    // A text may have left meanwhile, whose room others wait for.
+    this.#scheduler.admit(now);
     return this.#scheduler.plan(now, guesses);
   }
 

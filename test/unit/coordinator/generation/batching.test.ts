@@ -169,6 +169,28 @@ describe('batching', () => {
     assert.ok(sums.cached > 500 && sums.preempted > 20, JSON.stringify(sums));
   });
 
+  it('goes on with who waited for the room of a text that left while it was guessed at', async () => {
+    const options = { contextLength: 100, kvPages: 2, memory: 2 };
+    const abort = new AbortController();
+    let guesses = 0;
+    const beforeStep = async () => {
+      if (++guesses === 3) abort.abort();
+    };
+    const draft = new DraftModel(new HashModel({ ...options, beforeStep }), 0);
+    const model = new HashModel(options);
+    const generator = new Generator({ model, codec, log, draft, now: () => 0 });
+    const request = { promptTokens: [5, 6], maxTokens: 90, sampling: GREEDY, stop: [], logprobs: null };
+    const first = assert.rejects(async () => {
+      for await (const _ of generator.generate(request, abort.signal));
+    }, /cancelled/);
+    const second: number[] = [];
+    for await (const event of generator.generate({ ...request, promptTokens: [7, 8] })) {
+      if (event.type === 'token') second.push(event.token);
+    }
+    assert.deepEqual(second, alone(model, { ...request, promptTokens: [7, 8] }).tokens);
+    await first;
+  });
+
   it('goes on without a draft model that fails', async () => {
     const options = { contextLength: 200, kvPages: 32, memory: 2 };
     let steps = 0;
