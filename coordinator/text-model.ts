@@ -1,5 +1,6 @@
 import type { TextCodec } from './generation/text-codec.ts';
 import { tokenizerCodec } from './generation/tokenizer-codec.ts';
+import { type EmbeddingForm, embeddingForm } from './model/embedding-form.ts';
 import type { OpenModel } from './model/open-model.ts';
 import { type ReasoningForm, reasoningForm } from './model/reasoning-marks.ts';
 import { ChatTemplate } from './model/template/chat-template.ts';
@@ -15,6 +16,7 @@ export interface TextTools {
   readonly hasTemplate: boolean;
   /** How the model marks its reasoning; null where it does not. */
   readonly reasoning: ReasoningForm | null;
+  readonly embedding: EmbeddingForm;
   /** What about the vocabulary and the template a user should know. */
   readonly warnings: readonly string[];
 }
@@ -33,5 +35,6 @@ export function openTextTools({ gguf: { metadata } }: OpenModel): TextTools {
   const unreadable = `the file's chat template (tokenizer.chat_template) cannot be read: ${fault}; chats will fail, prompts work; give a model file with another template`;
   const warnings = [vocabulary.warning, fault === null ? null : unreadable].filter((warning) => warning !== null);
   const reasoning = reasoningForm(template.source, (text) => tokenizer.tokenId(text));
-  return { codec: tokenizerCodec(tokenizer), template, hasTemplate: source !== null, reasoning, warnings };
+  const embedding = embeddingForm(metadata, vocabulary.eos);
+  return { codec: tokenizerCodec(tokenizer), template, hasTemplate: source !== null, reasoning, embedding, warnings };
 }

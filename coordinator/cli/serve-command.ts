@@ -236,6 +236,7 @@ export async function serveModelAt({ server, url }: Listening, options: ServeMod
         codec: tools.codec,
         template: tools.template,
         reasoning: tools.reasoning,
+        embedding: tools.embedding,
         log,
         ...(draft === undefined ? {} : { draft: draft.model }),
       });

@@ -10,8 +10,15 @@ import { type PlannedRows, Scheduler, type StepPlan } from '../scheduling/schedu
 import { Answer, type AnswerEnd, type GenerationRequest, type TokenEvent } from './answer.ts';
 import { NO_TEXT } from './answer-split.ts';
 import { cancelledBy } from './cancellation.ts';
+import type { EmbeddingText } from './embedding.ts';
 import { EventQueue } from './event-queue.ts';
-import { type EndEvent, type GenerationEvent, NOBODY_IN_PARTICULAR, type Standing } from './events.ts';
+import {
+  type EndEvent,
+  type GenerationEvent,
+  type GenerationTimings,
+  NOBODY_IN_PARTICULAR,
+  type Standing,
+} from './events.ts';
 import { checkPromptLength } from './prompt-length.ts';
 import { GenerationCounters, type GenerationStatistics } from './statistics.ts';
 import type { TextCodec } from './text-codec.ts';
@@ -37,21 +44,34 @@ const TEXTS_OF_REQUEST = 8;
 /** Texts that were asked for together: they end together when one fails or the client leaves. */
 interface Request {
   readonly members: Set<Member>;
+  /** Of embeddings none comes but the end. */
   readonly events: EventQueue<GenerationEvent>;
+  /** Has the scheduler get the next of its texts, where they are not given to it all at once. */
+  readonly submitNext: () => void;
   /** Lets go of the client's signal and of the timer. */
   readonly dispose: () => void;
 }
 
-interface Member {
+/** A text that is made. */
+interface AnswerMember {
   readonly request: Request;
+  readonly job: Job;
   readonly choice: number;
   readonly answer: Answer;
-  readonly job: Job;
 }
 
+/** A text that is there, of which the embedding is made. */
+interface EmbeddingMember {
+  readonly request: Request;
+  readonly job: Job;
+  readonly text: EmbeddingText;
+}
+
+type Member = AnswerMember | EmbeddingMember;
+
 /**
- * Makes texts, many at a time: has the scheduler form a step, computes it, draws from its logits, and hands the tokens to whoever
- * asked. It runs while there is work. A text's tokens do not depend on what else is in its steps.
+ * Makes texts, and embeddings of texts, many at a time: has the scheduler form a step, computes it, draws from its logits, and hands
+ * the tokens to whoever asked. It runs while there is work. A text's tokens do not depend on what else is in its steps.
  */
 export class Generator {
   readonly #model: LanguageModel;
@@ -125,7 +145,7 @@ export class Generator {
     signal?: AbortSignal,
   ): EventQueue<GenerationEvent> {
     for (const { promptTokens } of requests) checkPromptLength(promptTokens.length, this.#model.contextLength);
-    if (this.#stopped) throw new StarlingError('cancelled', 'the server is stopping; ask again when it is back');
+    if (this.#stopped) throw stopping();
     if (signal?.aborted) throw cancelledBy(signal);
     this.#checkQueue(standing.user, requests.length);
     const request = this.#open(standing, signal);
@@ -140,18 +160,55 @@ export class Generator {
         contextLength: this.#model.contextLength,
         arrived,
       });
-      const member: Member = { request, choice, answer, job };
+      const member: AnswerMember = { request, choice, answer, job };
       if (answer.maxTokens <= 0) {
         this.#pushEnd(member, { finishReason: 'length', ...NO_TEXT });
         continue;
       }
-      request.members.add(member);
-      this.#members.set(job, member);
-      this.#scheduler.submit(job);
+      this.#enter(member);
     }
     if (request.members.size === 0) this.#end(request, null);
     this.#wake();
     return request.events;
+  }
+
+  /**
+   * Computes texts until each has its vector, as many at a time as a step has rows, so that many of them keep nobody else out.
+   * @param texts at least one, each of at least one token, that the context holds
+   * @throws StarlingError as `submit` and its events
+   */
+  async embed(texts: readonly EmbeddingText[], standing: Standing, signal?: AbortSignal): Promise<void> {
+    if (this.#stopped) throw stopping();
+    if (signal?.aborted) throw cancelledBy(signal);
+    this.#checkQueue(standing.user, Math.min(texts.length, MAX_ROWS));
+    const left = texts.values();
+    const submitNext = (): void => {
+      const { value: text } = left.next();
+      if (text !== undefined) this.#enter({ request, text, job: this.#embeddingJob(text, standing) });
+    };
+    const request = this.#open(standing, signal, submitNext);
+    for (let i = 0; i < MAX_ROWS; i++) submitNext();
+    this.#wake();
+    await request.events.next();
+  }
+
+  #embeddingJob({ tokens, pooling }: EmbeddingText, { user, priority }: Standing): Job {
+    return new Job({
+      user,
+      priority,
+      prompt: tokens,
+      maxTokens: 0,
+      promptRows: pooling === 'mean' ? 'every' : 'last',
+      output: 'hidden',
+      contextLength: this.#model.contextLength,
+      arrived: this.#now(),
+    });
+  }
+
+  #enter(member: Member): void {
+    member.request.members.add(member);
+    this.#members.set(member.job, member);
+    this.#scheduler.submit(member.job);
   }
 
   /** Refuses all who wait and all who come later. Abort the signals of those that run to end them. */
@@ -163,7 +220,7 @@ export class Generator {
     }
   }
 
-  #open({ timeoutMs }: Standing, signal: AbortSignal | undefined): Request {
+  #open({ timeoutMs }: Standing, signal: AbortSignal | undefined, submitNext = (): void => {}): Request {
     const onAbort = (): void => this.#end(request, cancelledBy(signal));
     const onTimeout = (): void => {
       const message = `the request was not finished within ${timeoutMs} ms; allow more time, or ask for fewer tokens`;
@@ -172,6 +229,7 @@ export class Generator {
     const timer = timeoutMs === null ? undefined : setTimeout(onTimeout, timeoutMs);
     const request: Request = {
       members: new Set(),
+      submitNext,
       events: new EventQueue(
         () => this.#pause(request, false),
         () => this.#end(request, null),
@@ -230,8 +288,10 @@ export class Generator {
     const draft = this.#draft;
     const wishes = this.#scheduler.admit(now, draft === undefined ? null : draft.tokenMs);
     if (draft === undefined || wishes.length === 0) return this.#scheduler.plan(now);
-    const draw = (job: Job, logits: Float32Array, ahead: number): number =>
-      this.#members.get(job)?.answer.guess(logits, ahead) ?? 0;
+    const draw = (job: Job, logits: Float32Array, ahead: number): number => {
+      const member = this.#members.get(job);
+      return member !== undefined && 'answer' in member ? member.answer.guess(logits, ahead) : 0;
+    };
     let guesses = new Map<Job, number[]>();
     try {
       guesses = await draft.guess(wishes, draw);
@@ -248,9 +308,9 @@ export class Generator {
     const started = this.#now();
     const abort = new AbortController();
     this.#step = { plan, abort };
-    let logits: Float32Array[];
+    let outputs: Float32Array[];
     try {
-      logits = await this.#model.step(plan.entries, abort.signal);
+      outputs = await this.#model.step(plan.entries, abort.signal);
     } catch (thrown) {
       await this.#failed(plan, toStarlingError(thrown));
       return;
@@ -259,8 +319,9 @@ export class Generator {
     }
     let at = 0;
     for (const entry of plan.entries) {
-      this.#deliver(entry, logits.slice(at, at + entry.logits));
-      at += entry.logits;
+      const wanted = entry.hidden + entry.logits;
+      this.#deliver(entry, outputs.slice(at, at + wanted));
+      at += wanted;
     }
     const ms = this.#now() - started;
     this.#scheduler.cost.observe(plan.rows, ms);
@@ -280,7 +341,7 @@ export class Generator {
       for (const entry of left) {
         if (!this.#members.has(entry.job)) continue;
         const tokens = entry.tokens.slice(0, entry.tokens.length - entry.drafted.length);
-        const alone = { ...entry, tokens, drafted: [], logits: Math.min(1, entry.logits) };
+        const alone = { ...entry, tokens, drafted: [], logits: entry.logits - entry.drafted.length };
         await this.#compute({ entries: [alone], rows: tokens.length });
       }
       return;
@@ -291,9 +352,26 @@ export class Generator {
     }
   }
 
-  #deliver(entry: PlannedRows, logits: readonly Float32Array[]): void {
+  #deliver(entry: PlannedRows, outputs: readonly Float32Array[]): void {
     const member = this.#members.get(entry.job);
     if (member === undefined) return;
+    if ('answer' in member) this.#draw(member, entry, outputs);
+    else this.#pool(member, entry, outputs);
+  }
+
+  #pool(member: EmbeddingMember, entry: PlannedRows, states: readonly Float32Array[]): void {
+    const { job, request, text } = member;
+    text.take(states);
+    this.#scheduler.commit(entry, [], this.#now());
+    if (job.pending > 0) return;
+    text.finish(job.cachedTokens);
+    this.#forget(member, true);
+    this.#counters.finished({ promptTokens: job.promptLength, cachedTokens: job.cachedTokens }, this.#timings(job));
+    request.submitNext();
+    if (request.members.size === 0) this.#end(request, null);
+  }
+
+  #draw(member: AnswerMember, entry: PlannedRows, logits: readonly Float32Array[]): void {
     const drawn: number[] = [];
     const events: TokenEvent[] = [];
     let end: AnswerEnd | null = null;
@@ -318,26 +396,16 @@ export class Generator {
     else if (member.request.events.full) this.#pause(member.request, true);
   }
 
-  #finish(member: Member, end: AnswerEnd): void {
+  #finish(member: AnswerMember, end: AnswerEnd): void {
     const { job, request } = member;
     const { usage, timings } = this.#pushEnd(member, end);
     this.#forget(member, true);
-    const counters = this.#counters;
-    counters.textsFinished++;
-    counters.promptTokens += usage.promptTokens;
-    counters.cachedTokens += usage.cachedTokens;
-    counters.completionTokens += usage.completionTokens;
-    counters.queueMs += timings.queueMs;
-    counters.prefillMs += timings.prefillMs;
-    counters.decodeMs += timings.decodeMs;
+    this.#counters.finished(usage, timings);
     this.#log.debug({ ...usage, finishReason: end.finishReason, priority: job.priority, ...timings }, 'generated');
     if (request.members.size === 0) this.#end(request, null);
   }
 
-  #pushEnd({ answer, job, request, choice }: Member, end: AnswerEnd): EndEvent {
-    const now = this.#now();
-    const startedAt = job.startedAt ?? now;
-    const prefilledAt = job.prefilledAt ?? now;
+  #pushEnd({ answer, job, request, choice }: AnswerMember, end: AnswerEnd): EndEvent {
     const event: EndEvent = {
       type: 'end',
       ...end,
@@ -347,14 +415,18 @@ export class Generator {
         completionTokens: answer.completionTokens,
         reasoningTokens: answer.reasoningTokens,
       },
-      timings: {
-        queueMs: startedAt - job.arrived,
-        prefillMs: prefilledAt - startedAt,
-        decodeMs: now - prefilledAt,
-      },
+      timings: this.#timings(job),
     };
     request.events.push({ ...event, choice });
     return event;
+  }
+
+  /** Of a job that ends now. */
+  #timings(job: Job): GenerationTimings {
+    const now = this.#now();
+    const startedAt = job.startedAt ?? now;
+    const prefilledAt = job.prefilledAt ?? now;
+    return { queueMs: startedAt - job.arrived, prefillMs: prefilledAt - startedAt, decodeMs: now - prefilledAt };
   }
 
   #pause(request: Request, paused: boolean): void {
@@ -381,3 +453,6 @@ export class Generator {
     this.#draft?.forget(member.job);
   }
 }
+
+const stopping = (): StarlingError =>
+  new StarlingError('cancelled', 'the server is stopping; ask again when it is back');

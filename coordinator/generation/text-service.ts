@@ -1,8 +1,19 @@
 import { StarlingError } from '../../daemon/errors.ts';
+import type { EmbeddingForm } from '../model/embedding-form.ts';
 import { opensReasoning, type ReasoningForm } from '../model/reasoning-marks.ts';
 import type { EndRules } from './answer.ts';
 import type { Reasoning } from './answer-parts.ts';
 import { choiceSeed } from './counter-random.ts';
+import {
+  checkDimensions,
+  checkInputLength,
+  checkInputs,
+  type EmbeddingOptions,
+  type Embeddings,
+  EmbeddingText,
+  poolingOf,
+  withEnd,
+} from './embedding.ts';
 import type { GenerationEvent, Standing } from './events.ts';
 import { Generator, type GeneratorOptions } from './generator.ts';
 import { checkPromptLength } from './prompt-length.ts';
@@ -52,6 +63,8 @@ export interface TextServiceOptions extends GeneratorOptions {
   readonly template: ChatRenderer;
   /** How the model marks its reasoning; by default it has none. */
   readonly reasoning?: ReasoningForm | null;
+  /** What the model file says of embeddings; by default nothing. */
+  readonly embedding?: EmbeddingForm;
 }
 
 export interface ChatOptions {
@@ -67,9 +80,11 @@ export class TextService {
   readonly created: number;
   readonly contextLength: number;
   readonly #vocabSize: number;
+  readonly #dim: number;
   readonly #codec: TextCodec;
   readonly #template: ChatRenderer;
   readonly #reasoning: ReasoningForm | null;
+  readonly #embedding: EmbeddingForm;
   readonly #generator: Generator;
 
   constructor(options: TextServiceOptions) {
@@ -77,9 +92,11 @@ export class TextService {
     this.created = options.created;
     this.contextLength = options.model.contextLength;
     this.#vocabSize = options.model.vocabSize;
+    this.#dim = options.model.dim;
     this.#codec = options.codec;
     this.#template = options.template;
     this.#reasoning = options.reasoning ?? null;
+    this.#embedding = options.embedding ?? { pooling: null, end: null };
     this.#generator = new Generator(options);
   }
 
@@ -129,14 +146,43 @@ export class TextService {
     signal?: AbortSignal,
   ): AsyncGenerator<TextEvent, void, undefined> {
     const encoded = prompts.map((prompt) =>
-      typeof prompt === 'string' ? encodePrompt(this.#codec, prompt) : this.#checked(prompt),
+      typeof prompt === 'string' ? encodePrompt(this.#codec, prompt) : this.#checked(prompt, 'prompt'),
     );
     yield* this.#answer(encoded, 'prompt', settings, signal);
   }
 
+  /**
+   * Makes the embeddings of texts, given as text or as token ids: the hidden states after the model's last norm, pooled, cut to the
+   * wanted dimensions and made vectors of length 1. They do not depend on what else is computed beside them.
+   * @throws StarlingError invalid_request, context_length_exceeded, unsupported_parameter; what Generator.embed throws
+   */
+  async embed(
+    inputs: readonly (string | readonly number[])[],
+    { pooling, dimensions, standing }: EmbeddingOptions,
+    signal?: AbortSignal,
+  ): Promise<Embeddings> {
+    const form = this.#embedding;
+    const kept = dimensions ?? this.#dim;
+    checkDimensions(kept, this.#dim);
+    checkInputs(inputs);
+    const how = poolingOf(form, pooling);
+    const texts = inputs.map((input, i) => {
+      const tokens =
+        typeof input === 'string' ? withEnd(encodePrompt(this.#codec, input), form) : this.#checked(input, 'input');
+      checkInputLength(tokens.length, i, this.contextLength);
+      return new EmbeddingText(tokens, how, kept);
+    });
+    await this.#generator.embed(texts, standing, signal);
+    return {
+      vectors: texts.map(({ vector }) => vector),
+      promptTokens: texts.reduce((sum, { tokens }) => sum + tokens.length, 0),
+      cachedTokens: texts.reduce((sum, { cachedTokens }) => sum + cachedTokens, 0),
+    };
+  }
+
   /** The text of a prompt as it is echoed. */
   promptText(prompt: string | readonly number[]): string {
-    return typeof prompt === 'string' ? prompt : decodeTokens(this.#codec, this.#checked(prompt));
+    return typeof prompt === 'string' ? prompt : decodeTokens(this.#codec, this.#checked(prompt, 'prompt'));
   }
 
   /** One token by itself: its text (with U+FFFD for partial characters) and its bytes. */
@@ -177,13 +223,13 @@ export class TextService {
     }
   }
 
-  #checked(tokens: readonly number[]): readonly number[] {
+  #checked(tokens: readonly number[], param: string): readonly number[] {
     for (const token of tokens) {
       if (token < 0 || token >= this.#vocabSize) {
         throw new StarlingError(
           'invalid_request',
           `token id ${token} is outside this model's vocabulary, which is 0 to ${this.#vocabSize - 1}`,
-          { param: 'prompt' },
+          { param },
         );
       }
     }

@@ -4,6 +4,8 @@ import { describe, it } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { DraftModel } from '../../../../coordinator/drafts/draft-model.ts';
 import type { GenerationRequest } from '../../../../coordinator/generation/answer.ts';
+import { EmbeddingText } from '../../../../coordinator/generation/embedding.ts';
+import { NOBODY_IN_PARTICULAR } from '../../../../coordinator/generation/events.ts';
 import { Generator } from '../../../../coordinator/generation/generator.ts';
 import { GREEDY, type SamplingOptions, sample } from '../../../../coordinator/generation/sampler.ts';
 import type { TextCodec } from '../../../../coordinator/generation/text-codec.ts';
@@ -11,6 +13,7 @@ import type { Priority } from '../../../../coordinator/scheduling/job.ts';
 import { pagesFor } from '../../../../daemon/engine/engine-spec.ts';
 import { StarlingError } from '../../../../daemon/errors.ts';
 import { createLogger } from '../../../../daemon/log.ts';
+import { expectedEmbedding } from '../../../fixtures/expected-embedding.ts';
 import { HashModel } from '../../../fixtures/hash-model.ts';
 import { Random } from '../../../fixtures/random.ts';
 
@@ -106,6 +109,20 @@ async function take(generator: Generator, wanted: Case): Promise<Outcome[]> {
   return outcomes.map((tokens, i) => ({ tokens, logits: hashes[i]!.digest('hex') }));
 }
 
+/** Asks for the embeddings of texts that begin like others, and compares them with the model's function. */
+async function embed(generator: Generator, model: HashModel, wanted: Case): Promise<void> {
+  const { promptTokens } = wanted.request;
+  const texts = (['mean', 'last'] as const).map(
+    (pooling, i) => new EmbeddingText(promptTokens.slice(i), pooling, model.dim),
+  );
+  const some = texts.filter(({ tokens }) => tokens.length > 0);
+  await generator.embed(some, { ...NOBODY_IN_PARTICULAR, user: wanted.user, priority: wanted.priority });
+  for (const { tokens, pooling, vector } of some) {
+    const states = tokens.map((_, at) => model.logits(tokens.slice(0, at + 1)));
+    assert.deepEqual(vector, expectedEmbedding(states, pooling));
+  }
+}
+
 async function runCases(
   seed: number,
 ): Promise<{ drafted: number; accepted: number; cached: number; preempted: number }> {
@@ -146,6 +163,7 @@ async function runCases(
   await Promise.all(
     cases.map(async (wanted, i) => {
       while (model.steps < wanted.arrival && generator.load.running > 0) await nextTurn();
+      if (i % 6 === 5) return embed(generator, model, wanted);
       const outcomes = await take(generator, wanted);
       const expected = alone(model, wanted.request);
       for (const outcome of outcomes) assert.deepEqual(outcome, expected, `seed ${seed}, case ${i}`);
