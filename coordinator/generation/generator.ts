@@ -2,6 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { MAX_ROWS } from '../../daemon/engine/engine-spec.ts';
 import { StarlingError, toStarlingError } from '../../daemon/errors.ts';
 import type { Logger } from '../../daemon/log.ts';
+import { LONGEST_TURN_MS } from '../../daemon/turns.ts';
 import type { DraftModel } from '../drafts/draft-model.ts';
 import { KvCache } from '../kv/kv-cache.ts';
 import type { LanguageModel } from '../language-model.ts';
@@ -152,16 +153,18 @@ export class Generator {
     const arrived = this.#now();
     for (const [choice, wanted] of requests.entries()) {
       const answer = new Answer(wanted, this.#codec, this.#model.contextLength);
+      const judged = (wanted.promptLogProbs ?? null) !== null;
       const job = new Job({
         user: standing.user,
         priority: standing.priority,
         prompt: wanted.promptTokens,
-        maxTokens: answer.maxTokens,
+        maxTokens: Math.max(0, answer.maxTokens),
+        promptRows: judged ? 'every' : 'last',
         contextLength: this.#model.contextLength,
         arrived,
       });
       const member: AnswerMember = { request, choice, answer, job };
-      if (answer.maxTokens <= 0) {
+      if (answer.maxTokens <= 0 && !judged) {
         this.#pushEnd(member, { finishReason: 'length', ...NO_TEXT });
         continue;
       }
@@ -320,7 +323,8 @@ export class Generator {
     let at = 0;
     for (const entry of plan.entries) {
       const wanted = entry.hidden + entry.logits;
-      this.#deliver(entry, outputs.slice(at, at + wanted));
+      const own = outputs.slice(at, at + wanted);
+      this.#deliver(entry, entry.job.judgesPrompt ? await this.#judge(entry, own) : own);
       at += wanted;
     }
     const ms = this.#now() - started;
@@ -359,6 +363,23 @@ export class Generator {
     else this.#pool(member, entry, outputs);
   }
 
+  /** Judges the prompt's tokens by the rows before them. @returns the other rows, which tokens are drawn from */
+  async #judge({ job, position, tokens }: PlannedRows, logits: Float32Array[]): Promise<Float32Array[]> {
+    const first = position + tokens.length - logits.length;
+    const rows = Math.max(0, Math.min(logits.length, job.promptLength - 1 - first));
+    let turn = this.#now();
+    for (let row = 0; row < rows; row++) {
+      if (this.#now() - turn > LONGEST_TURN_MS) {
+        await nextTurn();
+        turn = this.#now();
+      }
+      // The client may have left meanwhile.
+      const member = this.#members.get(job);
+      if (member !== undefined && 'answer' in member) member.answer.judgePrompt(logits[row]!, first + row);
+    }
+    return logits.slice(rows);
+  }
+
   #pool(member: EmbeddingMember, entry: PlannedRows, states: readonly Float32Array[]): void {
     const { job, request, text } = member;
     text.take(states);
@@ -372,6 +393,11 @@ export class Generator {
   }
 
   #draw(member: AnswerMember, entry: PlannedRows, logits: readonly Float32Array[]): void {
+    if (member.answer.maxTokens <= 0) {
+      this.#scheduler.commit(entry, [], this.#now());
+      if (member.job.pending === 0) this.#finish(member, { finishReason: 'length', ...NO_TEXT });
+      return;
+    }
     const drawn: number[] = [];
     const events: TokenEvent[] = [];
     let end: AnswerEnd | null = null;
@@ -391,7 +417,8 @@ export class Generator {
     this.#scheduler.commit(entry, drawn, this.#now());
     this.#counters.draftedTokens += entry.drafted.length;
     if (entry.drafted.length > 0) this.#counters.acceptedTokens += drawn.length - 1;
-    for (const event of events) member.request.events.push({ ...event, choice: member.choice });
+    const { answer, choice, request } = member;
+    for (const event of events) request.events.push({ ...event, ...answer.takeJudged(), choice });
     if (end !== null) this.#finish(member, end);
     else if (member.request.events.full) this.#pause(member.request, true);
   }
@@ -417,7 +444,7 @@ export class Generator {
       },
       timings: this.#timings(job),
     };
-    request.events.push({ ...event, choice });
+    request.events.push({ ...event, ...answer.takeJudged(), choice });
     return event;
   }
 

@@ -38,6 +38,8 @@ export interface TextSettings {
   readonly ends?: EndRules;
   /** How many of the likeliest tokens to list with each token; null for no log probabilities. */
   readonly logprobs: number | null;
+  /** The same for each token of a prompt but the first, with its first choice; none by default. */
+  readonly promptLogProbs?: number | null;
   /** Answers to each prompt, with seeds derived from the one given. */
   readonly choices: number;
   readonly standing: Standing;
@@ -212,6 +214,7 @@ export class TextService {
         ...(settings.ends === undefined ? {} : { ends: settings.ends }),
         ...(reasoning === undefined ? {} : { reasoning }),
         logprobs: settings.logprobs,
+        promptLogProbs: i === 0 ? (settings.promptLogProbs ?? null) : null,
       })),
     );
     const events = this.#generator.submit(requests, settings.standing, signal);

@@ -73,6 +73,11 @@ export class Job {
     this.tokens = [...prompt];
   }
 
+  /** Whether logits of its prompt's rows are wanted. */
+  get judgesPrompt(): boolean {
+    return this.promptRows === 'every' && this.output === 'logits';
+  }
+
   get generated(): number {
     return this.tokens.length - this.promptLength;
   }

@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import type { EmbeddingOptions } from '../../../coordinator/generation/embedding.ts';
 import { NOBODY_IN_PARTICULAR } from '../../../coordinator/generation/events.ts';
+import { logprobs } from '../../../coordinator/generation/log-probabilities.ts';
+import { GREEDY } from '../../../coordinator/generation/sampler.ts';
 import { encodePrompt } from '../../../coordinator/generation/text-codec.ts';
 import { TextService } from '../../../coordinator/generation/text-service.ts';
 import type { LanguageModel } from '../../../coordinator/language-model.ts';
@@ -82,6 +84,19 @@ test('embeddings are pooled hidden states, and the head makes the logits of thes
     ([null, 'last'] as const).map((pooling) => embed(service, TEXTS, { pooling })),
   );
   assert.deepEqual(unsaid!.vectors, last!.vectors);
+});
+
+test('each token of a prompt is judged by the logits before it', async (t) => {
+  const { cluster, service } = await serve(t, { daemons: 1, memory: 1, head: 'shared' });
+  const { codec } = openTextTools(cluster.model);
+  const tokens = encodePrompt(codec, TEXTS[3]!);
+  const rows = await rowsOf(cluster.cluster.forward, tokens);
+  const settings = { maxTokens: 0, sampling: GREEDY, stop: [], logprobs: null, standing: NOBODY_IN_PARTICULAR };
+  const judged = [];
+  for await (const event of service.complete([TEXTS[3]!], { ...settings, choices: 2, promptLogProbs: 3 })) {
+    if (event.type === 'end') judged[event.choice] = event.promptLogProbs;
+  }
+  assert.deepEqual(judged, [tokens.slice(1).map((token, i) => logprobs(rows[i]!.logits, token, 3)), undefined]);
 });
 
 test('an embedding has the same bits alone, among others and on any cluster', async (t) => {

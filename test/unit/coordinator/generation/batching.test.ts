@@ -5,8 +5,9 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { DraftModel } from '../../../../coordinator/drafts/draft-model.ts';
 import type { GenerationRequest } from '../../../../coordinator/generation/answer.ts';
 import { EmbeddingText } from '../../../../coordinator/generation/embedding.ts';
-import { NOBODY_IN_PARTICULAR } from '../../../../coordinator/generation/events.ts';
+import { type GenerationEvent, NOBODY_IN_PARTICULAR } from '../../../../coordinator/generation/events.ts';
 import { Generator } from '../../../../coordinator/generation/generator.ts';
+import { logprobs } from '../../../../coordinator/generation/log-probabilities.ts';
 import { GREEDY, type SamplingOptions, sample } from '../../../../coordinator/generation/sampler.ts';
 import type { TextCodec } from '../../../../coordinator/generation/text-codec.ts';
 import type { Priority } from '../../../../coordinator/scheduling/job.ts';
@@ -83,6 +84,7 @@ function randomCase(random: Random, context: number, beginnings: readonly (reado
       sampling: randomSampling(random),
       stop: [],
       logprobs: null,
+      promptLogProbs: random.chance(0.15) ? 1 : null,
     },
     user: random.pick(['ann', 'ben', 'cat']),
     priority: random.chance(0.3) ? 'batch' : 'interactive',
@@ -93,8 +95,17 @@ function randomCase(random: Random, context: number, beginnings: readonly (reado
   };
 }
 
+/** Where an event tells how likely the prompt's tokens were, it is what the model's function says. */
+function checkJudged(model: HashModel, { promptTokens }: GenerationRequest, { promptLogProbs }: GenerationEvent): void {
+  if (promptLogProbs === undefined) return;
+  assert.equal(promptLogProbs.length, promptTokens.length - 1);
+  for (const [i, judged] of promptLogProbs.entries()) {
+    assert.deepEqual(judged, logprobs(model.logits(promptTokens.slice(0, i + 1)), promptTokens[i + 1]!, 1));
+  }
+}
+
 /** Asks for a case's texts and takes them as its client does. */
-async function take(generator: Generator, wanted: Case): Promise<Outcome[]> {
+async function take(generator: Generator, model: HashModel, wanted: Case): Promise<Outcome[]> {
   const { request, user, priority, choices, leavesAfter, slowness } = wanted;
   const hashes = Array.from({ length: choices }, () => createHash('sha256'));
   const outcomes = hashes.map(() => [] as number[]);
@@ -102,6 +113,7 @@ async function take(generator: Generator, wanted: Case): Promise<Outcome[]> {
   const events = generator.submit(requests, { user, priority, timeoutMs: null });
   let taken = 0;
   for await (const event of events) {
+    checkJudged(model, request, event);
     if (event.type === 'token') outcomes[event.choice]!.push(event.token);
     for (let turn = 0; turn < slowness; turn++) await nextTurn();
     if (taken++ === leavesAfter) return [];
@@ -164,7 +176,7 @@ async function runCases(
     cases.map(async (wanted, i) => {
       while (model.steps < wanted.arrival && generator.load.running > 0) await nextTurn();
       if (i % 6 === 5) return embed(generator, model, wanted);
-      const outcomes = await take(generator, wanted);
+      const outcomes = await take(generator, model, wanted);
       const expected = alone(model, wanted.request);
       for (const outcome of outcomes) assert.deepEqual(outcome, expected, `seed ${seed}, case ${i}`);
     }),
