@@ -49,6 +49,8 @@ interface Request {
   readonly events: EventQueue<GenerationEvent>;
   /** Has the scheduler get the next of its texts, where they are not given to it all at once. */
   readonly submitNext: () => void;
+  /** One of its texts is over. */
+  hasFinished: boolean;
   /** Lets go of the client's signal and of the timer. */
   readonly dispose: () => void;
 }
@@ -108,9 +110,7 @@ export class Generator {
   /** Requests of which nothing has been computed yet, and the others. */
   get load(): { readonly waiting: number; readonly running: number } {
     let waiting = 0;
-    for (const { members } of this.#requests) {
-      if ([...members].every(({ job }) => job.startedAt === null)) waiting++;
-    }
+    for (const request of this.#requests) if (isWaiting(request)) waiting++;
     return { waiting, running: this.#requests.size - waiting };
   }
 
@@ -218,7 +218,7 @@ export class Generator {
   stop(): void {
     this.#stopped = true;
     for (const request of [...this.#requests]) {
-      if ([...request.members].some(({ job }) => job.startedAt !== null)) continue;
+      if (!isWaiting(request)) continue;
       this.#end(request, new StarlingError('cancelled', 'the server stopped before it was this request’s turn'));
     }
   }
@@ -233,6 +233,7 @@ export class Generator {
     const request: Request = {
       members: new Set(),
       submitNext,
+      hasFinished: false,
       events: new EventQueue(
         () => this.#pause(request, false),
         () => this.#end(request, null),
@@ -475,11 +476,16 @@ export class Generator {
 
   #forget(member: Member, finished: boolean): void {
     member.request.members.delete(member);
+    if (finished) member.request.hasFinished = true;
     this.#members.delete(member.job);
     this.#scheduler.remove(member.job, finished);
     this.#draft?.forget(member.job);
   }
 }
+
+/** Nothing of it has been computed yet. */
+const isWaiting = ({ hasFinished, members }: Request): boolean =>
+  !hasFinished && [...members].every(({ job }) => job.startedAt === null);
 
 const stopping = (): StarlingError =>
   new StarlingError('cancelled', 'the server is stopping; ask again when it is back');

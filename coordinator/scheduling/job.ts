@@ -102,6 +102,11 @@ export class Job {
     return this.tokens.length - (this.sequence?.computed ?? 0);
   }
 
+  /** Whether its next row gives a token that somebody may be reading along for. */
+  get decodes(): boolean {
+    return this.pending === 1 && this.maxTokens > 0;
+  }
+
   /** Tokens that are expected to be computed for it from now on. */
   get remaining(): number {
     return this.pending + Math.max(1, this.expected - this.generated);

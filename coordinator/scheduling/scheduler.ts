@@ -137,7 +137,7 @@ export class Scheduler {
    */
   plan(now: number, guesses: ReadonlyMap<Job, readonly number[]> = new Map()): StepPlan | null {
     const decoding = this.#decoding();
-    const prefilling = [...this.running].filter((job) => !job.paused && job.pending > 1);
+    const prefilling = [...this.running].filter((job) => !job.paused && !job.decodes);
     const budget = this.#budget(decoding.length);
     const forPrompts = Math.min(LEAST_PREFILL, sum(prefilling.map(({ pending }) => pending)));
     const entries: PlannedRows[] = decoding
@@ -191,7 +191,7 @@ export class Scheduler {
 
   /** Jobs that are to decode, who had a row longest ago first. */
   #decoding(): Job[] {
-    const ready = [...this.running].filter((job) => !job.paused && job.pending === 1);
+    const ready = [...this.running].filter((job) => !job.paused && job.decodes);
     if (ready.length <= 1) return ready;
     const service = new Map(ready.map(({ user }) => [user, this.service(user)]));
     const key = (job: Job): readonly number[] => [

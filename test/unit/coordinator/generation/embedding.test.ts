@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { EmbeddingOptions } from '../../../../coordinator/generation/embedding.ts';
 import { NOBODY_IN_PARTICULAR } from '../../../../coordinator/generation/events.ts';
 import { Pool } from '../../../../coordinator/generation/pooling.ts';
@@ -121,7 +122,7 @@ describe('embeddings', () => {
 
   it('computes many texts in steps that are full, and keeps nobody else out meanwhile', async () => {
     const model = hashModel({ contextLength: 32 });
-    const service = serviceOf(model);
+    const service = serviceOf(model, { now: () => 0 });
     const inputs = Array.from({ length: 40 * MAX_ROWS }, (_, i) => [byteToken(i % 256), byteToken(i >>> 8)]);
     const all = service.embed(inputs, MEAN);
     const settings = { maxTokens: 3, sampling: GREEDY, stop: [], logprobs: null, choices: 1 };
@@ -138,8 +139,23 @@ describe('embeddings', () => {
       inputs.map((tokens) => expectedEmbedding(statesOf(model, tokens), 'mean')),
     );
     assert.ok(answerAt < 12, `the answer came after step ${answerAt}`);
-    // Two rows a text; whoever has one row left counts as one that decodes.
-    assert.ok(model.steps <= 90, `${model.steps} steps`);
+    // Two rows a text, and a few of the answer's.
+    assert.ok(model.steps <= 2 * 40 + 3, `${model.steps} steps`);
+  });
+
+  it('has a request that has begun count as running until its last text', async () => {
+    const model = hashModel({ kvPages: MAX_ROWS });
+    const service = serviceOf(model, { now: () => 0 });
+    let isDone = false;
+    const inputs = Array.from({ length: 4 * MAX_ROWS }, () => [5]);
+    const all = service.embed(inputs, MEAN).then(() => {
+      isDone = true;
+    });
+    const loads = new Set<string>();
+    for (await nextTurn(); !isDone; await nextTurn()) loads.add(JSON.stringify(service.load));
+    await all;
+    assert.deepEqual([...loads], ['{"waiting":0,"running":1}']);
+    assert.equal(model.steps, 4);
   });
 
   it('refuses what cannot be embedded, and says which input it is', async () => {
