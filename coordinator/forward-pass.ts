@@ -35,9 +35,10 @@ export interface ForwardPassOptions {
   readonly now?: () => number;
 }
 
-/** Token ids in, logits out, over the whole cluster: embeds, norms, and leaves the products to the devices. */
+/** Token ids in, logits or hidden states out, over the whole cluster: embeds, norms, and leaves the products to the devices. */
 export class ForwardPass implements LanguageModel {
   readonly vocabSize: number;
+  readonly dim: number;
   readonly contextLength: number;
   readonly #allreduce: Allreduce;
   readonly #engine: Engine;
@@ -56,6 +57,7 @@ export class ForwardPass implements LanguageModel {
     this.#overlap = overlap;
     this.#now = now ?? (() => performance.now());
     this.vocabSize = model.vocabSize;
+    this.dim = model.dim;
     this.contextLength = Math.min(contextLength, engine.spec.kvPages * KV_PAGE);
     this.#ropes = model.ropes.map((rope) => new RopeTable(rope, this.contextLength));
     this.#stream = new ResidualStream(engine, model, weights.vectors);
@@ -77,7 +79,9 @@ export class ForwardPass implements LanguageModel {
     await nextTurn();
     await this.#layers(halved ? halvesOf(rows) : [{ first: 0, count: rows }], signal);
     this.#overlap.observe(rows, halved, this.#now() - begun);
-    return this.#head(batch);
+    const hidden = this.#hidden(batch);
+    const logits = await this.#head(batch);
+    return batch.flatMap((rows) => [...hidden.splice(0, rows.hidden ?? 0), ...logits.splice(0, rows.logits)]);
   }
 
   /**
@@ -120,7 +124,18 @@ export class ForwardPass implements LanguageModel {
     }
   }
 
-  /** Logits of the rows that want them. */
+  /** Of the rows that want them. */
+  #hidden(batch: readonly SequenceRows[]): Float32Array[] {
+    const states: Float32Array[] = [];
+    let end = 0;
+    for (const { tokens, hidden = 0 } of batch) {
+      end += tokens.length;
+      if (hidden > 0) states.push(...this.#stream.hidden({ first: end - hidden, count: hidden }, states.length));
+    }
+    return states;
+  }
+
+  /** Logits of the rows that want them; other rows of the stream are lost. */
   async #head(batch: readonly SequenceRows[]): Promise<Float32Array[]> {
     const { spec } = this.#engine;
     const residual = this.#stream.rows(MAX_ROWS);

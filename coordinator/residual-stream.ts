@@ -106,6 +106,22 @@ export class ResidualStream {
     this.#enter(this.#head, { first: 0, count }, format, 'before the head');
   }
 
+  /**
+   * What the head would make logits of: rows of the stream after the output norm. It lies where phases leave their results.
+   * @param at rows that lie there already
+   * @returns f32 [dim] for each row
+   * @throws StarlingError numeric_overflow
+   */
+  hidden({ first, count }: RowRange, at: number): Float32Array[] {
+    const { arena, spec } = this.#engine;
+    const bytes = spec.cols * 4;
+    const into = this.#results + at * bytes;
+    this.#norm(this.#head, this.#rows + first * bytes, count, into);
+    const states = Array.from({ length: count }, (_, i) => f32View(arena, into + i * bytes, this.#dim));
+    if (!states.every((state) => state.every(Number.isFinite))) throw overflow('after the last layer');
+    return states;
+  }
+
   /** Adds what a phase gave for rows of the stream; of norms, it is what the next phase's rows are multiplied by. @param sums f64 [row][cols] */
   leave(layer: number, phase: number, rows: RowRange, sums: Address): void {
     if (this.#engine.spec.layers[layer]![phase]!.kind === 'norms') this.#setFactors(rows, sums);
@@ -162,20 +178,27 @@ export class ResidualStream {
     }
   }
 
-  #enter({ inputNorm }: Frame, { first, count }: RowRange, format: ActivationFormat, where: string): void {
-    const { kernels, arena, spec } = this.#engine;
+  #enter(frame: Frame, { first, count }: RowRange, format: ActivationFormat, where: string): void {
+    const { kernels, spec } = this.#engine;
     const { cols } = spec;
-    const x = this.#rows + first * cols * 4;
     const f32 = this.#engine.input('f32', first);
-    if (inputNorm === null) f32View(arena, f32, count * cols).set(f32View(arena, x, count * cols));
-    else kernels.rmsnorm(x, cols * 4, inputNorm, this.#dim, cols, count, this.#rmsEps, f32, cols * 4);
+    this.#norm(frame, this.#rows + first * cols * 4, count, f32);
     if (format === 'f32') return;
     const q8 = this.#engine.input('q8', first);
-    if (!kernels.quantize(f32, cols * 4, cols, count, q8, activationBytes('q8', cols))) {
-      throw new StarlingError(
-        'numeric_overflow',
-        `an activation ${where} is not finite: the model file is damaged or its weights are out of range`,
-      );
-    }
+    if (!kernels.quantize(f32, cols * 4, cols, count, q8, activationBytes('q8', cols))) throw overflow(where);
+  }
+
+  /** @param x f32 [count][cols], as `into` */
+  #norm({ inputNorm }: Frame, x: Address, count: number, into: Address): void {
+    const { kernels, arena, spec } = this.#engine;
+    const { cols } = spec;
+    if (inputNorm === null) f32View(arena, into, count * cols).set(f32View(arena, x, count * cols));
+    else kernels.rmsnorm(x, cols * 4, inputNorm, this.#dim, cols, count, this.#rmsEps, into, cols * 4);
   }
 }
+
+const overflow = (where: string): StarlingError =>
+  new StarlingError(
+    'numeric_overflow',
+    `an activation ${where} is not finite: the model file is damaged or its weights are out of range`,
+  );

@@ -1,6 +1,7 @@
 import type { TextCodec } from './generation/text-codec.ts';
 import { tokenizerCodec } from './generation/tokenizer-codec.ts';
 import { type ToolCallForm, toolCallForm } from './generation/tool-calls/known-families.ts';
+import { type EmbeddingForm, embeddingForm } from './model/embedding-form.ts';
 import type { OpenModel } from './model/open-model.ts';
 import { type ReasoningForm, reasoningForm } from './model/reasoning-marks.ts';
 import { ChatTemplate } from './model/template/chat-template.ts';
@@ -18,6 +19,7 @@ export interface TextTools {
   readonly reasoning: ReasoningForm | null;
   /** How it writes calls of tools; null where it cannot be offered any. */
   readonly toolCalls: ToolCallForm | null;
+  readonly embedding: EmbeddingForm;
   /** What about the vocabulary and the template a user should know. */
   readonly warnings: readonly string[];
 }
@@ -42,6 +44,7 @@ export function openTextTools({ gguf: { metadata } }: OpenModel): TextTools {
     hasTemplate: source !== null,
     reasoning: reasoningForm(template.source, tokenId),
     toolCalls: toolCallForm(template.source, tokenId),
+    embedding: embeddingForm(metadata, vocabulary.eos),
     warnings,
   };
 }

@@ -254,6 +254,7 @@ export async function serveModelAt({ server, url, secondUrl }: Listening, option
         template: tools.template,
         reasoning: tools.reasoning,
         toolCalls: tools.toolCalls,
+        embedding: tools.embedding,
         log,
         ...(draft === undefined ? {} : { draft: draft.model }),
       });

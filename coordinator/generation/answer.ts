@@ -39,6 +39,8 @@ export interface GenerationRequest {
   readonly format?: OutputFormat;
   /** How many of the likeliest tokens to list with each token; null for no log probabilities at all. */
   readonly logprobs: number | null;
+  /** The same for each token of the prompt but the first, whose rows are then all computed; none by default. */
+  readonly promptLogProbs?: number | null;
   /** Sees the logits (valid during the call only) that the `step`-th token is drawn from; 0 follows the prompt. */
   readonly onLogits?: (logits: Float32Array, step: number) => void;
 }
@@ -87,6 +89,9 @@ export class Answer {
   /** The text so far, where the answer has a format. */
   #formatted: FormattedText | null;
 
+  readonly #judged: LogProbabilities[] = [];
+  #isToldOfPrompt = false;
+
   /** @param constraint that of the request's format */
   constructor(
     request: GenerationRequest,
@@ -117,6 +122,21 @@ export class Answer {
   /** Of these tokens, those of the reasoning; complete when the text is over. */
   get reasoningTokens(): number {
     return this.#parts?.reasoningTokens ?? 0;
+  }
+
+  /** @param logits after the `position`-th token of the prompt, whose next token is judged by them; not kept */
+  judgePrompt(logits: Float32Array, position: number): void {
+    const { promptTokens, promptLogProbs = null } = this.request;
+    const next = promptTokens[position + 1];
+    if (next !== undefined && promptLogProbs !== null) this.#judged.push(logprobs(logits, next, promptLogProbs));
+  }
+
+  /** What there is to tell of the prompt, once: it comes with the first event. */
+  takeJudged(): { readonly promptLogProbs?: readonly LogProbabilities[] } {
+    const wanted = this.request.promptLogProbs ?? null;
+    if (wanted === null || this.#isToldOfPrompt) return {};
+    this.#isToldOfPrompt = true;
+    return { promptLogProbs: this.#judged };
   }
 
   /**

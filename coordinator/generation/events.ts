@@ -1,5 +1,6 @@
 import type { Priority } from '../scheduling/job.ts';
 import type { AnswerEnd, TokenEvent } from './answer.ts';
+import type { LogProbabilities } from './log-probabilities.ts';
 
 export interface GenerationUsage {
   readonly promptTokens: number;
@@ -27,7 +28,11 @@ export interface EndEvent extends AnswerEnd {
 }
 
 /** What happens to the `choice`-th of the texts that were asked for together. */
-export type GenerationEvent = (TokenEvent | EndEvent) & { readonly choice: number };
+export type GenerationEvent = (TokenEvent | EndEvent) & {
+  readonly choice: number;
+  /** Of the prompt's tokens but the first, with a text's first event, where they were asked for. */
+  readonly promptLogProbs?: readonly LogProbabilities[];
+};
 
 /** Who asks, and how urgently. */
 export interface Standing {

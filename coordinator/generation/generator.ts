@@ -2,6 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { MAX_ROWS } from '../../daemon/engine/engine-spec.ts';
 import { StarlingError, toStarlingError } from '../../daemon/errors.ts';
 import type { Logger } from '../../daemon/log.ts';
+import { LONGEST_TURN_MS } from '../../daemon/turns.ts';
 import { OutputFormats } from '../constraint/output-format.ts';
 import type { DraftModel } from '../drafts/draft-model.ts';
 import { KvCache } from '../kv/kv-cache.ts';
@@ -11,8 +12,15 @@ import { type PlannedRows, Scheduler, type StepPlan } from '../scheduling/schedu
 import { Answer, type AnswerEnd, type Drawn, type GenerationRequest, type TokenEvent } from './answer.ts';
 import { NO_TEXT } from './answer-split.ts';
 import { cancelledBy } from './cancellation.ts';
+import type { EmbeddingText } from './embedding.ts';
 import { EventQueue } from './event-queue.ts';
-import { type EndEvent, type GenerationEvent, NOBODY_IN_PARTICULAR, type Standing } from './events.ts';
+import {
+  type EndEvent,
+  type GenerationEvent,
+  type GenerationTimings,
+  NOBODY_IN_PARTICULAR,
+  type Standing,
+} from './events.ts';
 import { checkPromptLength } from './prompt-length.ts';
 import { GenerationCounters, type GenerationStatistics } from './statistics.ts';
 import type { TextCodec } from './text-codec.ts';
@@ -38,21 +46,36 @@ const TEXTS_OF_REQUEST = 8;
 /** Texts that were asked for together: they end together when one fails or the client leaves. */
 interface Request {
   readonly members: Set<Member>;
+  /** Of embeddings none comes but the end. */
   readonly events: EventQueue<GenerationEvent>;
+  /** Has the scheduler get the next of its texts, where they are not given to it all at once. */
+  readonly submitNext: () => void;
+  /** One of its texts is over. */
+  hasFinished: boolean;
   /** Lets go of the client's signal and of the timer. */
   readonly dispose: () => void;
 }
 
-interface Member {
+/** A text that is made. */
+interface AnswerMember {
   readonly request: Request;
+  readonly job: Job;
   readonly choice: number;
   readonly answer: Answer;
-  readonly job: Job;
 }
 
+/** A text that is there, of which the embedding is made. */
+interface EmbeddingMember {
+  readonly request: Request;
+  readonly job: Job;
+  readonly text: EmbeddingText;
+}
+
+type Member = AnswerMember | EmbeddingMember;
+
 /**
- * Makes texts, many at a time: has the scheduler form a step, computes it, draws from its logits, and hands the tokens to whoever
- * asked. It runs while there is work. A text's tokens do not depend on what else is in its steps.
+ * Makes texts, and embeddings of texts, many at a time: has the scheduler form a step, computes it, draws from its logits, and hands
+ * the tokens to whoever asked. It runs while there is work. A text's tokens do not depend on what else is in its steps.
  */
 export class Generator {
   readonly #model: LanguageModel;
@@ -90,9 +113,7 @@ export class Generator {
   /** Requests of which nothing has been computed yet, and the others. */
   get load(): { readonly waiting: number; readonly running: number } {
     let waiting = 0;
-    for (const { members } of this.#requests) {
-      if ([...members].every(({ job }) => job.startedAt === null)) waiting++;
-    }
+    for (const request of this.#requests) if (isWaiting(request)) waiting++;
     return { waiting, running: this.#requests.size - waiting };
   }
 
@@ -128,7 +149,7 @@ export class Generator {
     signal?: AbortSignal,
   ): EventQueue<GenerationEvent> {
     for (const { promptTokens } of requests) checkPromptLength(promptTokens.length, this.#model.contextLength);
-    if (this.#stopped) throw new StarlingError('cancelled', 'the server is stopping; ask again when it is back');
+    if (this.#stopped) throw stopping();
     if (signal?.aborted) throw cancelledBy(signal);
     this.#checkQueue(standing.user, requests.length);
     const constraints = requests.map(({ format }) => (format === undefined ? null : this.#formats.constraint(format)));
@@ -136,38 +157,77 @@ export class Generator {
     const arrived = this.#now();
     for (const [choice, wanted] of requests.entries()) {
       const answer = new Answer(wanted, this.#codec, this.#model.contextLength, constraints[choice]);
+      const judged = (wanted.promptLogProbs ?? null) !== null;
       const job = new Job({
         user: standing.user,
         priority: standing.priority,
         prompt: wanted.promptTokens,
-        maxTokens: answer.maxTokens,
+        maxTokens: Math.max(0, answer.maxTokens),
+        promptRows: judged ? 'every' : 'last',
         contextLength: this.#model.contextLength,
         arrived,
       });
-      const member: Member = { request, choice, answer, job };
-      if (answer.maxTokens <= 0) {
+      const member: AnswerMember = { request, choice, answer, job };
+      if (answer.maxTokens <= 0 && !judged) {
         this.#pushEnd(member, { finishReason: 'length', ...NO_TEXT });
         continue;
       }
-      request.members.add(member);
-      this.#members.set(job, member);
-      this.#scheduler.submit(job);
+      this.#enter(member);
     }
     if (request.members.size === 0) this.#end(request, null);
     this.#wake();
     return request.events;
   }
 
+  /**
+   * Computes texts until each has its vector, as many at a time as a step has rows, so that many of them keep nobody else out.
+   * @param texts at least one, each of at least one token, that the context holds
+   * @throws StarlingError as `submit` and its events
+   */
+  async embed(texts: readonly EmbeddingText[], standing: Standing, signal?: AbortSignal): Promise<void> {
+    if (this.#stopped) throw stopping();
+    if (signal?.aborted) throw cancelledBy(signal);
+    this.#checkQueue(standing.user, Math.min(texts.length, MAX_ROWS));
+    const left = texts.values();
+    const submitNext = (): void => {
+      const { value: text } = left.next();
+      if (text !== undefined) this.#enter({ request, text, job: this.#embeddingJob(text, standing) });
+    };
+    const request = this.#open(standing, signal, submitNext);
+    for (let i = 0; i < MAX_ROWS; i++) submitNext();
+    this.#wake();
+    await request.events.next();
+  }
+
+  #embeddingJob({ tokens, pooling }: EmbeddingText, { user, priority }: Standing): Job {
+    return new Job({
+      user,
+      priority,
+      prompt: tokens,
+      maxTokens: 0,
+      promptRows: pooling === 'mean' ? 'every' : 'last',
+      output: 'hidden',
+      contextLength: this.#model.contextLength,
+      arrived: this.#now(),
+    });
+  }
+
+  #enter(member: Member): void {
+    member.request.members.add(member);
+    this.#members.set(member.job, member);
+    this.#scheduler.submit(member.job);
+  }
+
   /** Refuses all who wait and all who come later. Abort the signals of those that run to end them. */
   stop(): void {
     this.#stopped = true;
     for (const request of [...this.#requests]) {
-      if ([...request.members].some(({ job }) => job.startedAt !== null)) continue;
+      if (!isWaiting(request)) continue;
       this.#end(request, new StarlingError('cancelled', 'the server stopped before it was this request’s turn'));
     }
   }
 
-  #open({ timeoutMs }: Standing, signal: AbortSignal | undefined): Request {
+  #open({ timeoutMs }: Standing, signal: AbortSignal | undefined, submitNext = (): void => {}): Request {
     const onAbort = (): void => this.#end(request, cancelledBy(signal));
     const onTimeout = (): void => {
       const message = `the request was not finished within ${timeoutMs} ms; allow more time, or ask for fewer tokens`;
@@ -176,6 +236,8 @@ export class Generator {
     const timer = timeoutMs === null ? undefined : setTimeout(onTimeout, timeoutMs);
     const request: Request = {
       members: new Set(),
+      submitNext,
+      hasFinished: false,
       events: new EventQueue(
         () => this.#pause(request, false),
         () => this.#end(request, null),
@@ -235,8 +297,10 @@ export class Generator {
     const wishes = this.#scheduler.admit(now, draft === undefined ? null : draft.tokenMs);
     if (draft === undefined || wishes.length === 0) return this.#scheduler.plan(now);
     const draw = (job: Job, logits: Float32Array, guessed: readonly number[]): number => {
+      const member = this.#members.get(job);
+      if (member === undefined || !('answer' in member)) return 0;
       try {
-        return this.#members.get(job)?.answer.guess(logits, guessed) ?? 0;
+        return member.answer.guess(logits, guessed);
       } catch {
         // Not the draft model's fault: what is wrong with a text is told to its client, when its own logits are there.
         return 0;
@@ -249,6 +313,8 @@ export class Generator {
       this.#log.warn({ code: toStarlingError(thrown).code }, 'the draft model failed, and guesses no more');
       this.#draft = undefined;
     }
+    // A text may have left meanwhile, whose room others wait for.
+    this.#scheduler.admit(now);
     return this.#scheduler.plan(now, guesses);
   }
 
@@ -256,9 +322,9 @@ export class Generator {
     const started = this.#now();
     const abort = new AbortController();
     this.#step = { plan, abort };
-    let logits: Float32Array[];
+    let outputs: Float32Array[];
     try {
-      logits = await this.#model.step(plan.entries, abort.signal);
+      outputs = await this.#model.step(plan.entries, abort.signal);
     } catch (thrown) {
       await this.#failed(plan, toStarlingError(thrown));
       return;
@@ -267,8 +333,10 @@ export class Generator {
     }
     let at = 0;
     for (const entry of plan.entries) {
-      this.#deliver(entry, logits.slice(at, at + entry.logits));
-      at += entry.logits;
+      const wanted = entry.hidden + entry.logits;
+      const own = outputs.slice(at, at + wanted);
+      this.#deliver(entry, entry.job.judgesPrompt ? await this.#judge(entry, own) : own);
+      at += wanted;
     }
     const ms = this.#now() - started;
     this.#scheduler.cost.observe(plan.rows, ms);
@@ -288,7 +356,7 @@ export class Generator {
       for (const entry of left) {
         if (!this.#members.has(entry.job)) continue;
         const tokens = entry.tokens.slice(0, entry.tokens.length - entry.drafted.length);
-        const alone = { ...entry, tokens, drafted: [], logits: Math.min(1, entry.logits) };
+        const alone = { ...entry, tokens, drafted: [], logits: entry.logits - entry.drafted.length };
         await this.#compute({ entries: [alone], rows: tokens.length });
       }
       return;
@@ -299,9 +367,48 @@ export class Generator {
     }
   }
 
-  #deliver(entry: PlannedRows, logits: readonly Float32Array[]): void {
+  #deliver(entry: PlannedRows, outputs: readonly Float32Array[]): void {
     const member = this.#members.get(entry.job);
     if (member === undefined) return;
+    if ('answer' in member) this.#draw(member, entry, outputs);
+    else this.#pool(member, entry, outputs);
+  }
+
+  /** Judges the prompt's tokens by the rows before them. @returns the other rows, which tokens are drawn from */
+  async #judge({ job, position, tokens }: PlannedRows, logits: Float32Array[]): Promise<Float32Array[]> {
+    const first = position + tokens.length - logits.length;
+    const rows = Math.max(0, Math.min(logits.length, job.promptLength - 1 - first));
+    let turn = this.#now();
+    for (let row = 0; row < rows; row++) {
+      if (this.#now() - turn > LONGEST_TURN_MS) {
+        await nextTurn();
+        turn = this.#now();
+      }
+      // The client may have left meanwhile.
+      const member = this.#members.get(job);
+      if (member !== undefined && 'answer' in member) member.answer.judgePrompt(logits[row]!, first + row);
+    }
+    return logits.slice(rows);
+  }
+
+  #pool(member: EmbeddingMember, entry: PlannedRows, states: readonly Float32Array[]): void {
+    const { job, request, text } = member;
+    text.take(states);
+    this.#scheduler.commit(entry, [], this.#now());
+    if (job.pending > 0) return;
+    text.finish(job.cachedTokens);
+    this.#forget(member, true);
+    this.#counters.finished({ promptTokens: job.promptLength, cachedTokens: job.cachedTokens }, this.#timings(job));
+    request.submitNext();
+    if (request.members.size === 0) this.#end(request, null);
+  }
+
+  #draw(member: AnswerMember, entry: PlannedRows, logits: readonly Float32Array[]): void {
+    if (member.answer.maxTokens <= 0) {
+      this.#scheduler.commit(entry, [], this.#now());
+      if (member.job.pending === 0) this.#finish(member, { finishReason: 'length', ...NO_TEXT });
+      return;
+    }
     const drawn: number[] = [];
     const forced: number[] = [];
     const events: TokenEvent[] = [];
@@ -328,35 +435,26 @@ export class Generator {
     this.#scheduler.commit(entry, drawn, this.#now(), forced);
     this.#counters.draftedTokens += entry.drafted.length;
     if (entry.drafted.length > 0) this.#counters.acceptedTokens += drawn.length - 1;
-    for (const event of events) member.request.events.push({ ...event, choice: member.choice });
+    const { answer, choice, request } = member;
+    for (const event of events) request.events.push({ ...event, ...answer.takeJudged(), choice });
     if (end !== null) this.#finish(member, end);
     else if (member.request.events.full) this.#pause(member.request, true);
   }
 
-  #force({ answer }: Member, drawn: readonly number[], end: AnswerEnd | null): Drawn | null {
+  #force({ answer }: AnswerMember, drawn: readonly number[], end: AnswerEnd | null): Drawn | null {
     return drawn.length === 0 || end !== null ? null : answer.force();
   }
 
-  #finish(member: Member, end: AnswerEnd): void {
+  #finish(member: AnswerMember, end: AnswerEnd): void {
     const { job, request } = member;
     const { usage, timings } = this.#pushEnd(member, end);
     this.#forget(member, true);
-    const counters = this.#counters;
-    counters.textsFinished++;
-    counters.promptTokens += usage.promptTokens;
-    counters.cachedTokens += usage.cachedTokens;
-    counters.completionTokens += usage.completionTokens;
-    counters.queueMs += timings.queueMs;
-    counters.prefillMs += timings.prefillMs;
-    counters.decodeMs += timings.decodeMs;
+    this.#counters.finished(usage, timings);
     this.#log.debug({ ...usage, finishReason: end.finishReason, priority: job.priority, ...timings }, 'generated');
     if (request.members.size === 0) this.#end(request, null);
   }
 
-  #pushEnd({ answer, job, request, choice }: Member, end: AnswerEnd): EndEvent {
-    const now = this.#now();
-    const startedAt = job.startedAt ?? now;
-    const prefilledAt = job.prefilledAt ?? now;
+  #pushEnd({ answer, job, request, choice }: AnswerMember, end: AnswerEnd): EndEvent {
     const event: EndEvent = {
       type: 'end',
       ...end,
@@ -366,14 +464,18 @@ export class Generator {
         completionTokens: answer.completionTokens,
         reasoningTokens: answer.reasoningTokens,
       },
-      timings: {
-        queueMs: startedAt - job.arrived,
-        prefillMs: prefilledAt - startedAt,
-        decodeMs: now - prefilledAt,
-      },
+      timings: this.#timings(job),
     };
-    request.events.push({ ...event, choice });
+    request.events.push({ ...event, ...answer.takeJudged(), choice });
     return event;
+  }
+
+  /** Of a job that ends now. */
+  #timings(job: Job): GenerationTimings {
+    const now = this.#now();
+    const startedAt = job.startedAt ?? now;
+    const prefilledAt = job.prefilledAt ?? now;
+    return { queueMs: startedAt - job.arrived, prefillMs: prefilledAt - startedAt, decodeMs: now - prefilledAt };
   }
 
   #pause(request: Request, paused: boolean): void {
@@ -395,8 +497,16 @@ export class Generator {
 
   #forget(member: Member, finished: boolean): void {
     member.request.members.delete(member);
+    if (finished) member.request.hasFinished = true;
     this.#members.delete(member.job);
     this.#scheduler.remove(member.job, finished);
     this.#draft?.forget(member.job);
   }
 }
+
+/** Nothing of it has been computed yet. */
+const isWaiting = ({ hasFinished, members }: Request): boolean =>
+  !hasFinished && [...members].every(({ job }) => job.startedAt === null);
+
+const stopping = (): StarlingError =>
+  new StarlingError('cancelled', 'the server is stopping; ask again when it is back');

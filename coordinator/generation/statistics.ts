@@ -1,6 +1,10 @@
 import type { KvCounts } from '../kv/kv-cache.ts';
+import type { GenerationTimings } from './events.ts';
 
-/** What text generation has done since it began, and what it holds now. Milliseconds are sums over finished texts. */
+/**
+ * What text generation has done since it began, and what it holds now. Texts are answers, and texts that were embedded;
+ * milliseconds are sums over finished ones.
+ */
 export interface GenerationStatistics {
   readonly requestsWaiting: number;
   readonly requestsRunning: number;
@@ -38,4 +42,22 @@ export class GenerationCounters {
   stepMs = 0;
   draftedTokens = 0;
   acceptedTokens = 0;
+
+  /** A text is over, or its embedding is there. */
+  finished(tokens: FinishedTokens, { queueMs, prefillMs, decodeMs }: GenerationTimings): void {
+    this.textsFinished++;
+    this.promptTokens += tokens.promptTokens;
+    this.cachedTokens += tokens.cachedTokens;
+    this.completionTokens += tokens.completionTokens ?? 0;
+    this.queueMs += queueMs;
+    this.prefillMs += prefillMs;
+    this.decodeMs += decodeMs;
+  }
+}
+
+interface FinishedTokens {
+  readonly promptTokens: number;
+  readonly cachedTokens: number;
+  /** None of an embedding. */
+  readonly completionTokens?: number;
 }

@@ -1,10 +1,21 @@
 import { StarlingError } from '../../daemon/errors.ts';
 import type { OutputFormat } from '../constraint/output-format.ts';
+import type { EmbeddingForm } from '../model/embedding-form.ts';
 import { opensReasoning, type ReasoningForm } from '../model/reasoning-marks.ts';
 import type { EndRules, GenerationRequest } from './answer.ts';
 import { continuedPrompt } from './continued-prompt.ts';
 import type { Conversation } from './conversation.ts';
 import { choiceSeed } from './counter-random.ts';
+import {
+  checkDimensions,
+  checkInputLength,
+  checkInputs,
+  type EmbeddingOptions,
+  type Embeddings,
+  EmbeddingText,
+  poolingOf,
+  withEnd,
+} from './embedding.ts';
 import type { GenerationEvent, Standing } from './events.ts';
 import { Generator, type GeneratorOptions } from './generator.ts';
 import { checkPromptLength } from './prompt-length.ts';
@@ -30,6 +41,8 @@ export interface TextSettings {
   readonly format?: OutputFormat;
   /** How many of the likeliest tokens to list with each token; null for no log probabilities. */
   readonly logprobs: number | null;
+  /** The same for each token of a prompt but the first, with its first choice; none by default. */
+  readonly promptLogProbs?: number | null;
   /** Answers to each prompt, with seeds derived from the one given. */
   readonly choices: number;
   readonly standing: Standing;
@@ -59,6 +72,8 @@ export interface TextServiceOptions extends GeneratorOptions {
   readonly toolCalls?: ToolCallForm | null;
   /** Random by default. */
   readonly newCallId?: NewCallId;
+  /** What the model file says of embeddings; by default nothing. */
+  readonly embedding?: EmbeddingForm;
 }
 
 /** What a conversation comes to: tokens to go on with, and how to take apart what follows. */
@@ -71,11 +86,13 @@ export class TextService {
   readonly created: number;
   readonly contextLength: number;
   readonly #vocabSize: number;
+  readonly #dim: number;
   readonly #codec: TextCodec;
   readonly #template: ChatRenderer;
   readonly #reasoning: ReasoningForm | null;
   readonly #toolCalls: ToolCallForm | null;
   readonly #newCallId: NewCallId;
+  readonly #embedding: EmbeddingForm;
   readonly #generator: Generator;
 
   constructor(options: TextServiceOptions) {
@@ -83,11 +100,13 @@ export class TextService {
     this.created = options.created;
     this.contextLength = options.model.contextLength;
     this.#vocabSize = options.model.vocabSize;
+    this.#dim = options.model.dim;
     this.#codec = options.codec;
     this.#template = options.template;
     this.#reasoning = options.reasoning ?? null;
     this.#toolCalls = options.toolCalls ?? null;
     this.#newCallId = options.newCallId ?? randomCallId;
+    this.#embedding = options.embedding ?? { pooling: null, end: null };
     this.#generator = new Generator(options);
   }
 
@@ -158,9 +177,38 @@ export class TextService {
     signal?: AbortSignal,
   ): AsyncGenerator<TextEvent, void, undefined> {
     const encoded = prompts.map((prompt) =>
-      typeof prompt === 'string' ? encodePrompt(this.#codec, prompt) : this.#checked(prompt),
+      typeof prompt === 'string' ? encodePrompt(this.#codec, prompt) : this.#checked(prompt, 'prompt'),
     );
     yield* this.#answer(encoded, 'prompt', settings, signal);
+  }
+
+  /**
+   * Makes the embeddings of texts, given as text or as token ids: the hidden states after the model's last norm, pooled, cut to the
+   * wanted dimensions and made vectors of length 1. They do not depend on what else is computed beside them.
+   * @throws StarlingError invalid_request, context_length_exceeded, unsupported_parameter; what Generator.embed throws
+   */
+  async embed(
+    inputs: readonly (string | readonly number[])[],
+    { pooling, dimensions, standing }: EmbeddingOptions,
+    signal?: AbortSignal,
+  ): Promise<Embeddings> {
+    const form = this.#embedding;
+    const kept = dimensions ?? this.#dim;
+    checkDimensions(kept, this.#dim);
+    checkInputs(inputs);
+    const how = poolingOf(form, pooling);
+    const texts = inputs.map((input, i) => {
+      const tokens =
+        typeof input === 'string' ? withEnd(encodePrompt(this.#codec, input), form) : this.#checked(input, 'input');
+      checkInputLength(tokens.length, i, this.contextLength);
+      return new EmbeddingText(tokens, how, kept);
+    });
+    await this.#generator.embed(texts, standing, signal);
+    return {
+      vectors: texts.map(({ vector }) => vector),
+      promptTokens: texts.reduce((sum, { tokens }) => sum + tokens.length, 0),
+      cachedTokens: texts.reduce((sum, { cachedTokens }) => sum + cachedTokens, 0),
+    };
   }
 
   /**
@@ -205,6 +253,7 @@ export class TextService {
         ...form,
         ...(settings.format === undefined ? {} : { format: settings.format }),
         logprobs: settings.logprobs,
+        promptLogProbs: i === 0 ? (settings.promptLogProbs ?? null) : null,
       })),
     );
     const events = this.#generator.submit(requests, settings.standing, signal);

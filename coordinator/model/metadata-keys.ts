@@ -60,8 +60,8 @@ export const GENERAL_KEYS: Readonly<Record<string, Treatment>> = {
   'tokenizer.ggml.cls_token_id': 'aside',
   'tokenizer.ggml.mask_token_id': 'aside',
   'tokenizer.ggml.add_bos_token': 'read',
-  // For training: a prompt with an end behind it would not be continued.
-  'tokenizer.ggml.add_eos_token': 'aside',
+  // For embeddings: a prompt with an end behind it would not be continued.
+  'tokenizer.ggml.add_eos_token': 'read',
   'tokenizer.ggml.add_sep_token': 'aside',
   'tokenizer.ggml.add_space_prefix': 'read',
   'tokenizer.ggml.remove_extra_whitespaces': 'read',
@@ -134,8 +134,8 @@ export const ARCHITECTURE_KEYS: Readonly<Record<string, Treatment>> = {
   n_deepstack_layers: OFF,
   deepstack_mapping: OFF,
   hidden_activation: ['silu', 'swish', 'swiglu'],
-  // Of embeddings and classes, for which it is not asked.
-  pooling_type: 'aside',
+  pooling_type: 'read',
+  // Of classes and of layers after the last, for which it is not asked.
   'classifier.output_labels': 'aside',
   dense_2_feat_in: 'aside',
   dense_2_feat_out: 'aside',

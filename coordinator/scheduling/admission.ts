@@ -88,7 +88,7 @@ export class Admission {
     this.#running.delete(job);
     this.#close(job);
     this.#changed();
-    if (finished) this.#lengths.observe(job.user, job.promptLength, job.generated);
+    if (finished && job.maxTokens > 0) this.#lengths.observe(job.user, job.promptLength, job.generated);
   }
 
   /** Lets in who may run now. */
@@ -115,7 +115,7 @@ export class Admission {
 
   #enter(job: Job, pace: Pace): boolean {
     if (this.#running.size >= pace.mostRunning) return false;
-    const sequence = this.#kv.open(job.tokens, job.mostPositions);
+    const sequence = this.#kv.open(job.takenOver, job.mostPositions);
     if (sequence === null) return false;
     job.sequence = sequence;
     this.#waiting.delete(job);

@@ -5,13 +5,20 @@ import type { KvSequence } from '../kv/kv-cache.ts';
 /** `interactive`: somebody reads along. `batch`: nobody waits; yields to whoever does. */
 export type Priority = 'interactive' | 'batch';
 
+/** What of a prompt is wanted before its text goes on: what follows its last token, or something of every token. */
+export type PromptRows = 'last' | 'every';
+
 export interface JobOptions {
   /** Whose it is, for fair shares. */
   readonly user: string;
   readonly priority: Priority;
   readonly prompt: readonly number[];
-  /** Most tokens of the answer; may be infinite. */
+  /** Most tokens of the answer; may be infinite; 0 where the prompt is computed for its own sake. */
   readonly maxTokens: number;
+  /** The last by default. */
+  readonly promptRows?: PromptRows;
+  /** What its rows give: logits by default. */
+  readonly output?: 'logits' | 'hidden';
   /** Of any sequence: prompt and answer. */
   readonly contextLength: number;
   /** Milliseconds, as all times of the scheduler. */
@@ -25,6 +32,8 @@ export class Job {
   readonly arrived: number;
   readonly promptLength: number;
   readonly maxTokens: number;
+  readonly promptRows: PromptRows;
+  readonly output: 'logits' | 'hidden';
   /** Positions that it can come to hold: the last token of an answer is never computed. */
   readonly mostPositions: number;
   /** The prompt and what was generated. */
@@ -58,12 +67,34 @@ export class Job {
     this.waitingSince = arrived;
     this.promptLength = prompt.length;
     this.maxTokens = maxTokens;
+    this.promptRows = options.promptRows ?? 'last';
+    this.output = options.output ?? 'logits';
     this.mostPositions = Math.min(contextLength, prompt.length + Math.max(0, maxTokens - 1));
     this.tokens = [...prompt];
   }
 
+  /** Whether logits of its prompt's rows are wanted. */
+  get judgesPrompt(): boolean {
+    return this.promptRows === 'every' && this.output === 'logits';
+  }
+
   get generated(): number {
     return this.tokens.length - this.promptLength;
+  }
+
+  /**
+   * Its tokens as far as their positions may be taken from pages that are there, and one more: all but the last, or, where it needs
+   * every row of the prompt, those that were computed for it before it had to yield.
+   */
+  get takenOver(): readonly number[] {
+    return this.promptRows === 'last' ? this.tokens : this.tokens.slice(0, this.reached + 1);
+  }
+
+  /** After how many of the last of its next `count` rows something is wanted; without drafted ones, which come after them. */
+  wanted(count: number): number {
+    const end = (this.sequence?.computed ?? 0) + count;
+    if (this.promptRows === 'every') return Math.max(0, end - Math.max(end - count, this.reached));
+    return end === this.tokens.length ? 1 : 0;
   }
 
   /** Tokens whose positions are to be computed before the next one can be drawn; 1 while decoding. */

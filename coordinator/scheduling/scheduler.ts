@@ -10,6 +10,7 @@ import { StepCost } from './step-cost.ts';
 /** What one job has in a step: rows that are sure, then drafted ones. */
 export interface PlannedRows extends SequenceRows {
   readonly job: Job;
+  readonly hidden: number;
   /** Guesses at the tokens that follow; the last of the rows. */
   readonly drafted: readonly number[];
   readonly draftedBy: DraftSource;
@@ -155,7 +156,7 @@ export class Scheduler {
     for (const job of this.#admission.inOrder(prefilling, now, this.#tokenMs())) {
       if (left <= 0) break;
       this.#catchUp(job);
-      if (entries.some((entry) => this.#computesFor(entry, job))) continue;
+      if (job.promptRows === 'last' && entries.some((entry) => this.#computesFor(entry, job))) continue;
       const count = Math.min(left, job.pending);
       entries.push(this.#entry(job, count, [], 'lookup'));
       left -= count;
@@ -254,8 +255,9 @@ export class Scheduler {
     const { computed } = job.sequence!;
     const tokens = [...job.tokens.slice(computed, computed + count), ...drafted];
     this.#kv.grow(job.sequence!, computed + tokens.length);
-    const logits = computed + count === job.tokens.length ? 1 + drafted.length : 0;
-    return { job, tokens, position: computed, pages: [...job.sequence!.pages], logits, drafted, draftedBy };
+    const wanted = job.wanted(count) + drafted.length;
+    const outputs = job.output === 'logits' ? { logits: wanted, hidden: 0 } : { logits: 0, hidden: wanted };
+    return { job, tokens, position: computed, pages: [...job.sequence!.pages], ...outputs, drafted, draftedBy };
   }
 
   /** Whether an entry is about to compute the page that a job needs next: then it is there after the step, for both. */
@@ -269,7 +271,7 @@ export class Scheduler {
   }
 
   #catchUp(job: Job): void {
-    job.credit(this.#kv.catchUp(job.sequence!, job.tokens));
+    job.credit(this.#kv.catchUp(job.sequence!, job.takenOver));
   }
 
   /** Jobs that may run at a time: each of them can have a row in a step that keeps to the target. */

@@ -4,13 +4,17 @@ import { describe, it } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { DraftModel } from '../../../../coordinator/drafts/draft-model.ts';
 import type { GenerationRequest } from '../../../../coordinator/generation/answer.ts';
+import { EmbeddingText } from '../../../../coordinator/generation/embedding.ts';
+import { type GenerationEvent, NOBODY_IN_PARTICULAR } from '../../../../coordinator/generation/events.ts';
 import { Generator } from '../../../../coordinator/generation/generator.ts';
+import { logprobs } from '../../../../coordinator/generation/log-probabilities.ts';
 import { GREEDY, type SamplingOptions, sample } from '../../../../coordinator/generation/sampler.ts';
 import type { TextCodec } from '../../../../coordinator/generation/text-codec.ts';
 import type { Priority } from '../../../../coordinator/scheduling/job.ts';
 import { pagesFor } from '../../../../daemon/engine/engine-spec.ts';
 import { StarlingError } from '../../../../daemon/errors.ts';
 import { createLogger } from '../../../../daemon/log.ts';
+import { expectedEmbedding } from '../../../fixtures/expected-embedding.ts';
 import { HashModel } from '../../../fixtures/hash-model.ts';
 import { Random } from '../../../fixtures/random.ts';
 
@@ -80,6 +84,7 @@ function randomCase(random: Random, context: number, beginnings: readonly (reado
       sampling: randomSampling(random),
       stop: [],
       logprobs: null,
+      promptLogProbs: random.chance(0.15) ? 1 : null,
     },
     user: random.pick(['ann', 'ben', 'cat']),
     priority: random.chance(0.3) ? 'batch' : 'interactive',
@@ -90,8 +95,17 @@ function randomCase(random: Random, context: number, beginnings: readonly (reado
   };
 }
 
+/** Where an event tells how likely the prompt's tokens were, it is what the model's function says. */
+function checkJudged(model: HashModel, { promptTokens }: GenerationRequest, { promptLogProbs }: GenerationEvent): void {
+  if (promptLogProbs === undefined) return;
+  assert.equal(promptLogProbs.length, promptTokens.length - 1);
+  for (const [i, judged] of promptLogProbs.entries()) {
+    assert.deepEqual(judged, logprobs(model.logits(promptTokens.slice(0, i + 1)), promptTokens[i + 1]!, 1));
+  }
+}
+
 /** Asks for a case's texts and takes them as its client does. */
-async function take(generator: Generator, wanted: Case): Promise<Outcome[]> {
+async function take(generator: Generator, model: HashModel, wanted: Case): Promise<Outcome[]> {
   const { request, user, priority, choices, leavesAfter, slowness } = wanted;
   const hashes = Array.from({ length: choices }, () => createHash('sha256'));
   const outcomes = hashes.map(() => [] as number[]);
@@ -99,11 +113,26 @@ async function take(generator: Generator, wanted: Case): Promise<Outcome[]> {
   const events = generator.submit(requests, { user, priority, timeoutMs: null });
   let taken = 0;
   for await (const event of events) {
+    checkJudged(model, request, event);
     if (event.type === 'token') outcomes[event.choice]!.push(event.token);
     for (let turn = 0; turn < slowness; turn++) await nextTurn();
     if (taken++ === leavesAfter) return [];
   }
   return outcomes.map((tokens, i) => ({ tokens, logits: hashes[i]!.digest('hex') }));
+}
+
+/** Asks for the embeddings of texts that begin like others, and compares them with the model's function. */
+async function embed(generator: Generator, model: HashModel, wanted: Case): Promise<void> {
+  const { promptTokens } = wanted.request;
+  const texts = (['mean', 'last'] as const).map(
+    (pooling, i) => new EmbeddingText(promptTokens.slice(i), pooling, model.dim),
+  );
+  const some = texts.filter(({ tokens }) => tokens.length > 0);
+  await generator.embed(some, { ...NOBODY_IN_PARTICULAR, user: wanted.user, priority: wanted.priority });
+  for (const { tokens, pooling, vector } of some) {
+    const states = tokens.map((_, at) => model.logits(tokens.slice(0, at + 1)));
+    assert.deepEqual(vector, expectedEmbedding(states, pooling));
+  }
 }
 
 async function runCases(
@@ -146,7 +175,8 @@ async function runCases(
   await Promise.all(
     cases.map(async (wanted, i) => {
       while (model.steps < wanted.arrival && generator.load.running > 0) await nextTurn();
-      const outcomes = await take(generator, wanted);
+      if (i % 6 === 5) return embed(generator, model, wanted);
+      const outcomes = await take(generator, model, wanted);
       const expected = alone(model, wanted.request);
       for (const outcome of outcomes) assert.deepEqual(outcome, expected, `seed ${seed}, case ${i}`);
     }),
@@ -167,6 +197,28 @@ describe('batching', () => {
     // The mixes are worth something only if all of this took place in them.
     assert.ok(sums.drafted > sums.accepted && sums.accepted > 500, JSON.stringify(sums));
     assert.ok(sums.cached > 500 && sums.preempted > 20, JSON.stringify(sums));
+  });
+
+  it('goes on with who waited for the room of a text that left while it was guessed at', async () => {
+    const options = { contextLength: 100, kvPages: 2, memory: 2 };
+    const abort = new AbortController();
+    let guesses = 0;
+    const beforeStep = async () => {
+      if (++guesses === 3) abort.abort();
+    };
+    const draft = new DraftModel(new HashModel({ ...options, beforeStep }), 0);
+    const model = new HashModel(options);
+    const generator = new Generator({ model, codec, log, draft, now: () => 0 });
+    const request = { promptTokens: [5, 6], maxTokens: 90, sampling: GREEDY, stop: [], logprobs: null };
+    const first = assert.rejects(async () => {
+      for await (const _ of generator.generate(request, abort.signal));
+    }, /cancelled/);
+    const second: number[] = [];
+    for await (const event of generator.generate({ ...request, promptTokens: [7, 8] })) {
+      if (event.type === 'token') second.push(event.token);
+    }
+    assert.deepEqual(second, alone(model, { ...request, promptTokens: [7, 8] }).tokens);
+    await first;
   });
 
   it('goes on without a draft model that fails', async () => {

@@ -3,11 +3,13 @@ import { describe, it } from 'node:test';
 import type { GenerationRequest } from '../../../../coordinator/generation/answer.ts';
 import type { EndEvent, GenerationEvent } from '../../../../coordinator/generation/events.ts';
 import { Generator } from '../../../../coordinator/generation/generator.ts';
+import { logprobs } from '../../../../coordinator/generation/log-probabilities.ts';
 import { GREEDY } from '../../../../coordinator/generation/sampler.ts';
 import type { LanguageModel } from '../../../../coordinator/language-model.ts';
 import { StarlingError } from '../../../../daemon/errors.ts';
 import { createLogger } from '../../../../daemon/log.ts';
 import { byteCodec, byteToken, FakeModel } from '../../../fixtures/fake-text-model.ts';
+import { HashModel } from '../../../fixtures/hash-model.ts';
 
 const log = createLogger('silent', 'test');
 
@@ -130,6 +132,32 @@ describe('Generator', () => {
     );
     const broken = await collect(new FakeModel({ reply: 'a€' }), { maxTokens: 2 });
     assert.equal(broken.text, 'a\ufffd');
+  });
+
+  it('adds log probabilities of the prompt when asked, with the first event, and takes over nothing for them', async () => {
+    const model = new HashModel({ contextLength: 300, kvPages: 10 });
+    const promptTokens = Array.from({ length: 150 }, (_, i) => (i * 7) % 23);
+    const expected = promptTokens
+      .slice(1)
+      .map((token, i) => logprobs(model.logits(promptTokens.slice(0, i + 1)), token, 2));
+    const generator = generatorFor(model);
+    const asked = { ...REQUEST, promptTokens, promptLogProbs: 2 };
+    for (const maxTokens of [3, 0, 3]) {
+      const events: GenerationEvent[] = [];
+      for await (const event of generator.generate({ ...asked, maxTokens })) events.push(event);
+      const [first, ...rest] = events;
+      assert.deepEqual(first?.promptLogProbs, expected);
+      assert.ok(rest.every((event) => !('promptLogProbs' in event)));
+      const end = events.at(-1) as EndEvent;
+      assert.deepEqual([end.usage.cachedTokens, end.usage.completionTokens], [0, events.length - 1]);
+      const usual: GenerationEvent[] = [];
+      for await (const event of generator.generate({ ...asked, maxTokens, promptLogProbs: null })) usual.push(event);
+      assert.deepEqual(
+        usual.map((event) => event.type === 'token' && event.token),
+        events.map((event) => event.type === 'token' && event.token),
+      );
+    }
+    assert.equal(generator.statistics.kv.sequences, 0);
   });
 
   it('adds log probabilities when asked', async () => {
