@@ -179,7 +179,8 @@ describe('an answer with a format', () => {
     await assert.rejects(bad, { code: 'invalid_request' });
     const drafted = generator.statistics.draftedTokens;
     const plain = { promptTokens: [5, 6], maxTokens: 60, sampling: GREEDY, stop: [], logprobs: null };
-    await write(generator, plain);
+    // Whether it pays is measured: on a busy machine not with every text.
+    for (let i = 0; i < 10 && generator.statistics.draftedTokens === drafted; i++) await write(generator, plain);
     assert.ok(generator.statistics.draftedTokens > drafted);
   });
 
