@@ -27,7 +27,7 @@ export interface KernelCase {
   readonly rows: number | null;
   /**
    * That one thread reads in one repetition: weights (matmul), pages (attend), source rows (repack), f32 activations
-   * (rmsnorm, quantize, swiglu) or f64 sums (packSums; unpackSums makes as many).
+   * (rmsnorm, quantize, glu of SiLU) or f64 sums (packSums; unpackSums makes as many).
    */
   readonly bytes: number;
   /** Multiplications and additions of one thread in one repetition, where the op is about them. */
@@ -191,7 +191,7 @@ export class BenchMemory {
       }),
       rowOp('rmsnorm', cols * 4),
       rowOp('quantize', activationBytes('q8', cols)),
-      wide('swiglu', n * 8, ({ f32: [gate, up] }, times) => ({ op: 'swiglu', times, gate, up, n })),
+      wide('glu', n * 8, ({ f32: [gate, up] }, times) => ({ op: 'glu', times, gate, up, n })),
       wide('packSums', n * 8, ({ sums, packed: out }, times) => ({ op: 'packSums', times, sums, n, out })),
       wide('unpackSums', n * 8, ({ sums, totals, packed }, times) => {
         // Packed here, since the other cases have used the room meanwhile.
@@ -232,7 +232,7 @@ export class BenchMemory {
 
   #fillActivations({ f32: [gate, up], sums }: ThreadMemory): void {
     const { arena } = this;
-    // From 20 on silu(g) is g, so with 1 for `up` swiglu in place gives the same values however often it runs.
+    // From 20 on silu(g) is g, so with 1 for `up` glu in place gives the same values however often it runs.
     const gates = f32View(arena, gate, WIDE_VALUES);
     randomFloats(SEED, 0, 1)(arena.bytes(gate, WIDE_VALUES * 4), 0);
     for (let i = 0; i < WIDE_VALUES; i++) gates[i] = 25 + gates[i]!;

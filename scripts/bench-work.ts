@@ -50,7 +50,7 @@ export type KernelWork =
       readonly out: Address;
       readonly outStride: number;
     }
-  | { readonly op: 'swiglu'; readonly times: number; readonly gate: Address; readonly up: Address; readonly n: number }
+  | { readonly op: 'glu'; readonly times: number; readonly gate: Address; readonly up: Address; readonly n: number }
   | {
       readonly op: 'packSums';
       readonly times: number;
@@ -116,7 +116,7 @@ export function runWork(kernels: Kernels, work: KernelWork): boolean {
       const { x, cols, rows, out, outStride } = work;
       return repeat(work.times, () => kernels.quantize(x, cols * 4, cols, rows, out, outStride));
     }
-    case 'swiglu':
+    case 'glu':
       return repeat(work.times, () => kernels.glu('silu', work.gate, work.up, work.n));
     case 'packSums':
       return repeat(work.times, () => kernels.packSums(work.sums, work.n, work.out) > 0);

@@ -191,11 +191,12 @@ function describe({ model, lent, tiles, memory }: Control<'status'>): string {
   return `${model} (${tiles} tiles)${memory === null ? '' : `: ${describeMemory(memory)}`}`;
 }
 
-/** The parts of a device's memory; what it reads for every token is the first to look at when it is slow. */
+/** The parts of a device's memory; what it reads again and again is the first to look at when it is slow. */
 function describeMemory(parts: NonNullable<Control<'status'>['memory']>): string {
   const { base, threads, caches, buffers, pinned, window, pinnedTiles, streamedTiles, budget } = parts;
   const mb = (bytes: number): string => `${Math.round(bytes / 1e6)} MB`;
-  const streamed = streamedTiles === 0 ? '' : `, ${mb(window)} window for ${streamedTiles} tiles read for every token`;
+  const streamed =
+    streamedTiles === 0 ? '' : `, ${mb(window)} window for ${streamedTiles} tiles read whenever computed`;
   return (
     `${mb(pinned)} in ${pinnedTiles} tiles kept in memory${streamed}, ${mb(caches)} caches, ${mb(buffers)} buffers, ` +
     `${mb(base + threads)} Node.js, of ${mb(budget)} allowed`

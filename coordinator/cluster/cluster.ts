@@ -254,7 +254,8 @@ async function allOf<T>(promises: readonly Promise<T>[]): Promise<T[]> {
 
 function logMemory(log: Logger, { name, memory }: Rank): void {
   const streamed = memory?.streamedTiles ?? 0;
-  const how = streamed === 0 ? 'keeps its tiles in memory' : `reads ${streamed} tiles from disk for every token`;
+  const how =
+    streamed === 0 ? 'keeps its tiles in memory' : `reads ${streamed} tiles from disk whenever it computes them`;
   log.info({ device: name, memory }, `${name} ${how}`);
 }
 

@@ -1,23 +1,9 @@
+import { readMixture } from './alike-layers.ts';
 import type { Architecture } from './architecture.ts';
-import { EXPERT_KEYS, expertsPhase, readExpertSizes } from './experts.ts';
-import { attentionPhase } from './phases.ts';
-import { readDims, readRope } from './rope.ts';
-import { layersOf, readSizes } from './sizes.ts';
+import { EXPERT_KEYS } from './experts.ts';
 
 /** Qwen 1.5 and 2 mixtures: the weights of the chosen networks are as they are; a shared network has a gate. */
 export const qwen2moe: Architecture = {
   keys: EXPERT_KEYS,
-  async read(source) {
-    const sizes = readSizes(source, 1);
-    const experts = readExpertSizes(source, sizes.dim);
-    const halves = { dims: readDims(source, sizes.headDim) };
-    return {
-      ...sizes,
-      ropes: [await readRope(source, sizes.headDim)],
-      layers: layersOf(sizes, (layer) => [
-        attentionPhase(source, layer, sizes, { halves }),
-        expertsPhase(source, layer, experts, { normalised: false }),
-      ]),
-    };
-  },
+  read: (source) => readMixture(source, { halved: true }, { normalised: false }),
 };

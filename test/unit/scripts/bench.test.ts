@@ -16,7 +16,7 @@ import { temporaryFolder } from '../../fixtures/temporary-folder.ts';
 import { withoutC } from './needs-c.ts';
 import { bench } from './run-bench.ts';
 
-const OTHER_OPS = ['attend', 'rmsnorm', 'quantize', 'swiglu', 'packSums', 'unpackSums'];
+const OTHER_OPS = ['attend', 'rmsnorm', 'quantize', 'glu', 'packSums', 'unpackSums'];
 const backend = (['native', 'wasm'] as const).find(backendAvailable) ?? 'reference';
 
 const TINY_KERNELS = ['--json', '--seconds', '0.01', '--bytes', '40000', '--formats', 'Q4_0', '--backends', backend];
