@@ -199,7 +199,9 @@ export class TextService {
     const how = poolingOf(form, pooling);
     const texts = inputs.map((input, i) => {
       const tokens =
-        typeof input === 'string' ? withEnd(encodePrompt(this.#codec, input), form) : this.#checked(input, 'input');
+        typeof input === 'string'
+          ? withEnd(encodePrompt(this.#codec, input), form)
+          : this.#checked(input, `input[${i}]`);
       checkInputLength(tokens.length, i, this.contextLength);
       return new EmbeddingText(tokens, how, kept);
     });
@@ -270,7 +272,7 @@ export class TextService {
       if (token < 0 || token >= this.#vocabSize) {
         throw new StarlingError(
           'invalid_request',
-          `token id ${token} is outside this model's vocabulary, which is 0 to ${this.#vocabSize - 1}`,
+          `'${param}' has the token id ${token}, which is outside this model's vocabulary: 0 to ${this.#vocabSize - 1}`,
           { param },
         );
       }

@@ -5,38 +5,27 @@ import type { RequestOrigin } from '../../request-origin.ts';
 import { validate } from '../../validation.ts';
 import { checkFields } from './check-fields.ts';
 import { limitOf, MAX_TOP_LOGPROBS, optionalCount, TEXT_FIELDS, textSettings } from './text-fields.ts';
+import { inputList, type TextInput, textInputs } from './text-inputs.ts';
 
 const MAX_PROMPTS = 64;
 /** OpenAI's default for this endpoint. */
 const DEFAULT_MAX_TOKENS = 16;
 
-const tokenIds = z.array(z.int().min(0)).min(1);
-
 const completionBody = z.object({
   ...TEXT_FIELDS,
-  prompt: z.union(
-    [z.string(), tokenIds, z.array(z.string()).min(1).max(MAX_PROMPTS), z.array(tokenIds).min(1).max(MAX_PROMPTS)],
-    {
-      error: `expected a text, token ids, or a list of up to ${MAX_PROMPTS} of either`,
-    },
-  ),
+  prompt: textInputs(MAX_PROMPTS),
   logprobs: optionalCount(0, MAX_TOP_LOGPROBS),
   echo: z.boolean().nullish(),
 });
 
 export interface CompletionRequest {
   readonly model: string | null;
-  readonly prompts: readonly (string | readonly number[])[];
+  readonly prompts: readonly TextInput[];
   readonly settings: TextSettings;
   /** Repeat the prompt before each answer. */
   readonly echo: boolean;
   readonly stream: boolean;
   readonly includeUsage: boolean;
-}
-
-function promptList(prompt: z.output<typeof completionBody>['prompt']): (string | number[])[] {
-  if (typeof prompt === 'string') return [prompt];
-  return typeof prompt[0] === 'number' ? [prompt as number[]] : (prompt as (string | number[])[]);
 }
 
 /**
@@ -62,7 +51,7 @@ export function parseCompletionRequest(
   };
   return {
     model: fields.model ?? null,
-    prompts: promptList(fields.prompt),
+    prompts: inputList(fields.prompt),
     settings: textSettings(fields, own, origin),
     echo: fields.echo === true,
     stream: fields.stream === true,

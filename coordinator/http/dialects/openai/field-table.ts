@@ -7,11 +7,11 @@ type Routes = Pick<Field, 'routes'>;
 
 const each = (names: string, field: Omit<Field, 'name'>): Field[] =>
   names.split(' ').map((name) => ({ name, ...field }));
-const done = (names: string, about: string, routes: Routes = BOTH): Field[] =>
+export const done = (names: string, about: string, routes: Routes = BOTH): Field[] =>
   each(names, { ...routes, treatment: { kind: 'done' }, about });
-const ignored = (names: string, about: string, routes: Routes = BOTH): Field[] =>
+export const ignored = (names: string, about: string, routes: Routes = BOTH): Field[] =>
   each(names, { ...routes, treatment: { kind: 'ignored' }, about });
-const refused = (names: string, neutral: Neutral, about: string, routes: Routes = BOTH): Field[] =>
+export const refused = (names: string, neutral: Neutral, about: string, routes: Routes = BOTH): Field[] =>
   each(names, { ...routes, treatment: { kind: 'refused', neutral }, about });
 
 const IN_WORDS = 'answers are free text; ask for the form in words';
