@@ -23,6 +23,7 @@ import type { SamplingOptions } from './sampler.ts';
 import type { GenerationStatistics } from './statistics.ts';
 import { templateMessages, templateTools } from './template-messages.ts';
 import { type ChatRenderer, decodeTokens, encodePrompt, type TextCodec, tokenText } from './text-codec.ts';
+import { tokenOffsets } from './token-offsets.ts';
 import type { NewCallId } from './tool-calls/call-events.ts';
 import { callMessages } from './tool-calls/call-messages.ts';
 import { refuseTools, type ToolCallForm } from './tool-calls/known-families.ts';
@@ -176,9 +177,7 @@ export class TextService {
     settings: TextSettings,
     signal?: AbortSignal,
   ): AsyncGenerator<TextEvent, void, undefined> {
-    const encoded = prompts.map((prompt) =>
-      typeof prompt === 'string' ? encodePrompt(this.#codec, prompt) : this.#checked(prompt, 'prompt'),
-    );
+    const encoded = prompts.map((prompt) => this.promptTokens(prompt));
     yield* this.#answer(encoded, 'prompt', settings, signal);
   }
 
@@ -220,6 +219,16 @@ export class TextService {
    */
   promptText(prompt: string | readonly number[], param = 'prompt'): string {
     return typeof prompt === 'string' ? prompt : decodeTokens(this.#codec, this.#checked(prompt, param));
+  }
+
+  /** What the model reads of a prompt. @throws StarlingError invalid_request for token ids outside the vocabulary */
+  promptTokens(prompt: string | readonly number[]): readonly number[] {
+    return typeof prompt === 'string' ? encodePrompt(this.#codec, prompt) : this.#checked(prompt, 'prompt');
+  }
+
+  /** Where in a text each of its tokens begins; see tokenOffsets. */
+  tokenOffsets(tokens: readonly number[], text: string): readonly number[] {
+    return tokenOffsets(this.#codec, tokens, text);
   }
 
   /** The token ids of a text; see TextCodec.encode. */

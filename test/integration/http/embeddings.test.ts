@@ -1,30 +1,11 @@
 import assert from 'node:assert/strict';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { Ollama } from 'ollama';
 import OpenAI, { BadRequestError, NotFoundError } from 'openai';
-import { encodePrompt } from '../../../coordinator/generation/text-codec.ts';
-import { TextService } from '../../../coordinator/generation/text-service.ts';
-import { HttpServer } from '../../../coordinator/http/server.ts';
-import { openTextTools } from '../../../coordinator/text-model.ts';
-import { createLogger } from '../../../daemon/log.ts';
-import { eventually, FAKE_FACTS, rawRequest, withEndpoint } from '../../fixtures/http-endpoint.ts';
-import { WindowCluster } from '../../fixtures/window-cluster.ts';
+import { eventually, rawRequest, withEndpoint } from '../../fixtures/http-endpoint.ts';
+import { tinyEndpoint } from '../../fixtures/tiny-endpoint.ts';
 
-const log = createLogger('silent', 'test');
 const TEXTS = ['A dog.', 'Tell me a story about a dog.', 'What does a cat eat?'];
-
-/** The embedded model behind an endpoint. */
-async function serve(t: TestContext) {
-  const { model, cluster } = await WindowCluster.start(t, { daemons: 0, memory: 1, log });
-  const tools = openTextTools(model);
-  const service = new TextService({ modelId: 'tiny', created: 1, model: cluster.forward, log, ...tools });
-  const server = new HttpServer({ service, facts: FAKE_FACTS, log, port: 0 });
-  const { url } = await server.start();
-  t.after(() => server.stop());
-  const openai = new OpenAI({ baseURL: `${url}/v1`, apiKey: 'none', maxRetries: 0 });
-  const tokens = (text: string): number[] => encodePrompt(tools.codec, text);
-  return { url, openai, ollama: new Ollama({ host: url }), dim: cluster.forward.dim, tokens };
-}
 
 const vectorsOf = ({ data }: OpenAI.CreateEmbeddingResponse): number[][] => data.map(({ embedding }) => embedding);
 
@@ -35,7 +16,8 @@ function assertUnit(vector: readonly number[], dimensions: number): void {
 }
 
 test('the clients of OpenAI and Ollama get the same embeddings, in any form, alone and together', async (t) => {
-  const { url, openai, ollama, dim, tokens } = await serve(t);
+  const { url, openai, dim, tokens } = await tinyEndpoint(t);
+  const ollama = new Ollama({ host: url });
   const create = (more: Partial<OpenAI.EmbeddingCreateParams>) =>
     openai.embeddings.create({ model: 'tiny', input: TEXTS, ...more });
 

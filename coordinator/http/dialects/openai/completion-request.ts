@@ -22,7 +22,7 @@ export interface CompletionRequest {
   readonly model: string | null;
   readonly prompts: readonly TextInput[];
   readonly settings: TextSettings;
-  /** Repeat the prompt before each answer. */
+  /** Repeat the prompt before each answer, with its log probabilities where those of the answer are asked for. */
   readonly echo: boolean;
   readonly stream: boolean;
   readonly includeUsage: boolean;
@@ -37,23 +37,22 @@ export function parseCompletionRequest(
   origin: RequestOrigin,
 ): CompletionRequest {
   checkFields('completions', body);
-  if (body.echo === true && typeof body.logprobs === 'number') {
-    const message = `'echo' is not supported here with 'logprobs': log probabilities of the prompt are not computed; leave out one of them`;
-    throw new StarlingError('unsupported_parameter', message, { param: 'echo' });
-  }
   if (body.prompt === undefined || body.prompt === null) {
     throw new StarlingError('invalid_request', `'prompt' is missing; give the text to continue`, { param: 'prompt' });
   }
   const fields = validate(completionBody, body);
+  const echo = fields.echo === true;
+  const logprobs = fields.logprobs ?? null;
   const own = {
     maxTokens: limitOf([fields.max_tokens, fields.n_predict], DEFAULT_MAX_TOKENS),
-    logprobs: fields.logprobs ?? null,
+    logprobs,
+    promptLogProbs: echo ? logprobs : null,
   };
   return {
     model: fields.model ?? null,
     prompts: inputList(fields.prompt),
     settings: textSettings(fields, own, origin),
-    echo: fields.echo === true,
+    echo,
     stream: fields.stream === true,
     includeUsage: fields.stream_options?.include_usage === true,
   };

@@ -116,7 +116,7 @@ export function standingOf(
 /** The settings that the shared fields stand for, with OpenAI's defaults: temperature 1 and no filter. */
 export function textSettings(
   fields: TextFields,
-  own: Pick<TextSettings, 'maxTokens' | 'logprobs'>,
+  own: Pick<TextSettings, 'maxTokens' | 'logprobs' | 'promptLogProbs'>,
   origin: RequestOrigin,
 ): TextSettings {
   const { stop } = fields;
