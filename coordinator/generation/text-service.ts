@@ -23,6 +23,7 @@ import type { SamplingOptions } from './sampler.ts';
 import type { GenerationStatistics } from './statistics.ts';
 import { templateMessages, templateTools } from './template-messages.ts';
 import { type ChatRenderer, decodeTokens, encodePrompt, type TextCodec, tokenText } from './text-codec.ts';
+import { tokenOffsets } from './token-offsets.ts';
 import type { NewCallId } from './tool-calls/call-events.ts';
 import { callMessages } from './tool-calls/call-messages.ts';
 import { refuseTools, type ToolCallForm } from './tool-calls/known-families.ts';
@@ -176,9 +177,7 @@ export class TextService {
     settings: TextSettings,
     signal?: AbortSignal,
   ): AsyncGenerator<TextEvent, void, undefined> {
-    const encoded = prompts.map((prompt) =>
-      typeof prompt === 'string' ? encodePrompt(this.#codec, prompt) : this.#checked(prompt, 'prompt'),
-    );
+    const encoded = prompts.map((prompt) => this.promptTokens(prompt));
     yield* this.#answer(encoded, 'prompt', settings, signal);
   }
 
@@ -199,7 +198,9 @@ export class TextService {
     const how = poolingOf(form, pooling);
     const texts = inputs.map((input, i) => {
       const tokens =
-        typeof input === 'string' ? withEnd(encodePrompt(this.#codec, input), form) : this.#checked(input, 'input');
+        typeof input === 'string'
+          ? withEnd(encodePrompt(this.#codec, input), form)
+          : this.#checked(input, `input[${i}]`);
       checkInputLength(tokens.length, i, this.contextLength);
       return new EmbeddingText(tokens, how, kept);
     });
@@ -218,6 +219,16 @@ export class TextService {
    */
   promptText(prompt: string | readonly number[], param = 'prompt'): string {
     return typeof prompt === 'string' ? prompt : decodeTokens(this.#codec, this.#checked(prompt, param));
+  }
+
+  /** What the model reads of a prompt. @throws StarlingError invalid_request for token ids outside the vocabulary */
+  promptTokens(prompt: string | readonly number[]): readonly number[] {
+    return typeof prompt === 'string' ? encodePrompt(this.#codec, prompt) : this.#checked(prompt, 'prompt');
+  }
+
+  /** Where in a text each of its tokens begins; see tokenOffsets. */
+  tokenOffsets(tokens: readonly number[], text: string): readonly number[] {
+    return tokenOffsets(this.#codec, tokens, text);
   }
 
   /** The token ids of a text; see TextCodec.encode. */
@@ -270,7 +281,7 @@ export class TextService {
       if (token < 0 || token >= this.#vocabSize) {
         throw new StarlingError(
           'invalid_request',
-          `token id ${token} is outside this model's vocabulary, which is 0 to ${this.#vocabSize - 1}`,
+          `'${param}' has the token id ${token}, which is outside this model's vocabulary: 0 to ${this.#vocabSize - 1}`,
           { param },
         );
       }

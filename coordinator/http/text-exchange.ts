@@ -2,6 +2,7 @@ import type { Context } from 'hono';
 import { StarlingError } from '../../daemon/errors.ts';
 import type { FinishReason, TokenEvent } from '../generation/answer.ts';
 import type { GenerationTimings, GenerationUsage } from '../generation/events.ts';
+import type { LogProbabilities } from '../generation/log-probabilities.ts';
 import type { TextEvent } from '../generation/text-service.ts';
 import type { CallEvent } from '../generation/tool-calls/call-events.ts';
 import type { ApiContext } from './api-context.ts';
@@ -20,6 +21,8 @@ export interface FinishedChoice {
   /** The pieces of all calls, in order. */
   readonly calls: readonly CallEvent[];
   readonly tokens: readonly TokenEvent[];
+  /** Where they were asked for: those of the first choice of each prompt. */
+  readonly promptLogProbs?: readonly LogProbabilities[];
   readonly finishReason: FinishReason;
   readonly timings: GenerationTimings;
 }
@@ -53,7 +56,10 @@ export interface TextExchange {
 }
 
 /** A choice that is being collected. */
-type OpenChoice = Pick<FinishedChoice, 'text' | 'reasoning'> & { calls: CallEvent[]; tokens: TokenEvent[] };
+type OpenChoice = Pick<FinishedChoice, 'text' | 'reasoning' | 'promptLogProbs'> & {
+  calls: CallEvent[];
+  tokens: TokenEvent[];
+};
 
 async function collect(
   events: AsyncGenerator<TextEvent, void, undefined>,
@@ -67,8 +73,15 @@ async function collect(
     const { choice } = event;
     const before = open.get(choice) ?? { text: '', reasoning: '', calls: [], tokens: [] };
     const { calls, tokens } = before;
+    const { promptLogProbs = before.promptLogProbs } = event;
     calls.push(...(event.calls ?? []));
-    const now = { text: before.text + event.text, reasoning: before.reasoning + event.reasoning, calls, tokens };
+    const now = {
+      text: before.text + event.text,
+      reasoning: before.reasoning + event.reasoning,
+      calls,
+      tokens,
+      ...(promptLogProbs === undefined ? {} : { promptLogProbs }),
+    };
     if (event.type === 'end') {
       const { finishReason, timings } = event;
       finished.push({ index: choice, ...now, finishReason, timings });

@@ -115,7 +115,7 @@ describe('the API of Ollama', () => {
         ['POST', '/api/chat', { ...CHAT, options: { top_p: 2 } }, 400, /'options\.top_p' is not valid/],
         ['POST', '/api/generate', { prompt: 'a', suffix: 'b' }, 400, /'suffix'/],
         ['POST', '/api/generate', { prompt: 'a', images: ['aGk='] }, 400, /'images'/],
-        ['POST', '/api/embed', { input: 'a' }, 400, /no embeddings/],
+        ['POST', '/api/embed', { input: [5] }, 400, /'input\[0\]' is not valid/],
         ['DELETE', '/api/delete', { model: 'a' }, 400, /one model is served/],
         ['GET', '/api/nothing', undefined, 404, /nothing at GET/],
         ['GET', '/api/chat', undefined, 405, /use POST/],

@@ -119,8 +119,6 @@ describe('raw HTTP', () => {
         const body = JSON.stringify({ prompt: 'a', [param]: value });
         assertError(await rawRequest(`${url}/v1/completions`, { body }), 400, 'unsupported_parameter', param);
       }
-      const echo = JSON.stringify({ prompt: 'a', echo: true, logprobs: 1 });
-      assertError(await rawRequest(`${url}/v1/completions`, { body: echo }), 400, 'unsupported_parameter', 'echo');
       const harmless = {
         tools,
         tool_choice: 'none',

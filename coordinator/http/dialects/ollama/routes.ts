@@ -1,5 +1,6 @@
 import type { Route } from '../../dialect.ts';
 import { ollama } from './dialect.ts';
+import { embed, embeddings } from './embed.ts';
 import { chat, generate } from './generate.ts';
 import { ps, pull, refuses, show, tags } from './models.ts';
 
@@ -14,7 +15,6 @@ const of = (method: Route['method'], path: string, handler: Route['handler']): R
 });
 
 const models = refuses('one model is served, the one that "starling serve" was started with');
-const embeddings = refuses('no embeddings are computed');
 
 export const OLLAMA_ROUTES: readonly Route[] = [
   // By this clients find out whether there is a server at all.
@@ -30,6 +30,6 @@ export const OLLAMA_ROUTES: readonly Route[] = [
   of('POST', '/api/create', models),
   of('POST', '/api/copy', models),
   of('DELETE', '/api/delete', models),
-  of('POST', '/api/embed', embeddings),
+  of('POST', '/api/embed', embed),
   of('POST', '/api/embeddings', embeddings),
 ];

@@ -1,21 +1,25 @@
 import { StarlingError } from '../../../../daemon/errors.ts';
-import type { Field, TextRoute } from './field.ts';
+import { EMBEDDING_FIELDS } from './embedding-fields.ts';
+import type { Field, FieldRoute } from './field.ts';
 import { FIELDS } from './field-table.ts';
 
-function fieldsOf(route: TextRoute): ReadonlyMap<string, Field> {
-  return new Map(FIELDS.filter(({ routes }) => routes.includes(route)).map((field) => [field.name, field]));
+function fieldsOf(route: FieldRoute): ReadonlyMap<string, Field> {
+  return new Map(
+    [...FIELDS, ...EMBEDDING_FIELDS].filter(({ routes }) => routes.includes(route)).map((field) => [field.name, field]),
+  );
 }
 
-const TABLES: Readonly<Record<TextRoute, ReadonlyMap<string, Field>>> = {
+const TABLES: Readonly<Record<FieldRoute, ReadonlyMap<string, Field>>> = {
   chat: fieldsOf('chat'),
   completions: fieldsOf('completions'),
+  embeddings: fieldsOf('embeddings'),
 };
 
 /**
  * Refuses a request whose answer would not be what the client asked for.
  * @throws StarlingError unsupported_parameter for the first field of the body that asks for something that is not done
  */
-export function checkFields(route: TextRoute, body: Readonly<Record<string, unknown>>): void {
+export function checkFields(route: FieldRoute, body: Readonly<Record<string, unknown>>): void {
   for (const [name, value] of Object.entries(body)) {
     if (value === null || value === undefined) continue;
     const field = TABLES[route].get(name);
@@ -27,6 +31,6 @@ export function checkFields(route: TextRoute, body: Readonly<Record<string, unkn
 }
 
 /** The names of a body that the table of fields does not have. */
-export function unknownFields(route: TextRoute, body: Readonly<Record<string, unknown>>): string[] {
+export function unknownFields(route: FieldRoute, body: Readonly<Record<string, unknown>>): string[] {
   return Object.keys(body).filter((name) => !TABLES[route].has(name));
 }

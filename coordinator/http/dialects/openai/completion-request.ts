@@ -5,38 +5,27 @@ import type { RequestOrigin } from '../../request-origin.ts';
 import { validate } from '../../validation.ts';
 import { checkFields } from './check-fields.ts';
 import { limitOf, MAX_TOP_LOGPROBS, optionalCount, TEXT_FIELDS, textSettings } from './text-fields.ts';
+import { inputList, type TextInput, textInputs } from './text-inputs.ts';
 
 const MAX_PROMPTS = 64;
 /** OpenAI's default for this endpoint. */
 const DEFAULT_MAX_TOKENS = 16;
 
-const tokenIds = z.array(z.int().min(0)).min(1);
-
 const completionBody = z.object({
   ...TEXT_FIELDS,
-  prompt: z.union(
-    [z.string(), tokenIds, z.array(z.string()).min(1).max(MAX_PROMPTS), z.array(tokenIds).min(1).max(MAX_PROMPTS)],
-    {
-      error: `expected a text, token ids, or a list of up to ${MAX_PROMPTS} of either`,
-    },
-  ),
+  prompt: textInputs(MAX_PROMPTS),
   logprobs: optionalCount(0, MAX_TOP_LOGPROBS),
   echo: z.boolean().nullish(),
 });
 
 export interface CompletionRequest {
   readonly model: string | null;
-  readonly prompts: readonly (string | readonly number[])[];
+  readonly prompts: readonly TextInput[];
   readonly settings: TextSettings;
-  /** Repeat the prompt before each answer. */
+  /** Repeat the prompt before each answer, with its log probabilities where those of the answer are asked for. */
   readonly echo: boolean;
   readonly stream: boolean;
   readonly includeUsage: boolean;
-}
-
-function promptList(prompt: z.output<typeof completionBody>['prompt']): (string | number[])[] {
-  if (typeof prompt === 'string') return [prompt];
-  return typeof prompt[0] === 'number' ? [prompt as number[]] : (prompt as (string | number[])[]);
 }
 
 /**
@@ -48,23 +37,22 @@ export function parseCompletionRequest(
   origin: RequestOrigin,
 ): CompletionRequest {
   checkFields('completions', body);
-  if (body.echo === true && typeof body.logprobs === 'number') {
-    const message = `'echo' is not supported here with 'logprobs': log probabilities of the prompt are not computed; leave out one of them`;
-    throw new StarlingError('unsupported_parameter', message, { param: 'echo' });
-  }
   if (body.prompt === undefined || body.prompt === null) {
     throw new StarlingError('invalid_request', `'prompt' is missing; give the text to continue`, { param: 'prompt' });
   }
   const fields = validate(completionBody, body);
+  const echo = fields.echo === true;
+  const logprobs = fields.logprobs ?? null;
   const own = {
     maxTokens: limitOf([fields.max_tokens, fields.n_predict], DEFAULT_MAX_TOKENS),
-    logprobs: fields.logprobs ?? null,
+    logprobs,
+    promptLogProbs: echo ? logprobs : null,
   };
   return {
     model: fields.model ?? null,
-    prompts: promptList(fields.prompt),
+    prompts: inputList(fields.prompt),
     settings: textSettings(fields, own, origin),
-    echo: fields.echo === true,
+    echo,
     stream: fields.stream === true,
     includeUsage: fields.stream_options?.include_usage === true,
   };

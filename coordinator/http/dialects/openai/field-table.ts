@@ -7,11 +7,11 @@ type Routes = Pick<Field, 'routes'>;
 
 const each = (names: string, field: Omit<Field, 'name'>): Field[] =>
   names.split(' ').map((name) => ({ name, ...field }));
-const done = (names: string, about: string, routes: Routes = BOTH): Field[] =>
+export const done = (names: string, about: string, routes: Routes = BOTH): Field[] =>
   each(names, { ...routes, treatment: { kind: 'done' }, about });
-const ignored = (names: string, about: string, routes: Routes = BOTH): Field[] =>
+export const ignored = (names: string, about: string, routes: Routes = BOTH): Field[] =>
   each(names, { ...routes, treatment: { kind: 'ignored' }, about });
-const refused = (names: string, neutral: Neutral, about: string, routes: Routes = BOTH): Field[] =>
+export const refused = (names: string, neutral: Neutral, about: string, routes: Routes = BOTH): Field[] =>
   each(names, { ...routes, treatment: { kind: 'refused', neutral }, about });
 
 const IN_WORDS = 'answers are free text; ask for the form in words';
@@ -89,7 +89,7 @@ export const FIELDS: readonly Field[] = [
   ...done('logprobs', 'log probabilities of the answer'),
   ...done('top_logprobs', 'how many of the likeliest tokens to list', CHAT),
   ...refused('top_logprobs', atMost(0), 'give the number as "logprobs"', COMPLETIONS),
-  ...done('echo', 'the prompt before the answer; not with `logprobs`', COMPLETIONS),
+  ...done('echo', 'the prompt before the answer, and with `logprobs` those of its tokens', COMPLETIONS),
   ...refused('echo', EMPTY, 'use POST /v1/completions', CHAT),
   ...done('stream stream_options', 'events; `include_usage` for a last one with the usage'),
   ...done('user priority timeout', 'how the request stands beside others'),
@@ -219,8 +219,8 @@ export const FIELDS: readonly Field[] = [
   ...refused('skip_special_tokens', only(true), 'control tokens are never shown; leave it out'),
   ...refused('stop_sequences stop_sequence stopping_strings custom_stopping_strings', EMPTY, 'use "stop"'),
   ...refused('random_seed', atMost(-1), 'use "seed"'),
-  ...refused('prompt_logprobs', only(false), 'log probabilities of the prompt are not computed'),
-  ...refused('decoder_input_details', EMPTY, 'log probabilities of the prompt are not computed'),
+  ...refused('prompt_logprobs', only(false), 'use "echo" with "logprobs" of POST /v1/completions'),
+  ...refused('decoder_input_details', EMPTY, 'use "echo" with "logprobs" of POST /v1/completions'),
   ...refused('n_probs top_n_tokens', atMost(0), 'use "logprobs"'),
   ...refused(
     'post_sampling_probs return_tokens_as_token_ids',

@@ -1,6 +1,8 @@
 /** The text routes. */
 export const TEXT_ROUTES = ['chat', 'completions'] as const;
 export type TextRoute = (typeof TEXT_ROUTES)[number];
+/** All routes whose fields are checked. */
+export type FieldRoute = TextRoute | 'embeddings';
 
 type Body = Readonly<Record<string, unknown>>;
 
@@ -25,7 +27,7 @@ export type Treatment =
 /** A field of a request, of any server that speaks like OpenAI's. */
 export interface Field {
   readonly name: string;
-  readonly routes: readonly TextRoute[];
+  readonly routes: readonly FieldRoute[];
   readonly treatment: Treatment;
   /** What it means here; of a refused one, what to do instead. */
   readonly about: string;

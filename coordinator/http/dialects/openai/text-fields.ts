@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { Standing } from '../../../generation/events.ts';
 import type { RepetitionPenalty } from '../../../generation/sampler.ts';
 import type { TextSettings } from '../../../generation/text-service.ts';
 import type { RequestOrigin } from '../../request-origin.ts';
@@ -36,6 +37,13 @@ export const objectOrEmptyList = <S extends z.ZodType>(schema: S) =>
 /** A count that may be left out. */
 export const optionalCount = (min: number, max: number) => integer.min(min).max(max).nullish();
 
+/** How a request stands beside others. */
+export const STANDING_FIELDS = {
+  user: z.string().max(MAX_USER).nullish(),
+  priority: z.enum(['interactive', 'batch']).nullish(),
+  timeout: z.number().positive().max(MAX_TIMEOUT_SECONDS).nullish(),
+};
+
 /** The fields that chat and text completions share; null means "not given", as OpenAI's API has it. */
 export const TEXT_FIELDS = {
   model: z.string().nullish(),
@@ -69,9 +77,7 @@ export const TEXT_FIELDS = {
   ),
   max_tokens: tokenLimit,
   n_predict: tokenLimit,
-  user: z.string().max(MAX_USER).nullish(),
-  priority: z.enum(['interactive', 'batch']).nullish(),
-  timeout: z.number().positive().max(MAX_TIMEOUT_SECONDS).nullish(),
+  ...STANDING_FIELDS,
   stream: z.boolean().nullish(),
   stream_options: objectOrEmptyList(z.object({ include_usage: z.boolean().nullish() }).nullish()),
 };
@@ -95,10 +101,22 @@ export function limitOf(limits: readonly (number | null | undefined)[], usual: n
   return limit === Number.POSITIVE_INFINITY ? null : limit;
 }
 
+/** Whose a request is, and how urgent. */
+export function standingOf(
+  { user, priority, timeout }: z.output<z.ZodObject<typeof STANDING_FIELDS>>,
+  origin: RequestOrigin,
+): Standing {
+  return {
+    user: origin.userOf(user ?? null),
+    priority: priority ?? 'interactive',
+    timeoutMs: timeout === null || timeout === undefined ? null : timeout * 1000,
+  };
+}
+
 /** The settings that the shared fields stand for, with OpenAI's defaults: temperature 1 and no filter. */
 export function textSettings(
   fields: TextFields,
-  own: Pick<TextSettings, 'maxTokens' | 'logprobs'>,
+  own: Pick<TextSettings, 'maxTokens' | 'logprobs' | 'promptLogProbs'>,
   origin: RequestOrigin,
 ): TextSettings {
   const { stop } = fields;
@@ -123,10 +141,6 @@ export function textSettings(
       tokens: new Set(fields.stop_token_ids ?? []),
     },
     choices: fields.n ?? 1,
-    standing: {
-      user: origin.userOf(fields.user ?? null),
-      priority: fields.priority ?? 'interactive',
-      timeoutMs: fields.timeout === null || fields.timeout === undefined ? null : fields.timeout * 1000,
-    },
+    standing: standingOf(fields, origin),
   };
 }

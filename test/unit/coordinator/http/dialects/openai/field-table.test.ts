@@ -5,11 +5,13 @@ import { describe, test } from 'node:test';
 import { parseChatRequest } from '../../../../../../coordinator/http/dialects/openai/chat-request.ts';
 import { unknownFields } from '../../../../../../coordinator/http/dialects/openai/check-fields.ts';
 import { parseCompletionRequest } from '../../../../../../coordinator/http/dialects/openai/completion-request.ts';
+import { EMBEDDING_FIELDS } from '../../../../../../coordinator/http/dialects/openai/embedding-fields.ts';
+import { parseEmbeddingRequest } from '../../../../../../coordinator/http/dialects/openai/embedding-request.ts';
 import {
   type Field,
+  type FieldRoute,
   NOTHING,
   TEXT_ROUTES,
-  type TextRoute,
 } from '../../../../../../coordinator/http/dialects/openai/field.ts';
 import { FIELDS } from '../../../../../../coordinator/http/dialects/openai/field-table.ts';
 import { UnknownNames } from '../../../../../../coordinator/http/unknown-names.ts';
@@ -19,16 +21,19 @@ import { OpenApiSchemas } from '../../../../../fixtures/openapi-schema.ts';
 import { sharedData } from '../../../../../fixtures/shared-data.ts';
 
 const origin = { randomSeed: () => 7, userOf: (user: string | null) => user ?? '' };
-const BODY = { chat: { messages: [{ role: 'user', content: 'Hi' }] }, completions: { prompt: 'Hi' } };
-
-const parse = (route: TextRoute, fields: object): unknown => {
-  const body = { ...BODY[route], ...fields };
-  return route === 'chat' ? parseChatRequest(body, origin) : parseCompletionRequest(body, origin);
+const BODY = {
+  chat: { messages: [{ role: 'user', content: 'Hi' }] },
+  completions: { prompt: 'Hi' },
+  embeddings: { input: 'Hi' },
 };
+const PARSERS = { chat: parseChatRequest, completions: parseCompletionRequest, embeddings: parseEmbeddingRequest };
+const ALL = [...FIELDS, ...EMBEDDING_FIELDS];
+
+const parse = (route: FieldRoute, fields: object): unknown => PARSERS[route]({ ...BODY[route], ...fields }, origin);
 
 const chat = (fields: object) => parseChatRequest({ ...BODY.chat, ...fields }, origin);
 
-function assertRefused(route: TextRoute, fields: object, param: string): void {
+function assertRefused(route: FieldRoute, fields: object, param: string): void {
   const isRefusal = (error: unknown): boolean =>
     error instanceof StarlingError &&
     error.code === 'unsupported_parameter' &&
@@ -42,7 +47,7 @@ const DEMANDS: readonly unknown[] = [true, 0.5, 7, -2, 'x', ['x'], [{ a: 1 }], {
 
 describe('the table of fields', () => {
   test('A3, M8: a field that changes the answer is refused by name, unless it asks for nothing', () => {
-    for (const { name, routes, treatment } of FIELDS) {
+    for (const { name, routes, treatment } of ALL) {
       if (treatment.kind !== 'refused') continue;
       const demands = [...DEMANDS, false, 0, '', [], {}].filter((value) => !treatment.neutral.holds(value, {}));
       assert.ok(demands.length > 0, name);
@@ -54,23 +59,24 @@ describe('the table of fields', () => {
   });
 
   test('A3, M8: what is passed over is passed over whatever it is', () => {
-    for (const { name, routes, treatment } of FIELDS) {
+    for (const { name, routes, treatment } of ALL) {
       if (treatment.kind !== 'ignored') continue;
       for (const route of routes) for (const value of [...DEMANDS, null]) parse(route, { [name]: value });
     }
   });
 
   test('A3, M8: what is done is done on the routes that it is of, and known on both', () => {
-    for (const { name, routes, treatment } of FIELDS) {
-      for (const route of TEXT_ROUTES) assert.deepEqual(unknownFields(route, { [name]: 1 }), [], `${name} of ${route}`);
-      if (treatment.kind !== 'done' || name === 'messages' || name === 'prompt') continue;
+    for (const { name, routes, treatment } of ALL) {
+      for (const route of routes[0] === 'embeddings' ? routes : TEXT_ROUTES)
+        assert.deepEqual(unknownFields(route, { [name]: 1 }), [], `${name} of ${route}`);
+      if (treatment.kind !== 'done' || ['messages', 'prompt', 'input'].includes(name)) continue;
       for (const route of routes) {
         parse(route, { [name]: null });
         // A schema that looked at nothing would take what no field is.
         assert.throws(() => parse(route, { [name]: [[[]]] }), StarlingError, `${name} of ${route}`);
       }
     }
-    const names = FIELDS.flatMap(({ name, routes }) => routes.map((route) => `${route} ${name}`));
+    const names = ALL.flatMap(({ name, routes }) => routes.map((route) => `${route} ${name}`));
     assert.equal(new Set(names).size, names.length, 'no field has two entries of one route');
   });
 
@@ -116,10 +122,11 @@ describe('the table of fields', () => {
     const described = {
       chat: ['CreateChatCompletionRequest', 'CreateModelResponseProperties', 'ModelResponseProperties'],
       completions: ['CreateCompletionRequest'],
+      embeddings: ['CreateEmbeddingRequest'],
     };
-    for (const route of TEXT_ROUTES) {
+    for (const route of [...TEXT_ROUTES, 'embeddings'] as const) {
       const names = described[route].flatMap((schema) => schemas.properties(schema));
-      assert.ok(names.length > 15, names.join());
+      assert.ok(names.length > (route === 'embeddings' ? 4 : 15), names.join());
       assert.deepEqual(unknownFields(route, Object.fromEntries(names.map((name) => [name, 1]))), []);
     }
   });
@@ -127,7 +134,7 @@ describe('the table of fields', () => {
   test('is what docs/API.md shows', () => {
     const text = readFileSync(join(packageRoot(), 'docs/API.md'), 'utf8');
     const documented = text.split('\n').filter((line) => /^\| `/.test(line));
-    assert.deepEqual(documented, documentedRows(FIELDS));
+    assert.deepEqual(documented, [...documentedRows(FIELDS), ...documentedRows(EMBEDDING_FIELDS)]);
   });
 });
 

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseChatRequest } from '../../../../../../coordinator/http/dialects/openai/chat-request.ts';
 import { parseCompletionRequest } from '../../../../../../coordinator/http/dialects/openai/completion-request.ts';
+import { parseEmbeddingRequest } from '../../../../../../coordinator/http/dialects/openai/embedding-request.ts';
 import type { RequestOrigin } from '../../../../../../coordinator/http/request-origin.ts';
 import { StarlingError } from '../../../../../../daemon/errors.ts';
 
@@ -89,4 +90,23 @@ test('A11: what is wrong with a message is said, with its place', () => {
   refused(() => complete({ prompt: ['a', null] }), 'prompt[1]', /string/);
   refused(() => complete({ prompt: [[1, 'b']] }), 'prompt[0][1]', /number/);
   refused(() => complete({ prompt: 7 }), 'prompt', /expected a text, token ids, or a list/);
+});
+
+test('prompts and inputs are one or several texts, as text or token ids, up to a number', () => {
+  const embed = (input: unknown) => parseEmbeddingRequest({ input }, origin).inputs;
+  const continued = (prompt: unknown) => complete({ prompt }).prompts;
+  const forms = ['Hi', ['Hi', ''], [1, 2], [[1], [2, 3]]];
+  for (const read of [embed, continued])
+    assert.deepEqual(forms.map(read), [['Hi'], ['Hi', ''], [[1, 2]], [[1], [2, 3]]]);
+  for (const [read, most, param] of [
+    [embed, 2048, 'input'],
+    [continued, 64, 'prompt'],
+  ] as const) {
+    assert.equal(read(Array(most).fill('a')).length, most);
+    assert.equal(read(Array(most + 1).fill(1)).length, 1);
+    for (const one of ['a', [1]]) refused(() => read(Array(most + 1).fill(one)), param, new RegExp(`up to ${most} of`));
+    refused(() => read([]), param, /is not valid/);
+    refused(() => read(['a', 5]), `${param}[1]`, /is not valid/);
+    refused(() => read([[1], []]), `${param}[1]`, /is not valid/);
+  }
 });
