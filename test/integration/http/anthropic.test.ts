@@ -78,7 +78,7 @@ describe('the API of Anthropic', () => {
       { role: 'system', content: [{ type: 'text', text: 'Be brief.' }] },
       { role: 'user', content: 'Look' },
       { role: 'assistant', content: '', reasoning_content: 'Hm.', thinking: 'Hm.', tool_calls: [call] },
-      { role: 'tool', content: [{ type: 'text', text: 'a dog' }], tool_call_id: 't' },
+      { role: 'tool', name: 'look', content: [{ type: 'text', text: 'a dog' }], tool_call_id: 't' },
       { role: 'user', content: 'And?' },
     ]);
   });
@@ -96,12 +96,12 @@ describe('the API of Anthropic', () => {
     await withEndpoint({}, async ({ url }) => {
       const image = { type: 'image', source: { type: 'base64', media_type: 'image/png', data: '' } };
       const tools = [{ name: 'f', input_schema: { type: 'object' } }];
-      const format = { type: 'json_schema', schema: {} };
+      const format = { type: 'json_object' };
       const cases: [path: string, body: object, status: number, type: string, message: RegExp][] = [
         ['', { ...MESSAGE, model: 'claude' }, 404, 'not_found_error', /'claude' is not served/],
         ['', { ...MESSAGE, messages: [] }, 400, 'invalid_request_error', /'messages' is not valid/],
-        ['', { ...MESSAGE, tools }, 400, 'invalid_request_error', /'tools' is not supported/],
-        ['', { ...MESSAGE, output_config: { format } }, 400, 'invalid_request_error', /'format' is not supported/],
+        ['', { ...MESSAGE, tools }, 400, 'invalid_request_error', /leave 'tools' out/],
+        ['', { ...MESSAGE, output_config: { format } }, 400, 'invalid_request_error', /format\.type' is not valid/],
         ['', { ...MESSAGE, messages: [{ role: 'user', content: [image] }] }, 400, 'invalid_request_error', /'image'/],
         [
           '',

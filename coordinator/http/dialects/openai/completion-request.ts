@@ -4,6 +4,7 @@ import type { TextSettings } from '../../../generation/text-service.ts';
 import type { RequestOrigin } from '../../request-origin.ts';
 import { validate } from '../../validation.ts';
 import { checkFields } from './check-fields.ts';
+import { FORMAT_FIELDS, outputFormat } from './output-format.ts';
 import { limitOf, MAX_TOP_LOGPROBS, optionalCount, TEXT_FIELDS, textSettings } from './text-fields.ts';
 
 const MAX_PROMPTS = 64;
@@ -14,6 +15,7 @@ const tokenIds = z.array(z.int().min(0)).min(1);
 
 const completionBody = z.object({
   ...TEXT_FIELDS,
+  ...FORMAT_FIELDS,
   prompt: z.union(
     [z.string(), tokenIds, z.array(z.string()).min(1).max(MAX_PROMPTS), z.array(tokenIds).min(1).max(MAX_PROMPTS)],
     {
@@ -60,10 +62,11 @@ export function parseCompletionRequest(
     maxTokens: limitOf([fields.max_tokens, fields.n_predict], DEFAULT_MAX_TOKENS),
     logprobs: fields.logprobs ?? null,
   };
+  const format = outputFormat(fields);
   return {
     model: fields.model ?? null,
     prompts: promptList(fields.prompt),
-    settings: textSettings(fields, own, origin),
+    settings: { ...textSettings(fields, own, origin), ...(format === undefined ? {} : { format }) },
     echo: fields.echo === true,
     stream: fields.stream === true,
     includeUsage: fields.stream_options?.include_usage === true,
