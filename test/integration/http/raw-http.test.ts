@@ -104,7 +104,6 @@ describe('raw HTTP', () => {
       const chat: [object, string][] = [
         [{ tools }, 'tools'],
         [{ tools, tool_choice: 'auto' }, 'tools'],
-        [{ tool_choice: 'required' }, 'tool_choice'],
         [{ functions: [{ name: 'f' }] }, 'functions'],
         [{ modalities: ['text', 'audio'] }, 'modalities'],
         [{ audio: { voice: 'x', format: 'mp3' } }, 'audio'],

@@ -16,6 +16,7 @@ import {
   textSettings,
   tokenLimit,
 } from './text-fields.ts';
+import { TOOL_FIELDS, toolsOf } from './tools.ts';
 
 const MAX_MESSAGES = 10_000;
 const MAX_PARTS = 1000;
@@ -48,6 +49,7 @@ const message = z.looseObject({
 const chatBody = z.object({
   ...TEXT_FIELDS,
   ...FORMAT_FIELDS,
+  ...TOOL_FIELDS,
   messages: z.array(message).min(1).max(MAX_MESSAGES),
   max_completion_tokens: tokenLimit,
   logprobs: z.boolean().nullish(),
@@ -188,6 +190,7 @@ export function parseChatRequest(body: Readonly<Record<string, unknown>>, origin
       variables: templateVariables(fields),
       keepsReasoning: fields.reasoning_format === 'none',
       continueFinal: fields.continue_final_message === true,
+      ...toolsOf(fields),
     },
     settings: { ...textSettings(fields, own, origin), ...(format === undefined ? {} : { format }) },
     includeReasoning: fields.include_reasoning !== false,

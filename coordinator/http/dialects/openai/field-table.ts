@@ -14,7 +14,7 @@ const ignored = (names: string, about: string, routes: Routes = BOTH): Field[] =
 const refused = (names: string, neutral: Neutral, about: string, routes: Routes = BOTH): Field[] =>
   each(names, { ...routes, treatment: { kind: 'refused', neutral }, about });
 
-const NO_TOOLS = 'this server calls no tools; leave it out, or set "tool_choice" to "none"';
+const NO_TOOLS = 'a prompt goes through no template; use POST /v1/chat/completions';
 const NO_SHIFT = 'the beginning of a text is never dropped; shorten it, or serve with a larger --context';
 const OTHER_SAMPLER = 'sample with "temperature", "top_k", "top_p" and "min_p"';
 const OTHER_PENALTY = 'use "repetition_penalty", "frequency_penalty" or "presence_penalty"';
@@ -116,7 +116,6 @@ export const FIELDS: readonly Field[] = [
     'usage return_tokens return_token_ids return_progress timings_per_token response_fields details',
     'the answer has the shape of OpenAI’s API',
   ),
-  ...ignored('parallel_tool_calls parse_tool_calls', 'tools are refused'),
   ...ignored(
     'spaces_between_special_tokens mm_processor_kwargs backend_sampling static_cache extra_headers extra_query',
     'nothing here depends on it',
@@ -131,11 +130,16 @@ export const FIELDS: readonly Field[] = [
   ...ignored('grammar_triggers preserved_tokens', PART_OF('grammar_lazy')),
   ...ignored('guided_decoding_backend', 'a form is kept to in one way only'),
 
-  ...refused('tools', withoutTools, NO_TOOLS),
-  ...refused('tool_choice', either(only('none', 'auto'), EMPTY), NO_TOOLS),
-  ...refused('functions', EMPTY, 'this server calls no functions; leave it out'),
-  ...refused('function_call', either(only('none', 'auto'), EMPTY), 'this server calls no functions; leave it out'),
-  ...refused('tool_prompt', EMPTY, NO_TOOLS),
+  ...done('tools', 'functions that the model may call, where its chat template knows of tools', CHAT),
+  ...done('tool_choice', '`auto`, `none`, `required`, or the function to call', CHAT),
+  ...done('parallel_tool_calls', '`false` for one call at most', CHAT),
+  ...refused('tools', withoutTools, NO_TOOLS, COMPLETIONS),
+  ...refused('tool_choice', either(only('none', 'auto'), EMPTY), NO_TOOLS, COMPLETIONS),
+  ...ignored('parallel_tool_calls', PART_OF('tools'), COMPLETIONS),
+  ...refused('parse_tool_calls', only(true), 'calls are always told from text; leave it out'),
+  ...refused('functions', EMPTY, 'use "tools"'),
+  ...refused('function_call', either(only('none', 'auto'), EMPTY), 'use "tool_choice"'),
+  ...refused('tool_prompt', EMPTY, 'the chat template says how tools are told; leave it out'),
   ...done('response_format', '`json_object`, or `json_schema` with a schema, which is always kept to; `text`'),
   ...done('json_schema guided_json', 'JSON by this schema'),
   ...done('grammar grammar_string guided_grammar', 'a text of this grammar, in GBNF'),

@@ -2,16 +2,11 @@ import { z } from 'zod';
 import { StarlingError } from '../../../../daemon/errors.ts';
 import type { Json } from '../../../constraint/json-grammar.ts';
 import type { OutputFormat } from '../../../constraint/output-format.ts';
-import { EMPTY } from './field.ts';
-import { objectOrEmptyList } from './text-fields.ts';
+import { objectOrEmptyList, unlessEmpty } from './text-fields.ts';
 
 /** As the formats themselves have it: characters. */
 const MAX_TEXT = 1024 * 1024;
 const MAX_OPTIONS = 10_000;
-
-/** A field that asks for nothing where there is nothing in it. */
-const unlessEmpty = <S extends z.ZodType>(schema: S) =>
-  z.preprocess((value) => (EMPTY.holds(value, {}) ? null : value), schema.nullish());
 
 const object = objectOrEmptyList(
   z.record(z.string(), z.unknown(), 'expected a JSON schema, which is an object').nullish(),
