@@ -6,6 +6,7 @@ import type { RequestOrigin } from '../../request-origin.ts';
 import { isFilled, validate } from '../../validation.ts';
 import { checkFields } from './check-fields.ts';
 import { EMPTY } from './field.ts';
+import { FORMAT_FIELDS, outputFormat } from './output-format.ts';
 import {
   limitOf,
   MAX_TOP_LOGPROBS,
@@ -15,6 +16,7 @@ import {
   textSettings,
   tokenLimit,
 } from './text-fields.ts';
+import { TOOL_FIELDS, toolsOf } from './tools.ts';
 
 const MAX_MESSAGES = 10_000;
 const MAX_PARTS = 1000;
@@ -46,6 +48,8 @@ const message = z.looseObject({
 
 const chatBody = z.object({
   ...TEXT_FIELDS,
+  ...FORMAT_FIELDS,
+  ...TOOL_FIELDS,
   messages: z.array(message).min(1).max(MAX_MESSAGES),
   max_completion_tokens: tokenLimit,
   logprobs: z.boolean().nullish(),
@@ -178,6 +182,7 @@ export function parseChatRequest(body: Readonly<Record<string, unknown>>, origin
     maxTokens: limitOf([fields.max_completion_tokens, fields.max_tokens, fields.n_predict], null),
     logprobs: fields.logprobs === true ? (fields.top_logprobs ?? 0) : null,
   };
+  const format = outputFormat(fields);
   return {
     model: fields.model ?? null,
     conversation: {
@@ -185,8 +190,9 @@ export function parseChatRequest(body: Readonly<Record<string, unknown>>, origin
       variables: templateVariables(fields),
       keepsReasoning: fields.reasoning_format === 'none',
       continueFinal: fields.continue_final_message === true,
+      ...toolsOf(fields),
     },
-    settings: textSettings(fields, own, origin),
+    settings: { ...textSettings(fields, own, origin), ...(format === undefined ? {} : { format }) },
     includeReasoning: fields.include_reasoning !== false,
     stream: fields.stream === true,
     includeUsage: fields.stream_options?.include_usage === true,

@@ -4,6 +4,7 @@ import type { TextSettings } from '../../../generation/text-service.ts';
 import type { RequestOrigin } from '../../request-origin.ts';
 import { validate } from '../../validation.ts';
 import { checkFields } from './check-fields.ts';
+import { FORMAT_FIELDS, outputFormat } from './output-format.ts';
 import { limitOf, MAX_TOP_LOGPROBS, optionalCount, TEXT_FIELDS, textSettings } from './text-fields.ts';
 import { inputList, type TextInput, textInputs } from './text-inputs.ts';
 
@@ -13,6 +14,7 @@ const DEFAULT_MAX_TOKENS = 16;
 
 const completionBody = z.object({
   ...TEXT_FIELDS,
+  ...FORMAT_FIELDS,
   prompt: textInputs(MAX_PROMPTS),
   logprobs: optionalCount(0, MAX_TOP_LOGPROBS),
   echo: z.boolean().nullish(),
@@ -48,10 +50,11 @@ export function parseCompletionRequest(
     logprobs,
     promptLogProbs: echo ? logprobs : null,
   };
+  const format = outputFormat(fields);
   return {
     model: fields.model ?? null,
     prompts: inputList(fields.prompt),
-    settings: textSettings(fields, own, origin),
+    settings: { ...textSettings(fields, own, origin), ...(format === undefined ? {} : { format }) },
     echo,
     stream: fields.stream === true,
     includeUsage: fields.stream_options?.include_usage === true,

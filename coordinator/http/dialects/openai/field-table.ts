@@ -14,8 +14,7 @@ export const ignored = (names: string, about: string, routes: Routes = BOTH): Fi
 export const refused = (names: string, neutral: Neutral, about: string, routes: Routes = BOTH): Field[] =>
   each(names, { ...routes, treatment: { kind: 'refused', neutral }, about });
 
-const IN_WORDS = 'answers are free text; ask for the form in words';
-const NO_TOOLS = 'this server calls no tools; leave it out, or set "tool_choice" to "none"';
+const NO_TOOLS = 'a prompt goes through no template; use POST /v1/chat/completions';
 const NO_SHIFT = 'the beginning of a text is never dropped; shorten it, or serve with a larger --context';
 const OTHER_SAMPLER = 'sample with "temperature", "top_k", "top_p" and "min_p"';
 const OTHER_PENALTY = 'use "repetition_penalty", "frequency_penalty" or "presence_penalty"';
@@ -30,11 +29,6 @@ const textOnly: Neutral = {
   words: '`["text"]`',
   holds: (value) => Array.isArray(value) && value.every((modality) => modality === 'text'),
   examples: [['text'], []],
-};
-const plainText: Neutral = {
-  words: '`{"type": "text"}`, empty',
-  holds: (value) => isTyped(value, 'text') || only([], {}).holds(value, {}),
-  examples: [{ type: 'text' }, {}, []],
 };
 const unlessContinued: Neutral = {
   words: '`true`, `false` with `"continue_final_message": true`',
@@ -122,7 +116,6 @@ export const FIELDS: readonly Field[] = [
     'usage return_tokens return_token_ids return_progress timings_per_token response_fields details',
     'the answer has the shape of OpenAI’s API',
   ),
-  ...ignored('parallel_tool_calls parse_tool_calls', 'tools are refused'),
   ...ignored(
     'spaces_between_special_tokens mm_processor_kwargs backend_sampling static_cache extra_headers extra_query',
     'nothing here depends on it',
@@ -134,19 +127,29 @@ export const FIELDS: readonly Field[] = [
   ...ignored('mirostat_tau mirostat_eta', PART_OF('mirostat')),
   ...ignored('adaptive_decay', PART_OF('adaptive_target')),
   ...ignored('smoothing_curve', PART_OF('smoothing_factor')),
-  ...ignored('grammar_lazy grammar_triggers preserved_tokens', PART_OF('grammar')),
-  ...ignored('guided_decoding_backend guided_whitespace_pattern', PART_OF('guided_json')),
+  ...ignored('grammar_triggers preserved_tokens', PART_OF('grammar_lazy')),
+  ...ignored('guided_decoding_backend', 'a form is kept to in one way only'),
 
-  ...refused('tools', withoutTools, NO_TOOLS),
-  ...refused('tool_choice', either(only('none', 'auto'), EMPTY), NO_TOOLS),
-  ...refused('functions', EMPTY, 'this server calls no functions; leave it out'),
-  ...refused('function_call', either(only('none', 'auto'), EMPTY), 'this server calls no functions; leave it out'),
-  ...refused('tool_prompt', EMPTY, NO_TOOLS),
-  ...refused('response_format', plainText, 'only {"type": "text"} is; ask for the format in words'),
-  ...refused('grammar grammar_string guided_regex guided_grammar', EMPTY, IN_WORDS),
-  ...refused('json_schema guided_json', only(false, ''), IN_WORDS),
-  ...refused('guided_choice structured_outputs structural_tag', EMPTY, IN_WORDS),
-  ...refused('format', EMPTY, IN_WORDS),
+  ...done('tools', 'functions that the model may call, where its chat template knows of tools', CHAT),
+  ...done('tool_choice', '`auto`, `none`, `required`, or the function to call', CHAT),
+  ...done('parallel_tool_calls', '`false` for one call at most', CHAT),
+  ...refused('tools', withoutTools, NO_TOOLS, COMPLETIONS),
+  ...refused('tool_choice', either(only('none', 'auto'), EMPTY), NO_TOOLS, COMPLETIONS),
+  ...ignored('parallel_tool_calls', PART_OF('tools'), COMPLETIONS),
+  ...refused('parse_tool_calls', only(true), 'calls are always told from text; leave it out'),
+  ...refused('functions', EMPTY, 'use "tools"'),
+  ...refused('function_call', either(only('none', 'auto'), EMPTY), 'use "tool_choice"'),
+  ...refused('tool_prompt', EMPTY, 'the chat template says how tools are told; leave it out'),
+  ...done('response_format', '`json_object`, or `json_schema` with a schema, which is always kept to; `text`'),
+  ...done('json_schema guided_json', 'JSON by this schema'),
+  ...done('grammar grammar_string guided_grammar', 'a text of this grammar, in GBNF'),
+  ...done('guided_regex', 'a text that this expression matches as a whole'),
+  ...done('guided_choice', 'one of these texts'),
+  ...done('structured_outputs', 'one of `json`, `json_object`, `regex`, `choice` and `grammar`'),
+  ...refused('grammar_lazy', EMPTY, 'a grammar holds from the beginning; leave it out'),
+  ...refused('guided_whitespace_pattern', EMPTY, 'JSON by a schema is on one line; leave it out'),
+  ...refused('structural_tag', EMPTY, 'use "grammar"'),
+  ...refused('format', EMPTY, 'use "response_format"'),
   ...refused('verbosity', only('medium'), 'ask for a short or long answer in words'),
   ...refused('audio', NOTHING, 'answers are text; leave it out'),
   ...refused('modalities', textOnly, 'only ["text"] is'),

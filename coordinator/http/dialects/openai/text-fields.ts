@@ -3,6 +3,7 @@ import type { Standing } from '../../../generation/events.ts';
 import type { RepetitionPenalty } from '../../../generation/sampler.ts';
 import type { TextSettings } from '../../../generation/text-service.ts';
 import type { RequestOrigin } from '../../request-origin.ts';
+import { EMPTY } from './field.ts';
 
 const MAX_STOPS = 16;
 const MAX_STOP_LENGTH = 1024;
@@ -33,6 +34,10 @@ export const tokenLimit = integer
 /** Takes an empty list for an empty object: some languages have one value for both. */
 export const objectOrEmptyList = <S extends z.ZodType>(schema: S) =>
   z.preprocess((value) => (Array.isArray(value) && value.length === 0 ? {} : value), schema);
+
+/** A field that asks for nothing where there is nothing in it. */
+export const unlessEmpty = <S extends z.ZodType>(schema: S) =>
+  z.preprocess((value) => (EMPTY.holds(value, {}) ? null : value), schema.nullish());
 
 /** A count that may be left out. */
 export const optionalCount = (min: number, max: number) => integer.min(min).max(max).nullish();

@@ -81,15 +81,9 @@ describe('the table of fields', () => {
   });
 
   test('A3, M8: what public reports name is refused, on both routes', () => {
-    const form = { type: 'object', properties: { a: { type: 'string' } } };
     const demands: Readonly<Record<string, unknown>> = {
-      grammar: 'root ::= "a"',
-      json_schema: form,
-      guided_json: form,
-      guided_regex: 'a+',
-      guided_choice: ['a', 'b'],
-      structured_outputs: { json: form },
-      response_format: { type: 'json_object' },
+      grammar_lazy: true,
+      guided_whitespace_pattern: ' *',
       add_generation_prompt: false,
       typical_p: 0.9,
       mirostat: 2,
@@ -100,10 +94,7 @@ describe('the table of fields', () => {
     for (const route of TEXT_ROUTES) {
       for (const [name, value] of Object.entries(demands)) assertRefused(route, { [name]: value }, name);
     }
-    assertRefused('completions', { response_format: { type: 'json_schema', json_schema: {} } }, 'response_format');
     assertRefused('completions', { continue_final_message: true }, 'continue_final_message');
-    // An empty schema is one: any JSON.
-    assertRefused('chat', { json_schema: {} }, 'json_schema');
   });
 
   test('A3: demands within a message are refused by name', () => {
