@@ -23,6 +23,8 @@ export const ERRORS = {
   request_too_large: request(413),
   unsupported_parameter: request(400),
   model_not_found: { http: 404, fault: 'absence', exit: 2 },
+  file_not_found: { http: 404, fault: 'absence', exit: 2 },
+  batch_not_found: { http: 404, fault: 'absence', exit: 2 },
   route_not_found: { http: 404, fault: 'absence', exit: 2 },
   method_not_allowed: request(405),
   forbidden_origin: request(403),
