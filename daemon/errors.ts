@@ -26,6 +26,7 @@ export const ERRORS = {
   model_not_found: { http: 404, fault: 'absence', exit: 2 },
   file_not_found: { http: 404, fault: 'absence', exit: 2 },
   batch_not_found: { http: 404, fault: 'absence', exit: 2 },
+  batches_unavailable: server(503),
   route_not_found: { http: 404, fault: 'absence', exit: 2 },
   method_not_allowed: request(405),
   forbidden_origin: request(403),

@@ -58,6 +58,7 @@ export function demoCommand(deps: DemoCommandDeps): Command {
         ...at,
         path: await resolveModel(EMBEDDED_MODEL),
         contentsFile: deps.paths.contentsFile,
+        batchesDir: null,
         name: EMBEDDED_MODEL,
         identity: await loadIdentity(deps.paths.identityFile),
         key,

@@ -33,6 +33,7 @@ import {
 } from './options.ts';
 import { type OwnDevice, takeOwnDevice } from './own-device.ts';
 import { progressBar } from './progress.ts';
+import { startBatches } from './start-batches.ts';
 import { contextLength, type StartClusterOptions, startCluster } from './start-cluster.ts';
 
 interface ServeOptions extends ComputeOptions, KvOptions, HeadOptions {
@@ -139,6 +140,7 @@ Examples:
       ...options,
       path,
       contentsFile: deps.paths.contentsFile,
+      batchesDir: deps.paths.batchesDir,
       name: options.alias ?? modelName(modelArgument),
       identity,
       key,
@@ -190,6 +192,8 @@ export interface ServeModelOptions
   readonly path: string;
   /** See HomePaths. */
   readonly contentsFile: string;
+  /** See HomePaths; null serves without files and batches. */
+  readonly batchesDir: string | null;
   /** The model's name for clients. */
   readonly name: string;
   readonly context?: number;
@@ -281,9 +285,12 @@ export async function serveModelAt({ server, url, secondUrl }: Listening, option
         log,
         ...(draft === undefined ? {} : { draft: draft.model }),
       });
+      const { batchesDir } = options;
+      const batches = batchesDir === null ? null : await startBatches({ folder: batchesDir, server, service, log });
       server.open({
         service,
         facts: modelFacts(model, tools),
+        batches,
         devices: () => cluster.health(),
         usage: () => ({ account: cluster.account(), overlap: cluster.overlap() }),
       });
@@ -292,6 +299,8 @@ export async function serveModelAt({ server, url, secondUrl }: Listening, option
         await options.onReady({ url, name: options.name, devices: cluster.devices });
         if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
       } finally {
+        // Before requests are aborted, which would be results.
+        await batches?.stop();
         service.stop();
         await server.stop();
       }

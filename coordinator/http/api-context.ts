@@ -1,4 +1,5 @@
 import type { Logger } from '../../daemon/log.ts';
+import type { Batches } from '../batches/batches.ts';
 import type { Account } from '../cluster/accounting.ts';
 import type { OverlapReport } from '../cluster/overlap.ts';
 import type { TextService } from '../generation/text-service.ts';
@@ -29,6 +30,8 @@ export interface ApiContext {
   readonly facts: ModelFacts;
   readonly log: Logger;
   readonly authentication: Authentication;
+  /** Null where there are none. */
+  readonly batches: Batches | null;
   readonly devices: () => readonly DeviceHealth[];
   readonly usage: () => ClusterUsage | null;
   readonly keepAliveMs: number;

@@ -3,6 +3,7 @@ import { Hono } from 'hono';
 import { cors } from 'hono/cors';
 import { StarlingError } from '../../daemon/errors.ts';
 import type { Logger } from '../../daemon/log.ts';
+import type { Batches } from '../batches/batches.ts';
 import type { TextService } from '../generation/text-service.ts';
 import type { ApiKeys } from '../keys/api-keys.ts';
 import type { ModelFacts } from '../model-facts.ts';
@@ -18,6 +19,8 @@ export interface ApiOptions {
   readonly service: TextService;
   readonly log: Logger;
   readonly facts: ModelFacts;
+  /** Files and batches; none by default. */
+  readonly batches?: Batches | null;
   /** The devices shown by GET /health; none by default. */
   readonly devices?: () => readonly DeviceHealth[];
   /** What GET /metrics shows of them; nothing by default. */
@@ -49,6 +52,7 @@ export function createApi(options: ApiOptions): Hono {
     facts: options.facts,
     log,
     authentication: new Authentication(options.keys ?? null),
+    batches: options.batches ?? null,
     devices: options.devices ?? (() => []),
     usage: options.usage ?? (() => null),
     keepAliveMs: options.keepAliveMs ?? KEEP_ALIVE_MS,
