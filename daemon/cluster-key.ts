@@ -1,10 +1,9 @@
 import { hkdfSync, randomBytes } from 'node:crypto';
-import { open } from 'node:fs/promises';
 import { inspect } from 'node:util';
 import { writeFileAtomic } from './atomic-file.ts';
 import { fileError, StarlingError } from './errors.ts';
 import { formatKey, KEY_BYTES, parseKey } from './key-text.ts';
-import { systemCode } from './system-error.ts';
+import { readPrivateFile } from './private-file.ts';
 
 const LONGEST_FILE = 1024;
 
@@ -70,33 +69,12 @@ export class ClusterKey {
  * cannot be read
  */
 export async function loadKey(file: string): Promise<ClusterKey> {
-  let text: string;
-  try {
-    const handle = await open(file, 'r');
-    try {
-      const { mode } = await handle.stat();
-      if (process.platform !== 'win32' && (mode & 0o077) !== 0) {
-        throw new StarlingError(
-          'key_invalid',
-          `other users of this machine can read ${file}; run: chmod 600 "${file}"`,
-        );
-      }
-      const { buffer, bytesRead } = await handle.read(Buffer.alloc(LONGEST_FILE), 0, LONGEST_FILE, 0);
-      text = buffer.toString('utf8', 0, bytesRead);
-    } finally {
-      await handle.close();
-    }
-  } catch (thrown) {
-    if (thrown instanceof StarlingError) throw thrown;
-    if (systemCode(thrown) === 'ENOENT') {
-      throw new StarlingError(
-        'no_key',
-        `no cluster key at ${file}; run "starling key new" on the first device, then "starling key import" on the others`,
-      );
-    }
-    throw new StarlingError('key_invalid', `cannot read ${file} (${systemCode(thrown)}); check its rights`, {
-      cause: thrown,
-    });
+  const text = await readPrivateFile(file, LONGEST_FILE);
+  if (text === null) {
+    throw new StarlingError(
+      'no_key',
+      `no cluster key at ${file}; run "starling key new" on the first device, then "starling key import" on the others`,
+    );
   }
   try {
     return ClusterKey.parse(text);

@@ -7,8 +7,8 @@ import { systemCode } from './system-error.ts';
  */
 export interface ErrorKind {
   readonly http: number;
-  /** What is amiss: the request, that which it names is not there, too many ask, or this program and its cluster. */
-  readonly fault: 'request' | 'absence' | 'crowd' | 'server';
+  /** What is amiss: the request, its key, that which it names is not there, too many ask, or this program and its cluster. */
+  readonly fault: 'request' | 'key' | 'absence' | 'crowd' | 'server';
   readonly exit: number;
 }
 
@@ -22,7 +22,11 @@ export const ERRORS = {
   context_length_exceeded: request(400),
   request_too_large: request(413),
   unsupported_parameter: request(400),
+  unauthorized: { http: 401, fault: 'key', exit: 3 },
   model_not_found: { http: 404, fault: 'absence', exit: 2 },
+  file_not_found: { http: 404, fault: 'absence', exit: 2 },
+  batch_not_found: { http: 404, fault: 'absence', exit: 2 },
+  batches_unavailable: server(503),
   route_not_found: { http: 404, fault: 'absence', exit: 2 },
   method_not_allowed: request(405),
   forbidden_origin: request(403),

@@ -15,6 +15,8 @@ export interface HomePaths {
   readonly runFile: string;
   /** What was found in model files, so that those that have not changed are not read through again. */
   readonly contentsFile: string;
+  /** Batches, their files and results. */
+  readonly batchesDir: string;
   /** Tiles, a folder a model. */
   readonly storeDir: string;
 }
@@ -47,6 +49,9 @@ export function homePaths(
     },
     get contentsFile() {
       return path.join(home(), 'model-files.json');
+    },
+    get batchesDir() {
+      return path.join(home(), 'batches');
     },
     get storeDir() {
       return path.join(home(), 'tiles');

@@ -10,6 +10,8 @@ export interface ChatTurn {
 export interface StreamChatOptions {
   /** The endpoint, with or without a trailing "/v1". */
   readonly url: string;
+  /** Of the endpoint, where it asks for one. */
+  readonly apiKey?: string;
   readonly model: string;
   readonly messages: readonly ChatTurn[];
   readonly temperature?: number;
@@ -37,11 +39,11 @@ export function endpointRoot(url: string): string {
  * @throws StarlingError endpoint_unreachable; the endpoint's own error
  */
 export async function* streamChat(options: StreamChatOptions): AsyncGenerator<SplitText, void, undefined> {
-  const { url, model, messages, temperature, maxTokens, signal } = options;
+  const { url, apiKey, model, messages, temperature, maxTokens, signal } = options;
   const body = JSON.stringify({ model, messages, stream: true, temperature, max_tokens: maxTokens });
   const response = await request(`${endpointRoot(url)}/v1/chat/completions`, {
     method: 'POST',
-    headers: { 'content-type': 'application/json' },
+    headers: { 'content-type': 'application/json', ...keyHeader(apiKey) },
     body,
     signal: signal ?? null,
   });
@@ -63,9 +65,10 @@ export async function* streamChat(options: StreamChatOptions): AsyncGenerator<Sp
   }
 }
 
-/** The model that an endpoint serves. @throws StarlingError endpoint_unreachable */
-export async function servedModel(url: string, signal?: AbortSignal): Promise<string> {
-  const response = await request(`${endpointRoot(url)}/v1/models`, { signal: signal ?? null });
+/** The model that an endpoint serves. @throws StarlingError endpoint_unreachable, unauthorized */
+export async function servedModel(url: string, apiKey?: string): Promise<string> {
+  const response = await request(`${endpointRoot(url)}/v1/models`, { headers: keyHeader(apiKey) });
+  if (response.status === 401) throw failed(await response.text(), response.status);
   const models = z
     .object({ data: z.array(z.object({ id: z.string() })).min(1) })
     .safeParse(await response.json().catch(() => null));
@@ -73,6 +76,9 @@ export async function servedModel(url: string, signal?: AbortSignal): Promise<st
     throw new StarlingError('endpoint_unreachable', `${url} is no chat endpoint; give another with --url`);
   return models.data.data[0]!.id;
 }
+
+const keyHeader = (apiKey: string | undefined): Record<string, string> =>
+  apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` };
 
 async function request(url: string, init: RequestInit): Promise<Response> {
   try {

@@ -1,5 +1,5 @@
 import { createInterface } from 'node:readline/promises';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { toStarlingError } from '../../daemon/errors.ts';
 import { DEFAULT_HTTP_HOST, DEFAULT_HTTP_PORT } from '../http/server.ts';
 import { AnswerPrinter } from './answer-printer.ts';
@@ -8,6 +8,7 @@ import { decimal, integer } from './options.ts';
 
 interface ChatOptions {
   readonly url: string;
+  readonly apiKey?: string;
   readonly model?: string;
   readonly system?: string;
   readonly temperature: number;
@@ -24,6 +25,7 @@ export function chatCommand({ stdin, stdout, stderr }: ChatCommandDeps): Command
   return new Command('chat')
     .description('chat in the terminal with a running endpoint')
     .option('--url <url>', 'the endpoint', `http://${DEFAULT_HTTP_HOST}:${DEFAULT_HTTP_PORT}`)
+    .addOption(new Option('--api-key <key>', 'the key of the endpoint, where it asks for one').env('STARLING_API_KEY'))
     .option('--model <name>', 'the model (default: the first that the endpoint serves)')
     .option('--system <text>', 'a system message to begin with')
     .option('--temperature <t>', '0 always takes the likeliest token', decimal(0, 100), 0.7)
@@ -40,7 +42,7 @@ Examples:
   $ echo "Tell me a story about a dog." | starling chat`,
     )
     .action(async (options: ChatOptions) => {
-      const model = options.model ?? (await servedModel(options.url));
+      const model = options.model ?? (await servedModel(options.url, options.apiKey));
       const start: ChatTurn[] = options.system === undefined ? [] : [{ role: 'system', content: options.system }];
       const terminal = stdin.isTTY === true;
       const lines = createInterface({ input: stdin, ...(terminal ? { output: stdout, prompt: '> ' } : {}) });

@@ -49,7 +49,7 @@ export function demoCommand(deps: DemoCommandDeps): Command {
     const storeDir = deps.paths.storeDir;
     const memory = resolveMemory(options, options.devices + 1);
     const share = { backend, memory, threads: options.threads ?? Math.max(1, Math.floor(threads / options.devices)) };
-    const at = { host: DEFAULT_HTTP_HOST, port: options.port, allowHost: [], allowOrigin: [], log };
+    const at = { host: DEFAULT_HTTP_HOST, port: options.port, allowHost: [], allowOrigin: [], keys: null, log };
     const endpoint = await listen(at);
     let devices: LocalDevices | undefined;
     try {
@@ -58,6 +58,7 @@ export function demoCommand(deps: DemoCommandDeps): Command {
         ...at,
         path: await resolveModel(EMBEDDED_MODEL),
         contentsFile: deps.paths.contentsFile,
+        batchesDir: null,
         name: EMBEDDED_MODEL,
         identity: await loadIdentity(deps.paths.identityFile),
         key,

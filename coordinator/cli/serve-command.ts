@@ -1,5 +1,5 @@
 import { basename } from 'node:path';
-import { Command, InvalidArgumentError } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { loadOrCreateKey } from '../../daemon/cluster-key.ts';
 import { loadIdentity } from '../../daemon/identity.ts';
 import { createLogger } from '../../daemon/log.ts';
@@ -10,6 +10,8 @@ import { TextService } from '../generation/text-service.ts';
 import { isHostName } from '../http/access.ts';
 import { originPattern } from '../http/origin-pattern.ts';
 import { DEFAULT_HTTP_HOST, DEFAULT_HTTP_PORT, HttpServer } from '../http/server.ts';
+import { ApiKeys } from '../keys/api-keys.ts';
+import { checkApiKey, loadKeyFile } from '../keys/key-file.ts';
 import { modelFacts } from '../model-facts.ts';
 import { openTextTools } from '../text-model.ts';
 import { type RunningDraft, startDraft } from './draft.ts';
@@ -31,6 +33,7 @@ import {
 } from './options.ts';
 import { type OwnDevice, takeOwnDevice } from './own-device.ts';
 import { progressBar } from './progress.ts';
+import { startBatches } from './start-batches.ts';
 import { contextLength, type StartClusterOptions, startCluster } from './start-cluster.ts';
 
 interface ServeOptions extends ComputeOptions, KvOptions, HeadOptions {
@@ -46,6 +49,8 @@ interface ServeOptions extends ComputeOptions, KvOptions, HeadOptions {
   readonly storeLimit?: number;
   readonly allowHost: string[];
   readonly allowOrigin: string[];
+  readonly apiKey?: string;
+  readonly apiKeyFile?: string;
 }
 
 export interface ServeCommandDeps {
@@ -95,7 +100,14 @@ export function serveCommand(deps: ServeCommandDeps): Command {
       'a web origin whose pages may use the endpoint, such as https://chat.example or chrome-extension://*; may be repeated',
       allowedOrigins,
       [],
-    );
+    )
+    .addOption(
+      new Option(
+        '--api-key <key>',
+        'the key that clients must show; a file keeps it from those who list the processes of this computer',
+      ).conflicts('apiKeyFile'),
+    )
+    .option('--api-key-file <file>', 'keys that clients may show, a line each: NAME KEY');
   addComputeOptions(command);
   command.addHelpText(
     'after',
@@ -112,6 +124,7 @@ Examples:
   );
   return command.action(async (modelArgument: string, options: ServeOptions) => {
     const log = createLogger(options.logLevel, 'serve');
+    const keys = await clientKeys(options);
     const path = await resolveModel(modelArgument);
     // Settled only when the own device is taken; but what cannot be computed with is found now.
     await resolveCompute(options);
@@ -127,10 +140,12 @@ Examples:
       ...options,
       path,
       contentsFile: deps.paths.contentsFile,
+      batchesDir: deps.paths.batchesDir,
       name: options.alias ?? modelName(modelArgument),
       identity,
       key,
       peers: options.peer,
+      keys,
       waitMs: options.discovery ? options.wait * SECOND : 0,
       device: (model) => takeOwnDevice({ ...deps, asked: options, identity, key, modelName: model, log }),
       log,
@@ -140,6 +155,13 @@ Examples:
       },
     });
   });
+}
+
+/** The keys of clients; null for none. @throws StarlingError key_invalid */
+async function clientKeys({ apiKey, apiKeyFile }: ServeOptions): Promise<ApiKeys | null> {
+  if (apiKeyFile !== undefined) return new ApiKeys(await loadKeyFile(apiKeyFile));
+  if (apiKey === undefined) return null;
+  return new ApiKeys([{ name: 'default', key: checkApiKey(apiKey, '--api-key') }]);
 }
 
 /** @throws InvalidArgumentError */
@@ -170,6 +192,8 @@ export interface ServeModelOptions
   readonly path: string;
   /** See HomePaths. */
   readonly contentsFile: string;
+  /** See HomePaths; null serves without files and batches. */
+  readonly batchesDir: string | null;
   /** The model's name for clients. */
   readonly name: string;
   readonly context?: number;
@@ -182,6 +206,8 @@ export interface ServeModelOptions
   readonly ollamaPort?: number;
   readonly allowHost: readonly string[];
   readonly allowOrigin: readonly string[];
+  /** Of which clients must show one; null lets everybody in. */
+  readonly keys: ApiKeys | null;
   readonly onReady: (served: { url: string; name: string; devices: number }) => Promise<void>;
 }
 
@@ -195,15 +221,16 @@ export interface Listening {
 
 /** Opens the endpoint of a command: a port that is taken is found before anything that takes long. */
 export async function listen(
-  options: Pick<ServeModelOptions, 'host' | 'port' | 'ollamaPort' | 'allowHost' | 'allowOrigin' | 'log'>,
+  options: Pick<ServeModelOptions, 'host' | 'port' | 'ollamaPort' | 'allowHost' | 'allowOrigin' | 'keys' | 'log'>,
 ): Promise<Listening> {
-  const { host, port, ollamaPort, allowHost, allowOrigin, log } = options;
+  const { host, port, ollamaPort, allowHost, allowOrigin, keys, log } = options;
   const server = new HttpServer({
     host,
     port,
     secondPort: ollamaPort ?? null,
     allowedHosts: allowHost,
     allowedOrigins: allowOrigin,
+    keys,
     log,
   });
   return { server, ...(await server.start()) };
@@ -258,9 +285,12 @@ export async function serveModelAt({ server, url, secondUrl }: Listening, option
         log,
         ...(draft === undefined ? {} : { draft: draft.model }),
       });
+      const { batchesDir } = options;
+      const batches = batchesDir === null ? null : await startBatches({ folder: batchesDir, server, service, log });
       server.open({
         service,
         facts: modelFacts(model, tools),
+        batches,
         devices: () => cluster.health(),
         usage: () => ({ account: cluster.account(), overlap: cluster.overlap() }),
       });
@@ -269,6 +299,8 @@ export async function serveModelAt({ server, url, secondUrl }: Listening, option
         await options.onReady({ url, name: options.name, devices: cluster.devices });
         if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
       } finally {
+        // Before requests are aborted, which would be results.
+        await batches?.stop();
         service.stop();
         await server.stop();
       }

@@ -117,6 +117,11 @@ export class Generator {
     return { waiting, running: this.#requests.size - waiting };
   }
 
+  /** Texts that are computed at a time, at the present speed: more would only wait. */
+  get mostRunning(): number {
+    return this.#scheduler.mostRunning;
+  }
+
   get statistics(): GenerationStatistics {
     const { waiting, running } = this.load;
     return {

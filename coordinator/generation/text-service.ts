@@ -116,6 +116,11 @@ export class TextService {
     return this.#generator.load;
   }
 
+  /** As of Generator: how much work is worth having under way. */
+  get mostRunning(): number {
+    return this.#generator.mostRunning;
+  }
+
   get statistics(): GenerationStatistics {
     return this.#generator.statistics;
   }

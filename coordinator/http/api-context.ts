@@ -1,8 +1,10 @@
 import type { Logger } from '../../daemon/log.ts';
+import type { Batches } from '../batches/batches.ts';
 import type { Account } from '../cluster/accounting.ts';
 import type { OverlapReport } from '../cluster/overlap.ts';
 import type { TextService } from '../generation/text-service.ts';
 import type { ModelFacts } from '../model-facts.ts';
+import type { Authentication } from './authentication.ts';
 import type { RequestScopes } from './request-scope.ts';
 import type { UnknownNames } from './unknown-names.ts';
 
@@ -27,6 +29,9 @@ export interface ApiContext {
   readonly service: TextService;
   readonly facts: ModelFacts;
   readonly log: Logger;
+  readonly authentication: Authentication;
+  /** Null where there are none. */
+  readonly batches: Batches | null;
   readonly devices: () => readonly DeviceHealth[];
   readonly usage: () => ClusterUsage | null;
   readonly keepAliveMs: number;

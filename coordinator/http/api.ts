@@ -3,10 +3,13 @@ import { Hono } from 'hono';
 import { cors } from 'hono/cors';
 import { StarlingError } from '../../daemon/errors.ts';
 import type { Logger } from '../../daemon/log.ts';
+import type { Batches } from '../batches/batches.ts';
 import type { TextService } from '../generation/text-service.ts';
+import type { ApiKeys } from '../keys/api-keys.ts';
 import type { ModelFacts } from '../model-facts.ts';
 import { type AccessPolicy, guardAccess, isOriginAllowed, LOOPBACK_ONLY } from './access.ts';
 import type { ApiContext, ClusterUsage, DeviceHealth } from './api-context.ts';
+import { Authentication } from './authentication.ts';
 import { errorResponse } from './error-response.ts';
 import { RequestScopes } from './request-scope.ts';
 import { ROUTES } from './routes.ts';
@@ -16,12 +19,16 @@ export interface ApiOptions {
   readonly service: TextService;
   readonly log: Logger;
   readonly facts: ModelFacts;
+  /** Files and batches; none by default. */
+  readonly batches?: Batches | null;
   /** The devices shown by GET /health; none by default. */
   readonly devices?: () => readonly DeviceHealth[];
   /** What GET /metrics shows of them; nothing by default. */
   readonly usage?: () => ClusterUsage;
   /** By default, only this computer and its own pages. */
   readonly access?: AccessPolicy;
+  /** Keys of which every request needs one; none, and everybody gets in, by default. */
+  readonly keys?: ApiKeys | null;
   /** Silence after which a stream carries a comment; 10 s by default, below the idle limits of common proxies. */
   readonly keepAliveMs?: number;
   /** How long a client may read nothing; 30 s by default. */
@@ -44,6 +51,8 @@ export function createApi(options: ApiOptions): Hono {
     service,
     facts: options.facts,
     log,
+    authentication: new Authentication(options.keys ?? null),
+    batches: options.batches ?? null,
     devices: options.devices ?? (() => []),
     usage: options.usage ?? (() => null),
     keepAliveMs: options.keepAliveMs ?? KEEP_ALIVE_MS,
@@ -70,6 +79,8 @@ export function createApi(options: ApiOptions): Hono {
       maxAge: PREFLIGHT_SECONDS,
     }),
   );
+  // After the above, as browsers ask without a key first whether they may.
+  app.use(api.authentication.guard());
 
   for (const { method, path, handler } of ROUTES) app.on(method, path, handler(api));
   for (const path of new Set(ROUTES.map((route) => route.path))) {

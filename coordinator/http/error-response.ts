@@ -24,6 +24,7 @@ export function errorResponse(thrown: unknown, c: Context, log: Logger): Respons
   const error = toStarlingError(thrown);
   logError(log, error, `${c.req.method} ${c.req.path}`);
   if (error.code === 'queue_full') c.header('Retry-After', retryAfter(error));
+  if (error.code === 'unauthorized') c.header('WWW-Authenticate', 'Bearer');
   c.header('Content-Type', 'application/json; charset=UTF-8');
   return c.newResponse(errorText(error, c.req.path), error.kind.http as StatusCode);
 }

@@ -28,7 +28,7 @@ const DECODERS: Readonly<Record<string, () => Transform>> = {
 };
 
 /** The body's bytes, unpacked. @throws StarlingError unsupported_encoding */
-function bodyOf(request: Request): AsyncIterable<Uint8Array> {
+export function bodyOf(request: Request): AsyncIterable<Uint8Array> {
   const { body } = request;
   const encodings = (request.headers.get('content-encoding') ?? '')
     .toLowerCase()

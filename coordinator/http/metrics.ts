@@ -6,9 +6,9 @@ import { registerGeneration } from './generation-metrics.ts';
 
 /**
  * GET /metrics: what the cluster has done so far, for Prometheus. Labels are devices, by id as names need not differ,
- * and constraints, so there are a few series a device.
+ * constraints and names of API keys, so there are a few series a device.
  */
-export function metrics({ service, devices, usage }: ApiContext): Handler {
+export function metrics({ service, devices, usage, authentication }: ApiContext): Handler {
   const registry = new Registry();
   const registers = [registry];
 
@@ -22,6 +22,18 @@ export function metrics({ service, devices, usage }: ApiContext): Handler {
       this.set({ state: 'waiting' }, service.load.waiting);
     },
   });
+  if (authentication.requests.size > 0) {
+    new Counter({
+      name: 'starling_key_requests_total',
+      help: 'Requests with an API key, by its name.',
+      labelNames: ['key'],
+      registers,
+      collect() {
+        this.reset();
+        for (const [key, count] of authentication.requests) this.inc({ key }, count);
+      },
+    });
+  }
   new Gauge({
     name: 'starling_device_ready',
     help: '1 for a device that computes, 0 for one that is lost.',

@@ -1,5 +1,6 @@
 import type { HttpBindings } from '@hono/node-server';
 import type { Context } from 'hono';
+import { userOfKey } from '../keys/api-keys.ts';
 import type { ApiContext } from './api-context.ts';
 
 /** What a request does not say itself. */
@@ -13,10 +14,13 @@ export interface RequestOrigin {
 const MAX_KEY = 512;
 
 /**
- * A request is that of its API key, and within a key of its `user` field or else of its client's address. Keys are not checked, and
- * many programs send the same placeholder: so a key alone does not make one user of two computers.
+ * Where there are keys, a request is that of its key. Where there are none, it is that of whatever key it brings, and within that of
+ * its `user` field or else of its client's address: many programs send the same placeholder, which does not make one user of two
+ * computers.
  */
 export function requestOrigin(c: Context, api: ApiContext): RequestOrigin {
+  const owner = api.authentication.ownerOf(c);
+  if (owner !== null) return { randomSeed: api.randomSeed, userOf: () => userOfKey(owner) };
   const bearer = /^Bearer\s+(.+)$/i.exec(c.req.header('authorization') ?? '')?.[1];
   const key = (bearer ?? c.req.header('x-api-key') ?? '').slice(0, MAX_KEY);
   const address = (c.env as Partial<HttpBindings> | undefined)?.incoming?.socket.remoteAddress ?? '';

@@ -7,12 +7,13 @@ import { hostPort } from '../../daemon/protocol/link.ts';
 import { reachableAt } from '../../daemon/reachable-at.ts';
 import type { AccessPolicy } from './access.ts';
 import { type ApiOptions, createApi } from './api.ts';
+import type { InternalBindings } from './authentication.ts';
 import { answerConnections, KEEP_ALIVE_MS } from './connections.ts';
 import { errorText } from './error-response.ts';
 import { createStartingApi } from './starting-api.ts';
 
 /** What is served once a model is up. */
-export type Served = Pick<ApiOptions, 'service' | 'facts' | 'devices' | 'usage'>;
+export type Served = Pick<ApiOptions, 'service' | 'facts' | 'batches' | 'devices' | 'usage'>;
 
 export interface HttpServerOptions extends Omit<ApiOptions, 'access' | 'shutdown' | keyof Served>, Partial<Served> {
   /** Address to listen on; 127.0.0.1 by default, so that only this computer gets in. */
@@ -126,6 +127,13 @@ export class HttpServer {
     const running = this.#running;
     if (running === null) throw new StarlingError('internal', 'the HTTP server does not listen');
     running.app = createApi({ ...this.#options, ...served, access: this.#access, shutdown: running.shutdown.signal });
+  }
+
+  /** Answers a request of this process itself. @throws StarlingError cancelled when the server has stopped */
+  async ask(request: Request, bindings: InternalBindings): Promise<Response> {
+    const running = this.#running;
+    if (running === null) throw new StarlingError('cancelled', 'the server has stopped');
+    return running.app.fetch(request, bindings);
   }
 
   get #access(): AccessPolicy {

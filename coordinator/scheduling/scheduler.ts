@@ -84,6 +84,11 @@ export class Scheduler {
     return this.#admission.preemptions;
   }
 
+  /** Jobs that may run at a time: each of them can have a row in a step that keeps to the target. */
+  get mostRunning(): number {
+    return Math.max(LEAST_PREFILL, this.#budget(1));
+  }
+
   /** Tokens computed for a user, as fair shares count them. */
   service(user: string): number {
     return this.#admission.service(user);
@@ -114,7 +119,7 @@ export class Scheduler {
    * @param modelMs milliseconds that the draft model takes a token
    */
   admit(now: number, modelMs: number | null = null): DraftWish[] {
-    this.#admission.admit(now, { mostRunning: this.#most(), tokenMs: this.#tokenMs() });
+    this.#admission.admit(now, { mostRunning: this.mostRunning, tokenMs: this.#tokenMs() });
     if (modelMs === null) return [];
     const decoding = this.#decoding().filter(({ pending }) => pending === 1);
     const stepMs = this.cost.ms(decoding.length);
@@ -274,14 +279,9 @@ export class Scheduler {
     job.credit(this.#kv.catchUp(job.sequence!, job.takenOver));
   }
 
-  /** Jobs that may run at a time: each of them can have a row in a step that keeps to the target. */
-  #most(): number {
-    return Math.max(LEAST_PREFILL, this.#budget(1));
-  }
-
   /** What a token takes in a full step. */
   #tokenMs(): number {
-    const rows = this.#most();
+    const rows = this.mostRunning;
     const ms = this.cost.ms(rows) / rows;
     return ms > 0 ? ms : DEFAULT_TOKEN_MS;
   }

@@ -119,7 +119,7 @@ describe('README', () => {
 
   test('lists the routes that there are', () => {
     const actual = ROUTES.map(
-      ({ method, path, dialect }) => `${method} ${path.replace(/:id.*/, 'ID')} of ${dialect.name}`,
+      ({ method, path, dialect }) => `${method} ${path.replace(/:id(\{[^}]*\})?/, 'ID')} of ${dialect.name}`,
     );
     const documented = table(README, 'route', 'of').flatMap(([route, of]) =>
       codes(route).map((each) => `${each} of ${of}`),

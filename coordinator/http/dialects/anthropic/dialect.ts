@@ -3,6 +3,7 @@ import type { Dialect } from '../../dialect.ts';
 
 const ERROR_TYPES: Readonly<Record<ErrorKind['fault'], string>> = {
   request: 'invalid_request_error',
+  key: 'authentication_error',
   absence: 'not_found_error',
   crowd: 'rate_limit_error',
   server: 'api_error',

@@ -4,6 +4,7 @@ import type { Dialect } from '../../dialect.ts';
 /** The class of an error in OpenAI's API. */
 export const OPENAI_ERROR_TYPES: Readonly<Record<ErrorKind['fault'], string>> = {
   request: 'invalid_request_error',
+  key: 'invalid_request_error',
   absence: 'not_found_error',
   crowd: 'rate_limit_error',
   server: 'server_error',

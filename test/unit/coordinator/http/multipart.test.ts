@@ -1,0 +1,42 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { readForm } from '../../../../coordinator/http/multipart.ts';
+
+const CONTENT = '{"a": 1}\r\n--edg\r\n--edg-like\n\r';
+const FORM = [
+  'ignored\r\n--edge\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nbatch\r\n',
+  '--edge\r\nContent-Type: text/plain\r\ncontent-disposition: form-data; name=file; filename="a \\"b\\" %22c%22.jsonl"\r\n\r\n',
+  `${CONTENT}\r\n--edge--\r\nafter`,
+].join('');
+
+/** Pieces of so many bytes. */
+async function* inPieces(text: string, length: number): AsyncGenerator<Uint8Array> {
+  const bytes = Buffer.from(text);
+  for (let at = 0; at < bytes.length; at += length) yield bytes.subarray(at, at + length);
+}
+
+test('a form is the same however it is cut', async () => {
+  for (let length = 1; length <= FORM.length; length++) {
+    const parts: [string, string | null, string][] = [];
+    for await (const { name, filename, content } of readForm(
+      'multipart/form-data; boundary=edge',
+      inPieces(FORM, length),
+    )) {
+      let text = '';
+      for await (const piece of content) text += piece.toString('latin1');
+      parts.push([name, filename, text]);
+    }
+    assert.deepEqual(parts, [
+      ['purpose', null, 'batch'],
+      ['file', 'a "b" "c".jsonl', CONTENT],
+    ]);
+  }
+});
+
+test('content that nobody reads is passed over', async () => {
+  const names: string[] = [];
+  for await (const { name } of readForm('multipart/form-data; charset=utf-8; boundary="edge"', inPieces(FORM, 7))) {
+    names.push(name);
+  }
+  assert.deepEqual(names, ['purpose', 'file']);
+});
