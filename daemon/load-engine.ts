@@ -1,4 +1,5 @@
-import { Engine, type EngineOptions } from './engine/engine.ts';
+import { Engine } from './engine/engine.ts';
+import type { EngineOptions } from './engine/engine-parts.ts';
 import { type StarlingError, toStarlingError } from './errors.ts';
 import type { Logger } from './log.ts';
 import type { ProcessMemory } from './process-memory.ts';

@@ -1,9 +1,8 @@
 import { type Arena, f32View, f64View, u32View } from '../../kernels/arena.ts';
-import { createArena, openKernels } from '../../kernels/create-kernels.ts';
 import { type ActivationFormat, activationBytes } from '../../kernels/formats.ts';
-import type { Address, BackendName, Kernels } from '../../kernels/kernels.ts';
-import { StarlingError } from '../errors.ts';
-import { inputFormats, type TileShape, tileLayout } from '../tile/tile.ts';
+import type { Address, Kernels } from '../../kernels/kernels.ts';
+import { packedBytes } from './buffers.ts';
+import { type EngineOptions, type EngineParts, startParts } from './engine-parts.ts';
 import {
   type EngineSpec,
   type ExpertsSpec,
@@ -14,45 +13,15 @@ import {
   MAX_ROWS,
   type Phase,
 } from './engine-spec.ts';
-import {
-  type EngineLayout,
-  executionOrder,
-  type PlacedTile,
-  packedBytes,
-  placeEngine,
-  tasksOf,
-  tilesOf,
-} from './layout.ts';
-import { type MemoryParts, planMemory } from './memory-plan.ts';
-import { directStart } from './read-tile-file.ts';
-import { READERS, ReaderPool } from './reader-pool.ts';
-import { groupRoutes, networksOf, networksOfTiles, routeBytes, slotsOf } from './routes.ts';
+import { ExpertTasks } from './expert-tasks.ts';
+import { InputPanels, inputRow } from './input-panels.ts';
+import { type EngineLayout, tasksOf, tilesOf } from './layout.ts';
+import type { MemoryParts } from './memory-plan.ts';
+import type { ReaderPool } from './reader-pool.ts';
 import { type RowRange, rowsOf, type Step } from './step.ts';
-import { ThreadPool } from './thread-pool.ts';
+import type { ThreadPool } from './thread-pool.ts';
 import type { EngineUsage } from './usage.ts';
-import { PAGE, type WindowPlan } from './window-plan.ts';
-import { createWindowShared, WindowWords } from './window-words.ts';
-
-export interface EngineOptions {
-  readonly spec: EngineSpec;
-  readonly tiles: readonly TileShape[];
-  readonly backend: BackendName;
-  readonly threads: number;
-  /** Bytes that the whole process may have resident, what it has resident without this engine, and what a thread adds. */
-  readonly memory: { readonly budget: number; readonly base: number; readonly threadBytes: number };
-  /** Fills `into` with a tile's bytes. */
-  readonly load: (tile: TileShape, into: Uint8Array) => Promise<void>;
-  /** The file of a tile: its content and then its SHA-256. */
-  readonly fileOf: (tile: TileShape) => string;
-  /** Brings a tile back that was found damaged or missing while it was streamed; resolves when its file is there again. */
-  readonly repair: (tile: TileShape, error: StarlingError) => Promise<void>;
-  readonly onLoaded?: (bytes: number, total: number) => void;
-  /** Memory for the caller's own use with `kernels`. */
-  readonly scratchBytes?: number;
-  readonly signal?: AbortSignal;
-  /** For tests: most milliseconds by which each read of a streamed tile is held up, at random. */
-  readonly readDelayMs?: number;
-}
+import { WindowWords } from './window-words.ts';
 
 /** Logits of some rows, for a part of the vocabulary. */
 export interface Logits {
@@ -62,12 +31,6 @@ export interface Logits {
   readonly first: number;
   readonly width: number;
 }
-
-/** What a WebAssembly memory holds besides the stacks and globals of its threads. */
-const WASM_BYTES = 2 ** 32 - 32 * 2 ** 20;
-
-/** Segments are as large as what is placed, up to this: what is left over of one may lie in a huge page, and so be resident. */
-const MOST_SEGMENT = 2 ** 30;
 
 /**
  * Computes tiles × rows on this device: weights, KV caches and buffers in one arena, worked on by a pool of threads.
@@ -84,13 +47,8 @@ export class Engine {
   readonly #pool: ThreadPool;
   readonly #readers: ReaderPool | null;
   readonly #window: WindowWords | null;
-  /** How the tiles of each layer's phases take their input. */
-  readonly #taken: readonly (readonly ReadonlySet<ActivationFormat>[])[];
-  readonly #takenByHead: ReadonlySet<ActivationFormat>;
-  /** See networksOfTiles. */
-  readonly #networks: Uint16Array;
-  /** By place: whether its tiles are read. */
-  readonly #streamed: Uint8Array;
+  readonly #panels: InputPanels;
+  readonly #experts: ExpertTasks;
   #computeMs = 0;
   #diskMs = 0;
 
@@ -104,15 +62,8 @@ export class Engine {
     this.#pool = parts.pool;
     this.#readers = parts.readers;
     this.#window = parts.layout.window === null ? null : new WindowWords(parts.layout.window);
-    const takenBy = (tiles: readonly PlacedTile[]) => new Set(tiles.flatMap(({ shape }) => inputFormats(shape)));
-    this.#taken = parts.layout.tasks.map((phases) => phases.map(takenBy));
-    this.#takenByHead = takenBy(parts.layout.headTasks);
-    const tiles = tilesOf(parts.layout);
-    this.#networks = networksOfTiles(
-      this.spec,
-      tiles.map(({ shape }) => shape),
-    );
-    this.#streamed = Uint8Array.from(tiles, ({ stream }) => (stream === null ? 0 : 1));
+    this.#panels = new InputPanels(parts.kernels, parts.layout);
+    this.#experts = new ExpertTasks(parts.arena, parts.layout);
   }
 
   /**
@@ -120,64 +71,7 @@ export class Engine {
    * @throws StarlingError memory_too_small, out_of_memory when the arena cannot hold it all; whatever `load` throws
    */
   static async create(options: EngineOptions): Promise<Engine> {
-    const { spec, backend, threads, load, onLoaded, signal, scratchBytes = 0 } = options;
-    const tiles = executionOrder(spec, options.tiles);
-    const arenaBytes = backend === 'wasm' ? WASM_BYTES : Number.POSITIVE_INFINITY;
-    const { plan, parts: memory } = planMemory({ ...options.memory, spec, tiles, threads, scratchBytes, arenaBytes });
-    const placed = memory.pinned + memory.window + memory.caches + memory.buffers;
-    const arena = createArena(backend, Math.min(placed + PAGE, MOST_SEGMENT));
-    const streamed = tiles.flatMap((tile, place) => (plan.stream[place] === null ? [] : [{ tile, place }]));
-    const files = tiles.map(options.fileOf);
-    const { layout, scratch, ring, direct } = orExplain(() => {
-      const { ring, direct } = placeRing(
-        arena,
-        plan,
-        streamed.map(({ place }) => files[place]!),
-      );
-      const shared =
-        plan.streamed === 0
-          ? null
-          : createWindowShared(
-              streamed.map(({ tile }) => tile.kind === 'expert'),
-              tiles.length,
-              plan.slots,
-              READERS,
-            );
-      const layout = placeEngine(spec, tiles, threads, arena, { plan, ring, shared });
-      return { layout, scratch: arena.alloc(scratchBytes), ring, direct };
-    });
-    const pinned = [...layout.tasks.flat(2), ...layout.headTasks].filter(({ stream }) => stream === null);
-    const total = pinned.reduce((sum, tile) => sum + tileLayout(tile.shape).bytes, 0);
-    let loaded = 0;
-    for (const { shape, address } of pinned) {
-      signal?.throwIfAborted();
-      const { bytes } = tileLayout(shape);
-      await load(shape, arena.bytes(address, bytes));
-      loaded += bytes;
-      onLoaded?.(loaded, total);
-    }
-    const handle = arena.handle();
-    const kernels = openKernels(handle);
-    const readers =
-      layout.window === null
-        ? null
-        : new ReaderPool({
-            handle: arena.handle(),
-            shared: layout.window,
-            window: new WindowWords(layout.window),
-            tiles: tiles.map((tile, i) => ({ file: files[i]!, bytes: tileLayout(tile).bytes })),
-            occupants: layout.occupants.tiles,
-            places: streamed.map(({ place }) => place),
-            ring,
-            slotBytes: plan.slotBytes,
-            direct,
-            delayMs: options.readDelayMs ?? 0,
-            repair: (tile, error) => options.repair(tiles[tile]!, error),
-          });
-    const pool = new ThreadPool(layout, kernels, handle, () => readers?.failure);
-    await pool.start(arena);
-    await readers?.start((reason) => pool.fail(reason));
-    return new Engine({ arena, kernels, layout, pool, readers, scratch, memory });
+    return new Engine(await startParts(options));
   }
 
   get usage(): EngineUsage {
@@ -186,7 +80,7 @@ export class Engine {
 
   /** Tiles that are always in memory, and tiles that are read whenever they are computed. */
   get tiles(): { readonly pinned: number; readonly streamed: number } {
-    const all = [...this.layout.tasks.flat(2), ...this.layout.headTasks];
+    const all = tilesOf(this.layout);
     const streamed = all.filter(({ stream }) => stream !== null).length;
     return { pinned: all.length - streamed, streamed };
   }
@@ -215,8 +109,7 @@ export class Engine {
 
   /** Address of a row of the phase's input in one activation format; see inputFormat for the one that a phase starts from. */
   input(format: ActivationFormat, row: number): Address {
-    const rows = format === 'q8' ? this.layout.inputQ8 : this.layout.inputF32;
-    return rows + row * activationBytes(format, this.spec.cols);
+    return inputRow(this.layout, format, row);
   }
 
   /** Takes input rows of a phase as they came from the coordinator: see `inputBytes`. */
@@ -251,8 +144,8 @@ export class Engine {
   async run(layer: number, phase: Phase, rows: RowRange): Promise<Address> {
     const begun = performance.now();
     const experts = expertsOf(this.spec, layer, phase);
-    const listed = experts === null ? null : this.#listTasks(layer, phase, experts, rows);
-    this.#packInput(this.#taken[layer]![phase]!, inputFormat(this.spec, layer, phase), rows);
+    const listed = experts === null ? null : this.#experts.list(layer, phase, experts, rows);
+    this.#panels.pack(layer, phase, rows);
     const waited = await this.#pool.run(layer, phase, rows, listed);
     const { cols } = this.spec;
     const count = rows.count * cols;
@@ -287,59 +180,8 @@ export class Engine {
   }
 
   /** Where it stands which networks rows of an experts' phase use: (network, weight) a slot, u32 and f32, little-endian. */
-  routes(phase: ExpertsSpec, { first, count }: RowRange): Uint8Array {
-    const bytes = routeBytes(phase);
-    return this.arena.bytes(this.layout.routes!.given + first * bytes, count * bytes);
-  }
-
-  /** Lists the tiles that the rows use, those in memory first, as the others are read meanwhile. @returns their places */
-  #listTasks(layer: number, phase: Phase, spec: ExpertsSpec, rows: RowRange): Uint32Array {
-    const { arena, layout } = this;
-    const { starts: at, rows: rowsAt, weights: weightsAt, tasks } = layout.routes!;
-    const given = this.routes(spec, rows);
-    const uses = rows.count * slotsOf(spec);
-    const starts = u32View(arena, at, networksOf(spec) + 1);
-    groupRoutes(new Uint32Array(given.buffer, given.byteOffset, given.length / 4), rows.count, spec, {
-      starts,
-      rows: u32View(arena, rowsAt, uses),
-      weights: f32View(arena, weightsAt, uses),
-    });
-    const all = tasksOf(layout, layer, phase);
-    const list = u32View(arena, tasks, all.length);
-    const first = all[0]?.place ?? 0;
-    let count = 0;
-    const { tiles } = layout.occupants;
-    const addUsed = (streamed: 0 | 1): void => {
-      for (let place = first; place < first + all.length; place++) {
-        const network = this.#networks[tiles[place]!]!;
-        if (this.#streamed[place] === streamed && starts[network + 1]! > starts[network]!) list[count++] = place;
-      }
-    };
-    addUsed(0);
-    if (this.#window !== null) addUsed(1);
-    return list.subarray(0, count);
-  }
-
-  /**
-   * Arranges the input as the products of a phase take it.
-   * @param given the format that the phase's input came in; q8 products take theirs from either
-   * @throws StarlingError numeric_overflow
-   */
-  #packInput(taken: ReadonlySet<ActivationFormat>, given: ActivationFormat, { first, count }: RowRange): void {
-    const { kernels, layout } = this;
-    const { cols } = this.spec;
-    const [f32Bytes, q8Bytes] = [activationBytes('f32', cols), activationBytes('q8', cols)];
-    if (taken.has('f32')) {
-      kernels.packPanel('f32', this.input('f32', first), f32Bytes, cols, count, layout.inputPanels.f32);
-    }
-    if (!taken.has('q8')) return;
-    if (given === 'q8') kernels.packPanel('q8', this.input('q8', first), q8Bytes, cols, count, layout.inputPanels.q8);
-    else if (!kernels.quantizePanel(this.input('f32', first), f32Bytes, cols, count, layout.inputPanels.q8)) {
-      throw new StarlingError(
-        'numeric_overflow',
-        'an activation is not finite: the model file is damaged or its weights are out of range',
-      );
-    }
+  routes(phase: ExpertsSpec, rows: RowRange): Uint8Array {
+    return this.#experts.routes(phase, rows);
   }
 
   /** The sums of `rows` rows, packed for the wire; a view, valid until this is called again. */
@@ -366,7 +208,7 @@ export class Engine {
     if (logits === null) return { values: new Float32Array(0), first: 0, width: 0 };
     const begun = performance.now();
     const range = { first: 0, count: rows };
-    this.#packInput(this.#takenByHead, inputFormat(this.spec, 0, HEAD), range);
+    this.#panels.pack(0, HEAD, range);
     this.#count(begun, await this.#pool.run(0, HEAD, range));
     const { address, first, width } = logits;
     return { values: f32View(this.arena, address, rows * width), first, width };
@@ -379,37 +221,5 @@ export class Engine {
   #count(begun: number, waitedMs: number): void {
     this.#diskMs += waitedMs;
     this.#computeMs += performance.now() - begun - waitedMs;
-  }
-}
-
-interface EngineParts {
-  readonly arena: Arena;
-  readonly kernels: Kernels;
-  readonly layout: EngineLayout;
-  readonly pool: ThreadPool;
-  readonly readers: ReaderPool | null;
-  readonly scratch: Address;
-  readonly memory: MemoryParts;
-}
-
-/** Gives the ring its place, at pages where that lets reads bypass the system's cache. */
-function placeRing(arena: Arena, plan: WindowPlan, files: readonly string[]): { ring: Address; direct: boolean } {
-  if (plan.streamed === 0) return { ring: 0, direct: false };
-  const address = arena.alloc(plan.windowBytes);
-  const start = directStart(files, arena.bytes(address, 2 * PAGE));
-  return { ring: address + (start ?? 0), direct: start !== null };
-}
-
-/** @throws StarlingError out_of_memory where `place` asks for more than the arena can give */
-function orExplain<T>(place: () => T): T {
-  try {
-    return place();
-  } catch (error) {
-    if (!(error instanceof RangeError)) throw error;
-    throw new StarlingError(
-      'out_of_memory',
-      `the tiles and caches of this share do not fit in memory (${error.message}): use a smaller --memory, a shorter context, or more devices`,
-      { cause: error },
-    );
   }
 }

@@ -1,8 +1,9 @@
 import type { Arena } from '../../kernels/arena.ts';
 import { StarlingError } from '../errors.ts';
 import { type TileShape, tileLayout } from '../tile/tile.ts';
+import { placeBuffers } from './buffers.ts';
 import type { EngineSpec } from './engine-spec.ts';
-import { placeBuffers, placeCaches } from './layout.ts';
+import { placeCaches } from './layout.ts';
 import { READERS } from './reader-pool.ts';
 import { leastTileMemory, planWindow, residentBytes, type WindowPlan } from './window-plan.ts';
 

@@ -1,7 +1,7 @@
 import type { Address, Kernels } from '../../kernels/kernels.ts';
 import type { PlacedMatrix, StepRows, TileBuffers } from '../../kernels/tile-work.ts';
+import type { EngineBuffers } from '../engine/buffers.ts';
 import type { AttentionSpec, EngineSpec, PhaseSpec } from '../engine/engine-spec.ts';
-import type { EngineLayout } from '../engine/layout.ts';
 import type { TileShape } from './tile.ts';
 
 /** Padded rows and columns of a tile's matrices, and lengths of its vectors. */
@@ -20,8 +20,8 @@ export interface TilePlaces {
   readonly buffers: TileBuffers;
   /** Room for the rows of an expert; null in a model without. */
   readonly gathered: Address | null;
-  /** See EngineLayout.factors. */
-  readonly factors: EngineLayout['factors'];
+  /** See EngineBuffers.factors. */
+  readonly factors: EngineBuffers['factors'];
   /** The step's rows, with the rotary table of this number. */
   readonly step: (rope: number) => StepRows;
 }
