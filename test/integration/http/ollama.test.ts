@@ -109,8 +109,7 @@ describe('the API of Ollama', () => {
       const tools = [{ type: 'function', function: { name: 'f', parameters: {} } }];
       const cases: [method: string, path: string, body: object | undefined, status: number, error: RegExp][] = [
         ['POST', '/api/chat', { ...CHAT, model: 'other' }, 404, /'other' is not served/],
-        ['POST', '/api/chat', { ...CHAT, tools }, 400, /'tools' is not supported/],
-        ['POST', '/api/chat', { ...CHAT, format: 'json' }, 400, /'format' is not supported/],
+        ['POST', '/api/chat', { ...CHAT, tools }, 400, /cannot be offered tools/],
         ['POST', '/api/chat', { ...CHAT, options: { mirostat: 2 } }, 400, /'options\.mirostat' is not supported/],
         ['POST', '/api/chat', { ...CHAT, options: { top_p: 2 } }, 400, /'options\.top_p' is not valid/],
         ['POST', '/api/generate', { prompt: 'a', suffix: 'b' }, 400, /'suffix'/],
