@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { MAX_ROWS } from '../../daemon/engine/engine-spec.ts';
-import { StarlingError, toStarlingError } from '../../daemon/errors.ts';
+import { type StarlingError, toStarlingError } from '../../daemon/errors.ts';
 import type { Logger } from '../../daemon/log.ts';
 import { LONGEST_TURN_MS } from '../../daemon/turns.ts';
 import { OutputFormats } from '../constraint/output-format.ts';
@@ -11,9 +11,8 @@ import { Job } from '../scheduling/job.ts';
 import { type PlannedRows, Scheduler, type StepPlan } from '../scheduling/scheduler.ts';
 import { Answer, type AnswerEnd, type Drawn, type GenerationRequest, type TokenEvent } from './answer.ts';
 import { NO_TEXT } from './answer-split.ts';
-import { cancelledBy } from './cancellation.ts';
 import type { EmbeddingText } from './embedding.ts';
-import { EventQueue } from './event-queue.ts';
+import type { EventQueue } from './event-queue.ts';
 import {
   type EndEvent,
   type GenerationEvent,
@@ -24,6 +23,7 @@ import {
 import { checkPromptLength } from './prompt-length.ts';
 import { GenerationCounters, type GenerationStatistics } from './statistics.ts';
 import type { TextCodec } from './text-codec.ts';
+import { type AnswerMember, type EmbeddingMember, TextRequests } from './text-requests.ts';
 
 export interface GeneratorOptions {
   readonly model: LanguageModel;
@@ -39,40 +39,6 @@ export interface GeneratorOptions {
   readonly now?: () => number;
 }
 
-export const DEFAULT_QUEUE_LIMIT = 64;
-/** Texts that requests may wait for, on average: a request may ask for several hundred. */
-const TEXTS_OF_REQUEST = 8;
-
-/** Texts that were asked for together: they end together when one fails or the client leaves. */
-interface Request {
-  readonly members: Set<Member>;
-  /** Of embeddings none comes but the end. */
-  readonly events: EventQueue<GenerationEvent>;
-  /** Has the scheduler get the next of its texts, where they are not given to it all at once. */
-  readonly submitNext: () => void;
-  /** One of its texts is over. */
-  hasFinished: boolean;
-  /** Lets go of the client's signal and of the timer. */
-  readonly dispose: () => void;
-}
-
-/** A text that is made. */
-interface AnswerMember {
-  readonly request: Request;
-  readonly job: Job;
-  readonly choice: number;
-  readonly answer: Answer;
-}
-
-/** A text that is there, of which the embedding is made. */
-interface EmbeddingMember {
-  readonly request: Request;
-  readonly job: Job;
-  readonly text: EmbeddingText;
-}
-
-type Member = AnswerMember | EmbeddingMember;
-
 /**
  * Makes texts, and embeddings of texts, many at a time: has the scheduler form a step, computes it, draws from its logits, and hands
  * the tokens to whoever asked. It runs while there is work. A text's tokens do not depend on what else is in its steps.
@@ -82,24 +48,20 @@ export class Generator {
   readonly #codec: TextCodec;
   readonly #log: Logger;
   #draft: DraftModel | undefined;
-  readonly #queueLimit: number;
   readonly #now: () => number;
   readonly #kv: KvCache;
   readonly #scheduler: Scheduler;
   readonly #formats: OutputFormats;
   readonly #counters = new GenerationCounters();
-  readonly #requests = new Set<Request>();
-  readonly #members = new Map<Job, Member>();
+  readonly #requests: TextRequests;
   #step: { readonly plan: StepPlan; readonly abort: AbortController } | null = null;
   #looping = false;
-  #stopped = false;
 
   constructor(options: GeneratorOptions) {
     this.#model = options.model;
     this.#codec = options.codec;
     this.#log = options.log;
     this.#draft = options.draft;
-    this.#queueLimit = options.queueLimit ?? DEFAULT_QUEUE_LIMIT;
     this.#now = options.now ?? (() => performance.now());
     this.#kv = new KvCache(options.model.kvPages);
     this.#formats = new OutputFormats(options.codec, options.model.vocabSize);
@@ -108,13 +70,17 @@ export class Generator {
       maxRows: MAX_ROWS,
       promptLookup: options.promptLookup ?? true,
     });
+    const listeners = {
+      onForget: (job: Job) => this.#draft?.forget(job),
+      onEnd: (givenUp: number) => this.#ended(givenUp),
+      onResume: () => this.#wake(),
+    };
+    this.#requests = new TextRequests(this.#scheduler, listeners, options.queueLimit);
   }
 
   /** Requests of which nothing has been computed yet, and the others. */
   get load(): { readonly waiting: number; readonly running: number } {
-    let waiting = 0;
-    for (const request of this.#requests) if (isWaiting(request)) waiting++;
-    return { waiting, running: this.#requests.size - waiting };
+    return this.#requests.load;
   }
 
   /** Texts that are computed at a time, at the present speed: more would only wait. */
@@ -154,11 +120,9 @@ export class Generator {
     signal?: AbortSignal,
   ): EventQueue<GenerationEvent> {
     for (const { promptTokens } of requests) checkPromptLength(promptTokens.length, this.#model.contextLength);
-    if (this.#stopped) throw stopping();
-    if (signal?.aborted) throw cancelledBy(signal);
-    this.#checkQueue(standing.user, requests.length);
+    this.#requests.check(standing.user, requests.length, signal);
     const constraints = requests.map(({ format }) => (format === undefined ? null : this.#formats.constraint(format)));
-    const request = this.#open(standing, signal);
+    const request = this.#requests.open(standing, signal);
     const arrived = this.#now();
     for (const [choice, wanted] of requests.entries()) {
       const answer = new Answer(wanted, this.#codec, this.#model.contextLength, constraints[choice]);
@@ -177,9 +141,9 @@ export class Generator {
         this.#pushEnd(member, { finishReason: 'length', ...NO_TEXT });
         continue;
       }
-      this.#enter(member);
+      this.#requests.enter(member);
     }
-    if (request.members.size === 0) this.#end(request, null);
+    this.#requests.endIfDone(request);
     this.#wake();
     return request.events;
   }
@@ -190,15 +154,13 @@ export class Generator {
    * @throws StarlingError as `submit` and its events
    */
   async embed(texts: readonly EmbeddingText[], standing: Standing, signal?: AbortSignal): Promise<void> {
-    if (this.#stopped) throw stopping();
-    if (signal?.aborted) throw cancelledBy(signal);
-    this.#checkQueue(standing.user, Math.min(texts.length, MAX_ROWS));
+    this.#requests.check(standing.user, Math.min(texts.length, MAX_ROWS), signal);
     const left = texts.values();
     const submitNext = (): void => {
       const { value: text } = left.next();
-      if (text !== undefined) this.#enter({ request, text, job: this.#embeddingJob(text, standing) });
+      if (text !== undefined) this.#requests.enter({ request, text, job: this.#embeddingJob(text, standing) });
     };
-    const request = this.#open(standing, signal, submitNext);
+    const request = this.#requests.open(standing, signal, submitNext);
     for (let i = 0; i < MAX_ROWS; i++) submitNext();
     this.#wake();
     await request.events.next();
@@ -217,58 +179,9 @@ export class Generator {
     });
   }
 
-  #enter(member: Member): void {
-    member.request.members.add(member);
-    this.#members.set(member.job, member);
-    this.#scheduler.submit(member.job);
-  }
-
   /** Refuses all who wait and all who come later. Abort the signals of those that run to end them. */
   stop(): void {
-    this.#stopped = true;
-    for (const request of [...this.#requests]) {
-      if (!isWaiting(request)) continue;
-      this.#end(request, new StarlingError('cancelled', 'the server stopped before it was this request’s turn'));
-    }
-  }
-
-  #open({ timeoutMs }: Standing, signal: AbortSignal | undefined, submitNext = (): void => {}): Request {
-    const onAbort = (): void => this.#end(request, cancelledBy(signal));
-    const onTimeout = (): void => {
-      const message = `the request was not finished within ${timeoutMs} ms; allow more time, or ask for fewer tokens`;
-      this.#end(request, new StarlingError('deadline_exceeded', message, { param: 'timeout' }));
-    };
-    const timer = timeoutMs === null ? undefined : setTimeout(onTimeout, timeoutMs);
-    const request: Request = {
-      members: new Set(),
-      submitNext,
-      hasFinished: false,
-      events: new EventQueue(
-        () => this.#pause(request, false),
-        () => this.#end(request, null),
-      ),
-      dispose: () => {
-        clearTimeout(timer);
-        signal?.removeEventListener('abort', onAbort);
-      },
-    };
-    signal?.addEventListener('abort', onAbort, { once: true });
-    this.#requests.add(request);
-    return request;
-  }
-
-  /** A user of whom nobody waits gets in beyond the limit, up to twice as many: one user must not keep out the others. */
-  #checkQueue(user: string, texts: number): void {
-    const { waiting } = this.load;
-    const jobs = this.#scheduler.waiting;
-    const own = [...jobs].some((job) => job.user === user);
-    const limit = own ? this.#queueLimit : 2 * this.#queueLimit;
-    if (waiting < limit && (jobs.size === 0 || jobs.size + texts <= TEXTS_OF_REQUEST * limit)) return;
-    throw new StarlingError(
-      'queue_full',
-      `${waiting} requests for ${jobs.size} texts are waiting already, which is the limit; try again later`,
-      { retryAfterMs: this.#scheduler.backlogMs() },
-    );
+    this.#requests.stop();
   }
 
   #wake(): void {
@@ -292,7 +205,7 @@ export class Generator {
         // A fault of ours: nobody is left waiting for what may never come.
         const error = toStarlingError(thrown);
         this.#log.error({ code: error.code }, error.message);
-        for (const request of [...this.#requests]) this.#end(request, error);
+        this.#requests.endAll(error);
       }
     }
   }
@@ -302,7 +215,7 @@ export class Generator {
     const wishes = this.#scheduler.admit(now, draft === undefined ? null : draft.tokenMs);
     if (draft === undefined || wishes.length === 0) return this.#scheduler.plan(now);
     const draw = (job: Job, logits: Float32Array, guessed: readonly number[]): number => {
-      const member = this.#members.get(job);
+      const member = this.#requests.memberOf(job);
       if (member === undefined || !('answer' in member)) return 0;
       try {
         return member.answer.guess(logits, guessed);
@@ -355,11 +268,11 @@ export class Generator {
    * itself, as alone. Anything else ends all that were in the step.
    */
   async #failed(plan: StepPlan, error: StarlingError): Promise<void> {
-    const left = plan.entries.filter(({ job }) => this.#members.has(job));
+    const left = plan.entries.filter(({ job }) => this.#requests.memberOf(job) !== undefined);
     const [only] = left;
     if (error.code === 'numeric_overflow' && (plan.entries.length > 1 || only?.drafted.length)) {
       for (const entry of left) {
-        if (!this.#members.has(entry.job)) continue;
+        if (this.#requests.memberOf(entry.job) === undefined) continue;
         const tokens = entry.tokens.slice(0, entry.tokens.length - entry.drafted.length);
         const alone = { ...entry, tokens, drafted: [], logits: entry.logits - entry.drafted.length };
         await this.#compute({ entries: [alone], rows: tokens.length });
@@ -367,13 +280,13 @@ export class Generator {
       return;
     }
     for (const { job } of left) {
-      const member = this.#members.get(job);
-      if (member !== undefined) this.#end(member.request, error);
+      const member = this.#requests.memberOf(job);
+      if (member !== undefined) this.#requests.end(member.request, error);
     }
   }
 
   #deliver(entry: PlannedRows, outputs: readonly Float32Array[]): void {
-    const member = this.#members.get(entry.job);
+    const member = this.#requests.memberOf(entry.job);
     if (member === undefined) return;
     if ('answer' in member) this.#draw(member, entry, outputs);
     else this.#pool(member, entry, outputs);
@@ -390,7 +303,7 @@ export class Generator {
         turn = this.#now();
       }
       // The client may have left meanwhile.
-      const member = this.#members.get(job);
+      const member = this.#requests.memberOf(job);
       if (member !== undefined && 'answer' in member) member.answer.judgePrompt(logits[row]!, first + row);
     }
     return logits.slice(rows);
@@ -402,10 +315,10 @@ export class Generator {
     this.#scheduler.commit(entry, [], this.#now());
     if (job.pending > 0) return;
     text.finish(job.cachedTokens);
-    this.#forget(member, true);
+    this.#requests.finish(member);
     this.#counters.finished({ promptTokens: job.promptLength, cachedTokens: job.cachedTokens }, this.#timings(job));
     request.submitNext();
-    if (request.members.size === 0) this.#end(request, null);
+    this.#requests.endIfDone(request);
   }
 
   #draw(member: AnswerMember, entry: PlannedRows, logits: readonly Float32Array[]): void {
@@ -434,7 +347,7 @@ export class Generator {
         end = taken.end;
       }
     } catch (thrown) {
-      this.#end(member.request, toStarlingError(thrown));
+      this.#requests.end(member.request, toStarlingError(thrown));
       return;
     }
     this.#scheduler.commit(entry, drawn, this.#now(), forced);
@@ -443,7 +356,7 @@ export class Generator {
     const { answer, choice, request } = member;
     for (const event of events) request.events.push({ ...event, ...answer.takeJudged(), choice });
     if (end !== null) this.#finish(member, end);
-    else if (member.request.events.full) this.#pause(member.request, true);
+    else if (member.request.events.full) this.#requests.pause(member.request, true);
   }
 
   #force({ answer }: AnswerMember, drawn: readonly number[], end: AnswerEnd | null): Drawn | null {
@@ -453,10 +366,10 @@ export class Generator {
   #finish(member: AnswerMember, end: AnswerEnd): void {
     const { job, request } = member;
     const { usage, timings } = this.#pushEnd(member, end);
-    this.#forget(member, true);
+    this.#requests.finish(member);
     this.#counters.finished(usage, timings);
     this.#log.debug({ ...usage, finishReason: end.finishReason, priority: job.priority, ...timings }, 'generated');
-    if (request.members.size === 0) this.#end(request, null);
+    this.#requests.endIfDone(request);
   }
 
   #pushEnd({ answer, job, request, choice }: AnswerMember, end: AnswerEnd): EndEvent {
@@ -483,35 +396,11 @@ export class Generator {
     return { queueMs: startedAt - job.arrived, prefillMs: prefilledAt - startedAt, decodeMs: now - prefilledAt };
   }
 
-  #pause(request: Request, paused: boolean): void {
-    for (const { job } of request.members) this.#scheduler.pause(job, paused);
-    if (!paused) this.#wake();
-  }
-
-  /** Ends a request. With an error, what it has left to do is given up; a cancelled one is told nothing more of what came before. */
-  #end(request: Request, error: StarlingError | null): void {
-    if (!this.#requests.delete(request)) return;
-    request.dispose();
-    this.#counters.textsEnded += request.members.size;
-    for (const member of request.members) this.#forget(member, false);
-    request.events.end(error, error?.code === 'cancelled');
+  /** A step that nobody waits for any more is given up. */
+  #ended(givenUp: number): void {
+    this.#counters.textsEnded += givenUp;
     const step = this.#step;
-    if (step?.plan.entries.every(({ job }) => !this.#members.has(job))) step.abort.abort();
+    if (step?.plan.entries.every(({ job }) => this.#requests.memberOf(job) === undefined)) step.abort.abort();
     this.#wake();
   }
-
-  #forget(member: Member, finished: boolean): void {
-    member.request.members.delete(member);
-    if (finished) member.request.hasFinished = true;
-    this.#members.delete(member.job);
-    this.#scheduler.remove(member.job, finished);
-    this.#draft?.forget(member.job);
-  }
 }
-
-/** Nothing of it has been computed yet. */
-const isWaiting = ({ hasFinished, members }: Request): boolean =>
-  !hasFinished && [...members].every(({ job }) => job.startedAt === null);
-
-const stopping = (): StarlingError =>
-  new StarlingError('cancelled', 'the server is stopping; ask again when it is back');
