@@ -1,4 +1,5 @@
 import { StarlingError } from '../../daemon/errors.ts';
+import { type CallConstraint, callGrammar } from './call-grammar.ts';
 import { Constraint } from './constraint.ts';
 import { anyOf, type Expression, type Grammar } from './expression.ts';
 import { parseGbnf } from './gbnf.ts';
@@ -13,7 +14,9 @@ export type OutputFormat =
   | { readonly kind: 'json-schema'; readonly schema: Json }
   | { readonly kind: 'gbnf'; readonly grammar: string }
   | { readonly kind: 'regex'; readonly pattern: string }
-  | { readonly kind: 'choice'; readonly options: readonly string[] };
+  | { readonly kind: 'choice'; readonly options: readonly string[] }
+  /** Calls of tools, or where they need not be made, what else the answer may be: anything for null. */
+  | { readonly kind: 'calls'; readonly constraint: CallConstraint; readonly otherwise: OutputFormat | null };
 
 const MAX_SCHEMA = 1024 * 1024;
 const MAX_OPTIONS = 10_000;
@@ -39,6 +42,8 @@ export function formatGrammar(format: OutputFormat): Grammar {
         throw invalid(`there are ${format.options.length} options; 1 to ${MAX_OPTIONS} are possible`);
       }
       return ofOneRule(anyOf(format.options));
+    case 'calls':
+      return callGrammar(format.constraint, format.otherwise === null ? null : formatGrammar(format.otherwise));
   }
 }
 

@@ -3,6 +3,7 @@ import { MAX_ROWS } from '../../daemon/engine/engine-spec.ts';
 import { type StarlingError, toStarlingError } from '../../daemon/errors.ts';
 import type { Logger } from '../../daemon/log.ts';
 import { LONGEST_TURN_MS } from '../../daemon/turns.ts';
+import type { Constraint } from '../constraint/constraint.ts';
 import { OutputFormats } from '../constraint/output-format.ts';
 import type { DraftModel } from '../drafts/draft-model.ts';
 import { KvCache } from '../kv/kv-cache.ts';
@@ -24,6 +25,7 @@ import { checkPromptLength } from './prompt-length.ts';
 import { GenerationCounters, type GenerationStatistics } from './statistics.ts';
 import type { TextCodec } from './text-codec.ts';
 import { type AnswerMember, type EmbeddingMember, TextRequests } from './text-requests.ts';
+import { withMarks } from './tool-calls/call-format.ts';
 
 export interface GeneratorOptions {
   readonly model: LanguageModel;
@@ -52,6 +54,8 @@ export class Generator {
   readonly #kv: KvCache;
   readonly #scheduler: Scheduler;
   readonly #formats: OutputFormats;
+  /** For calls of tools whose marks are tokens without a text. */
+  #callFormats: OutputFormats | null = null;
   readonly #counters = new GenerationCounters();
   readonly #requests: TextRequests;
   #step: { readonly plan: StepPlan; readonly abort: AbortController } | null = null;
@@ -121,7 +125,7 @@ export class Generator {
   ): EventQueue<GenerationEvent> {
     for (const { promptTokens } of requests) checkPromptLength(promptTokens.length, this.#model.contextLength);
     this.#requests.check(standing.user, requests.length, signal);
-    const constraints = requests.map(({ format }) => (format === undefined ? null : this.#formats.constraint(format)));
+    const constraints = requests.map((wanted) => this.#constraintOf(wanted));
     const request = this.#requests.open(standing, signal);
     const arrived = this.#now();
     for (const [choice, wanted] of requests.entries()) {
@@ -146,6 +150,14 @@ export class Generator {
     this.#requests.endIfDone(request);
     this.#wake();
     return request.events;
+  }
+
+  #constraintOf({ format, calling }: GenerationRequest): Constraint | null {
+    if (format === undefined) return null;
+    const hidden = [...(calling?.form.tokens ?? [])].filter(([token]) => this.#codec.pieceBytes(token).length === 0);
+    if (format.kind !== 'calls' || hidden.length === 0) return this.#formats.constraint(format);
+    this.#callFormats ??= new OutputFormats(withMarks(this.#codec, new Map(hidden)), this.#model.vocabSize);
+    return this.#callFormats.constraint(format);
   }
 
   /**

@@ -25,10 +25,11 @@ import { templateMessages, templateTools } from './template-messages.ts';
 import { type ChatRenderer, decodeTokens, encodePrompt, type TextCodec, tokenText } from './text-codec.ts';
 import { tokenOffsets } from './token-offsets.ts';
 import type { NewCallId } from './tool-calls/call-events.ts';
+import { callFormat } from './tool-calls/call-format.ts';
 import { callMessages } from './tool-calls/call-messages.ts';
 import { refuseTools, type ToolCallForm } from './tool-calls/known-families.ts';
 import { randomCallId } from './tool-calls/random-call-id.ts';
-import { checkTools, offeredTools } from './tool-calls/tools.ts';
+import { checkTools, offeredTools, type ToolUse } from './tool-calls/tools.ts';
 
 /** How to generate, whatever the prompt. */
 export interface TextSettings {
@@ -81,6 +82,10 @@ export interface TextServiceOptions extends GeneratorOptions {
 export type ReadConversation = { readonly tokens: readonly number[] } & AnswerForm;
 type AnswerForm = Pick<GenerationRequest, 'reasoning' | 'keepsReasoning' | 'calling'>;
 
+function toolUse({ tools = [], toolChoice = 'auto', parallelCalls = true }: Conversation): ToolUse {
+  return { tools: templateTools(tools), choice: toolChoice, parallel: parallelCalls };
+}
+
 /** Text in, text out: joins the chat template, the tokenizer and the generator. */
 export class TextService {
   readonly modelId: string;
@@ -128,7 +133,7 @@ export class TextService {
   /**
    * Answers a conversation. Nothing happens before the first `next()`; from then on the caller must take the events to
    * the end, call `return()`, or abort: an answer that nobody takes keeps its place.
-   * @throws StarlingError what `prompt` throws; what Generator.submit throws, and its events
+   * @throws StarlingError what `prompt` and callFormat throw; what Generator.submit throws, and its events
    */
   async *chat(
     conversation: Conversation,
@@ -136,7 +141,11 @@ export class TextService {
     signal?: AbortSignal,
   ): AsyncGenerator<TextEvent, void, undefined> {
     const { tokens, ...form } = await this.prompt(conversation, signal);
-    yield* this.#answer([tokens], 'messages', settings, signal, form);
+    const { calling } = form;
+    if (calling === undefined) return yield* this.#answer([tokens], 'messages', settings, signal, form);
+    const format = callFormat(calling.form.family, toolUse(conversation), settings.format);
+    const withCalls = format === undefined ? settings : { ...settings, format };
+    yield* this.#answer([tokens], 'messages', withCalls, signal, form);
   }
 
   /**
@@ -145,10 +154,9 @@ export class TextService {
    */
   async prompt(conversation: Conversation, signal?: AbortSignal): Promise<ReadConversation> {
     const { messages, variables = {}, keepsReasoning = false, continueFinal = false } = conversation;
-    const { tools = [], toolChoice = 'auto', parallelCalls = true } = conversation;
-    const toolUse = { tools: templateTools(tools), choice: toolChoice, parallel: parallelCalls };
-    checkTools(toolUse);
-    const offered = offeredTools(toolUse);
+    const use = toolUse(conversation);
+    checkTools(use);
+    const offered = offeredTools(use);
     const callForm = this.#toolCalls;
     if (offered.length > 0 && callForm === null) throw refuseTools(this.#template.source ?? '');
     const given = callMessages(callForm, templateMessages(messages), offered);

@@ -23,11 +23,11 @@ const MAX_PATTERNS = 5;
 /**
  * The values that a JSON Schema allows, as they are written: on one line, with a space after commas and colons, properties in the
  * order of the schema and others after them. What is written satisfies the schema; not all that satisfies it can be written.
+ * @param automata shared by schemas whose work is bounded together
  * @throws StarlingError unsupported_parameter, with keyword and JSON pointer, for what is not supported; invalid_request for what is
  * no schema, or one that nothing satisfies
  */
-export function schemaGrammar(schema: Json): Grammar {
-  const automata = new Automata();
+export function schemaGrammar(schema: Json, automata = new Automata()): Grammar {
   return new SchemaGrammar(readSchema(schema, automata), automata).grammar();
 }
 

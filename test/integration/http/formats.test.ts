@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import OpenAI, { BadRequestError } from 'openai';
 import { TextService } from '../../../coordinator/generation/text-service.ts';
+import { toolCallForm } from '../../../coordinator/generation/tool-calls/known-families.ts';
 import { HttpServer } from '../../../coordinator/http/server.ts';
+import { ChatTemplate } from '../../../coordinator/model/template/chat-template.ts';
 import { openTextTools } from '../../../coordinator/text-model.ts';
 import { createLogger } from '../../../daemon/log.ts';
 import { FAKE_FACTS, rawRequest } from '../../fixtures/http-endpoint.ts';
@@ -23,11 +25,19 @@ const SCHEMA = {
   additionalProperties: false,
 };
 
+/** In the manner of Hermes; the model that comes with Starling knows of no tools. */
+const TEMPLATE =
+  '{% for tool in tools or [] %}<tool_call> {{ tool.function.name }}\n{% endfor %}{% for message in messages %}{{ message.content }}\n{% endfor %}';
+
 test('the answers of a model have the form that a request asks for', async (t) => {
   const { model, cluster } = await WindowCluster.start(t, { daemons: 0, memory: 1, log });
-  const tools = openTextTools(model);
-  t.after(() => tools.template.close());
-  const service = new TextService({ ...tools, modelId: MODEL, created: 1, model: cluster.forward, log });
+  const { codec, template: own } = openTextTools(model);
+  own.close();
+  const template = new ChatTemplate(TEMPLATE, '', '');
+  t.after(() => template.close());
+  const toolCalls = toolCallForm(TEMPLATE, () => null);
+  const texts = { codec, template, toolCalls };
+  const service = new TextService({ ...texts, modelId: MODEL, created: 1, model: cluster.forward, log });
   const server = new HttpServer({ service, facts: FAKE_FACTS, log, port: 0 });
   const { url } = await server.start();
   t.after(() => server.stop());
@@ -62,6 +72,26 @@ test('the answers of a model have the form that a request asks for', async (t) =
     const request = { model: MODEL, prompt: 'Once', max_tokens: 200, guided_json: SCHEMA };
     const { choices } = await client.completions.create(request);
     assert.ok(isValid(JSON.parse(choices[0]!.text)), choices[0]!.text);
+  });
+
+  await t.test('calls of tools, where they are required', async () => {
+    const tools = ['see_dog', 'buy_dog'].map((name) => ({
+      type: 'function' as const,
+      function: { name, parameters: SCHEMA },
+    }));
+    const named = { type: 'function' as const, function: { name: 'buy_dog' } };
+    for (const tool_choice of ['required' as const, named]) {
+      const request = { model: MODEL, messages, seed: 3, tools, tool_choice, parallel_tool_calls: false };
+      const { choices } = await client.chat.completions.create(request);
+      const { message, finish_reason } = choices[0]!;
+      assert.deepEqual([message.content, finish_reason, message.tool_calls?.length], [null, 'tool_calls', 1]);
+      const [call] = message.tool_calls as [OpenAI.ChatCompletionMessageFunctionToolCall];
+      if (tool_choice === named) assert.equal(call.function.name, 'buy_dog');
+      assert.ok(isValid(JSON.parse(call.function.arguments)), call.function.arguments);
+    }
+    const free = await client.chat.completions.create({ model: MODEL, messages, seed: 3, max_tokens: 20, tools });
+    const { content, tool_calls } = free.choices[0]!.message;
+    assert.ok(content !== null && content !== '' && tool_calls === undefined, 'nobody asked for calls');
   });
 
   await t.test('a form that cannot be kept to is refused', async () => {

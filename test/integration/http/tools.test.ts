@@ -115,7 +115,7 @@ it('tools of Ollama and of Anthropic are called in their words', async () => {
     assert.deepEqual(line.message, { role: 'assistant', content: 'Let me look.', tool_calls: calls });
     assert.equal(line.done_reason, 'stop');
 
-    const own = tools.map(({ function: { name } }) => ({ name, input_schema: parameters }));
+    const own = [{ name: 'get_weather', input_schema: parameters }, { name: 'get_time' }];
     const { content, stop_reason } = (await post('/v1/messages', { tools: own, temperature: 0 })) as {
       content: { type: string; name?: string; input?: unknown }[];
       stop_reason: string;

@@ -29,7 +29,10 @@ const countBody = z.object({
     .max(MAX_TOOLS)
     .nullish(),
   tool_choice: z
-    .union([z.object({ type: z.enum(['auto', 'any', 'none']) }), z.object({ type: z.literal('tool'), name })])
+    .union([
+      z.object({ type: z.enum(['auto', 'any', 'none']), disable_parallel_tool_use: z.boolean().nullish() }),
+      z.object({ type: z.literal('tool'), name, disable_parallel_tool_use: z.boolean().nullish() }),
+    ])
     .nullish(),
   output_config: z
     .object({
@@ -91,6 +94,7 @@ function conversationOf(fields: z.output<typeof countBody>): Conversation {
       ...(input_schema === null || input_schema === undefined ? {} : { parameters: input_schema }),
     })),
     toolChoice: toolChoiceOf(tool_choice),
+    parallelCalls: tool_choice?.disable_parallel_tool_use !== true,
     variables: {
       ...(thinking === null || thinking === undefined ? {} : { enable_thinking: thinking.type !== 'disabled' }),
       ...(typeof effort === 'string' ? { reasoning_effort: effort } : {}),

@@ -160,8 +160,8 @@ describe('tools', () => {
   const template = new ChatTemplate('{{ tools | tojson }}{{ messages | tojson }}{# <tool_call> #}', '', '');
   after(() => template.close());
   const toolCalls = toolCallForm(template.source, () => null);
-  const tools = [{ name: 'get' }] as const;
-  const reply = 'See.\n<tool_call>{"name": "get", "arguments": {"é": 1}}</tool_call>';
+  const tools = [{ name: 'get', parameters: {} }] as const;
+  const reply = 'See.\n<tool_call>\n{"name": "get", "arguments": {"é": 1}}\n</tool_call>';
   const serve = (options: Partial<TextServiceOptions> = {}): TextService =>
     new TextService({
       ...{ modelId: 'fake', created: 1, model: new FakeModel({ reply }), codec: byteCodec, queueLimit: 64 },
@@ -181,7 +181,7 @@ describe('tools', () => {
       },
     };
     const events = await ask(serve({ template: recording }), { tools });
-    assert.deepEqual(prompts, [[{ type: 'function', function: { name: 'get' } }]]);
+    assert.deepEqual(prompts, [[{ type: 'function', function: { name: 'get', parameters: {} } }]]);
     assert.equal(textOf(events, 0), 'See.');
     const calls = events.flatMap((event) => (event.type === 'accepted' ? [] : (event.calls ?? [])));
     assert.deepEqual(calls[0], { type: 'begin', index: 0, id: 'call0', name: 'get' });

@@ -1,9 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import {
-  type CallConstraint,
-  callConstraint,
-} from '../../../../../coordinator/generation/tool-calls/call-constraint.ts';
+import type { CallConstraint } from '../../../../../coordinator/constraint/call-grammar.ts';
+import { callConstraint } from '../../../../../coordinator/generation/tool-calls/call-constraint.ts';
 import type { AnswerEvent } from '../../../../../coordinator/generation/tool-calls/call-events.ts';
 import { CallSplit } from '../../../../../coordinator/generation/tool-calls/call-split.ts';
 import { gemma } from '../../../../../coordinator/generation/tool-calls/gemma.ts';
