@@ -1,4 +1,5 @@
 import { StarlingError } from '../../daemon/errors.ts';
+import { isUnpackingFault } from './json-body.ts';
 
 /** Reads a body that comes in pieces up to one mark after the other, and holds little more than a piece. */
 export class ByteReader {
@@ -11,7 +12,7 @@ export class ByteReader {
     this.#held = Buffer.from(before);
   }
 
-  /** What comes before a mark, which is passed over. @throws StarlingError as all here: invalid_request when the body ends first */
+  /** What comes before a mark, which is passed over. @throws StarlingError as all here: invalid_request when the body ends first, cancelled when its client goes away */
   async *until(mark: Buffer): AsyncGenerator<Buffer, void, undefined> {
     for (;;) {
       const at = this.#held.indexOf(mark);
@@ -49,10 +50,15 @@ export class ByteReader {
   }
 
   async #more(): Promise<void> {
-    const { done, value } = await this.#pieces.next();
+    const { done, value } = await this.#pieces.next().catch(interrupted);
     if (done === true) throw malformed('it ends too early');
     this.#held = this.#held.length === 0 ? Buffer.from(value) : Buffer.concat([this.#held, value]);
   }
+}
+
+function interrupted(cause: unknown): never {
+  if (isUnpackingFault(cause)) throw malformed('it is damaged, or not encoded so');
+  throw new StarlingError('cancelled', 'the client went away before the body of its request was there', { cause });
 }
 
 /** A form that cannot be read. */

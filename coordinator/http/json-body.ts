@@ -48,6 +48,9 @@ export function bodyOf(request: Request): AsyncIterable<Uint8Array> {
   return pipeline(Readable.fromWeb(body as WebStream), decoder, () => {});
 }
 
+/** Whether a body could not be read because what it is packed into is damaged. */
+export const isUnpackingFault = (cause: unknown): boolean => /^(Z_|ERR_BROTLI)/.test(systemCode(cause) ?? '');
+
 async function readText(request: Request): Promise<string> {
   if (Number(request.headers.get('content-length') ?? 0) > DISCARD_LIMIT) throw tooLarge();
   const isPlain = request.headers.get('content-encoding') === null;
@@ -70,7 +73,7 @@ async function readText(request: Request): Promise<string> {
  */
 export async function readJsonObject(c: Context): Promise<Readonly<Record<string, unknown>>> {
   const text = await readText(c.req.raw).catch((cause: unknown) => {
-    if (!(systemCode(cause) ?? '').startsWith('Z_') && !(systemCode(cause) ?? '').startsWith('ERR_BROTLI')) throw cause;
+    if (!isUnpackingFault(cause)) throw cause;
     throw new StarlingError(
       'invalid_json',
       'the body of the request cannot be unpacked: it is damaged, or not encoded so',

@@ -91,6 +91,7 @@ test('a command line that cannot be understood exits with 2 and says why', async
     [['serve', 'tiny-chat', '--peer', 'a b'], /host:port is expected/],
     [['serve', 'tiny-chat', '--allow-origin', 'not a url'], /'not a url' is invalid. an origin is expected/],
     [['serve', 'tiny-chat', '--allow-host', 'http://box'], /'http:\/\/box' is invalid. a host name/],
+    [['serve', 'tiny-chat', '--api-key', 'x', '--api-key-file', 'y'], /'--api-key <key>' cannot be used with/],
     [['serve', 'tiny-chat', '--alias', ''], /a name of 1 to 256 characters/],
     [['demo', '--devices', '0'], /'0' is invalid/],
     [['daemon', '--memory', 'plenty'], /'plenty' is invalid.*1600MB/],

@@ -40,3 +40,20 @@ test('content that nobody reads is passed over', async () => {
   }
   assert.deepEqual(names, ['purpose', 'file']);
 });
+
+test('a client that goes away is no failure of the server', async () => {
+  async function* torn(): AsyncGenerator<Uint8Array> {
+    yield Buffer.from(FORM.slice(0, 200));
+    throw new Error('aborted');
+  }
+  await assert.rejects(
+    async () => {
+      for await (const { content } of readForm('multipart/form-data; boundary=edge', torn())) {
+        for await (const _ of content) {
+          // Only how it ends counts.
+        }
+      }
+    },
+    { code: 'cancelled' },
+  );
+});
