@@ -28,7 +28,7 @@ describe('what clients probe', () => {
       const { error } = await post('/detokenize', { tokens: [100_000] });
       const { code, type, message } = error as { code: number; type: string; message: string };
       assert.deepEqual([code, type], [400, 'invalid_request_error']);
-      assert.match(message, /100000 is outside/);
+      assert.match(message, /token id 100000, which is outside/);
     });
   });
 
