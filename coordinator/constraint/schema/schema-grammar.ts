@@ -85,7 +85,7 @@ class SchemaGrammar {
       case 'number':
         return numberExpression(this.#automata, alternative);
       case 'string':
-        return stringExpression(this.#automata, alternative);
+        return alternative.min > alternative.max ? choice() : stringExpression(this.#automata, alternative);
       case 'array':
         return this.#array(alternative);
       case 'object':
