@@ -128,7 +128,13 @@ test('two daemons and this device serve OpenAI’s client', async (t) => {
     ['a temperature of a wrong type', chatUrl, body({ temperature: 'hot' }), 400, 'invalid_request'],
     ['a negative count', chatUrl, body({ n: -1 }), 400, 'invalid_request'],
     ['an unknown model', chatUrl, body({ model: 'gpt-4' }), 404, 'model_not_found'],
-    ['tools', chatUrl, body({ tools: [{ type: 'function' }] }), 400, 'unsupported_parameter'],
+    [
+      'tools',
+      chatUrl,
+      body({ tools: [{ type: 'function', function: { name: 'look' } }] }),
+      400,
+      'unsupported_parameter',
+    ],
     [
       'a conversation that is too long',
       chatUrl,
