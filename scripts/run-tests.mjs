@@ -21,7 +21,9 @@ const TIMED = [
   'unit/scripts/bench',
   'unit/scripts/slow-network',
   'unit/scripts/star-reference',
-  'integration/http',
+  ...['connections', 'many-users', 'openai-client', 'raw-http', 'slow-clients'].map(
+    (name) => `integration/http/${name}`,
+  ),
   'integration/daemon',
   'integration/cluster/cutting-memory',
   'integration/cluster/memory-budget',

@@ -67,7 +67,6 @@ const cases: readonly {
     prompt: LONG,
     args: ['--temperature', '0.8', '--top-p', '0.95', '--seed', '42'],
     shapes: [
-      shape('reference', 1, 2),
       shape('native', 1, 2),
       shape('native', 2, 1, 'shared'),
       shape('native', 4, 1, 'shared'),
