@@ -122,23 +122,24 @@ export class ResidualStream {
     return states;
   }
 
-  /** Adds what a phase gave for rows of the stream; of norms, it is what the next phase's rows are multiplied by. @param sums f64 [row][cols] */
+  /**
+   * Adds what a phase gave for rows of the stream; of norms, it is what the next phase's rows are multiplied by.
+   * @param sums f64 [row][cols]
+   */
   leave(layer: number, phase: number, rows: RowRange, sums: Address): void {
     if (this.#engine.spec.layers[layer]![phase]!.kind === 'norms') this.#setFactors(rows, sums);
     else this.#add(layer, phase, rows, sums);
   }
 
-  /** See Engine.setFactors. */
+  /** See Engine.factors. */
   #setFactors(rows: RowRange, sums: Address): void {
     const { arena, spec } = this.#engine;
-    const { count } = rows;
-    const factors = new Float32Array(2 * count);
-    for (let row = 0; row < count; row++) {
+    const { q, k } = this.#engine.factors(rows);
+    for (let row = 0; row < rows.count; row++) {
       const of = f64View(arena, sums + row * spec.cols * 8, spec.cols);
-      factors[row] = normFactor(of.subarray(MEAN_SQUARES.q), this.#rmsEps);
-      factors[count + row] = normFactor(of.subarray(MEAN_SQUARES.k), this.#rmsEps);
+      q[row] = normFactor(of.subarray(MEAN_SQUARES.q), this.#rmsEps);
+      k[row] = normFactor(of.subarray(MEAN_SQUARES.k), this.#rmsEps);
     }
-    this.#engine.setFactors(rows, factors);
   }
 
   #add(layer: number, phase: number, { first, count }: RowRange, sums: Address): void {

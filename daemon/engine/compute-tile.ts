@@ -6,9 +6,9 @@ import type { TileKind } from '../tile/tile.ts';
 import { orderOf, phaseSpecOf, rulesOf } from '../tile/tile-kinds.ts';
 import type { ThreadBuffers } from './buffers.ts';
 import { type NormsSpec, sumLimit } from './engine-spec.ts';
+import { networksOfTiles } from './expert-tasks.ts';
 import { type EngineLayout, kvKey, type PlacedTile, tilesOf } from './layout.ts';
 import { addMeanSquare, MEAN_SQUARES } from './mean-squares.ts';
-import { networksOfTiles } from './routes.ts';
 import type { RowRange } from './step.ts';
 
 /** Waits until the keys and values that an attention tile attends to have been computed in the current job. */
@@ -51,8 +51,7 @@ export class TileComputer {
     const tiles = tilesOf(layout);
     this.#kinds = Uint8Array.from(tiles, ({ shape }) => orderOf(shape));
     this.#prepared = Int32Array.from(tiles, (tile) => this.#prepare(tile));
-    const shapes = tiles.map(({ shape }) => shape);
-    this.#networks = networksOfTiles(spec, shapes);
+    this.#networks = networksOfTiles(layout);
     this.#starts = routes === null ? null : wordsOf(handle, routes.starts, routes.networks + 1);
     this.#heads = headTiles(layout);
     this.#norms = new Map(tiles.filter(({ shape }) => shape.kind === 'norm').map((tile) => [tile.place, tile]));

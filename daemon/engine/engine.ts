@@ -120,18 +120,22 @@ export class Engine {
     const experts = expertsOf(this.spec, layer, phase);
     if (experts !== null) this.routes(experts, rows).set(payload.subarray(bytes));
     if (hasFactors(this.spec, layer, phase)) {
-      const factors = Uint8Array.from(payload.subarray(bytes));
-      this.setFactors(rows, new Float32Array(factors.buffer, factors.byteOffset, rows.count * 2));
+      const [q, k] = this.#factorBytes(rows);
+      q.set(payload.subarray(bytes, bytes + q.length));
+      k.set(payload.subarray(bytes + q.length));
     }
   }
 
-  /** Input rows of a phase, as they travel to other devices: activations, and then of experts the routes of each row, of attention its factors. */
+  /**
+   * Input rows of a phase, as they travel to other devices: activations, and then of experts the routes of each row, of attention
+   * that is normed over all heads its factors (factors.ts).
+   */
   inputBytes(layer: number, phase: Phase, rows: RowRange): Uint8Array {
     const format = inputFormat(this.spec, layer, phase);
     const bytes = rows.count * activationBytes(format, this.spec.cols);
     const activations = this.arena.bytes(this.input(format, rows.first), bytes);
     const experts = expertsOf(this.spec, layer, phase);
-    if (hasFactors(this.spec, layer, phase)) return Buffer.concat([activations, ...this.#factors(rows)]);
+    if (hasFactors(this.spec, layer, phase)) return Buffer.concat([activations, ...this.#factorBytes(rows)]);
     return experts === null ? activations : Buffer.concat([activations, this.routes(experts, rows)]);
   }
 
@@ -166,17 +170,15 @@ export class Engine {
     return sums;
   }
 
-  /** Takes what rows of queries and keys are normed by. @param factors f32 [rows] of queries, then as many of keys */
-  setFactors({ first, count }: RowRange, factors: Float32Array): void {
+  /** Where it stands what rows of queries and keys are normed by: f32 [rows] each. */
+  factors({ first, count }: RowRange): { readonly q: Float32Array; readonly k: Float32Array } {
     const { q, k } = this.layout.factors!;
-    f32View(this.arena, q + first * 4, count).set(factors.subarray(0, count));
-    f32View(this.arena, k + first * 4, count).set(factors.subarray(count));
+    return { q: f32View(this.arena, q + first * 4, count), k: f32View(this.arena, k + first * 4, count) };
   }
 
-  /** See setFactors. */
-  #factors({ first, count }: RowRange): Uint8Array[] {
+  #factorBytes({ first, count }: RowRange): [q: Uint8Array, k: Uint8Array] {
     const { q, k } = this.layout.factors!;
-    return [q, k].map((factors) => this.arena.bytes(factors + first * 4, count * 4));
+    return [this.arena.bytes(q + first * 4, count * 4), this.arena.bytes(k + first * 4, count * 4)];
   }
 
   /** Where it stands which networks rows of an experts' phase use: (network, weight) a slot, u32 and f32, little-endian. */

@@ -1,8 +1,16 @@
 import { type Arena, f32View, u32View } from '../../kernels/arena.ts';
+import { networkOf } from '../tile/kinds/expert.ts';
+import { phaseSpecOf } from '../tile/tile-kinds.ts';
 import type { ExpertsSpec, Phase } from './engine-spec.ts';
 import { type EngineLayout, tasksOf, tilesOf } from './layout.ts';
-import { groupRoutes, networksOf, networksOfTiles, routeBytes, slotsOf } from './routes.ts';
+import { groupRoutes, networksOf, routeBytes, slotsOf } from './routes.ts';
 import type { RowRange } from './step.ts';
+
+/** The network that each of the layout's tiles is of, by its number in execution order; 0 for one that is of none. */
+export const networksOfTiles = (layout: EngineLayout): Uint16Array =>
+  Uint16Array.from(tilesOf(layout), ({ shape }) =>
+    shape.kind === 'expert' ? networkOf(phaseSpecOf(layout.spec, shape) as ExpertsSpec, shape.first) : 0,
+  );
 
 /** Finds the tiles that rows use in a phase of experts, and groups the rows by network for those who compute them. */
 export class ExpertTasks {
@@ -10,16 +18,14 @@ export class ExpertTasks {
   readonly #layout: EngineLayout;
   /** See networksOfTiles. */
   readonly #networks: Uint16Array;
-  /** By place: whether its tiles are read. */
+  /** By place: 1 where its tile is read, 0 where it is in memory. */
   readonly #streamed: Uint8Array;
 
   constructor(arena: Arena, layout: EngineLayout) {
     this.#arena = arena;
     this.#layout = layout;
-    const tiles = tilesOf(layout);
-    const shapes = tiles.map(({ shape }) => shape);
-    this.#networks = networksOfTiles(layout.spec, shapes);
-    this.#streamed = Uint8Array.from(tiles, ({ stream }) => (stream === null ? 0 : 1));
+    this.#networks = networksOfTiles(layout);
+    this.#streamed = Uint8Array.from(tilesOf(layout), ({ stream }) => (stream === null ? 0 : 1));
   }
 
   /** See Engine.routes. */

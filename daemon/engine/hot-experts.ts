@@ -1,7 +1,7 @@
 import { ExpertHeat, exchanges, type HeatedTile } from './expert-heat.ts';
-import { type EngineLayout, type PlacedTile, tilesOf } from './layout.ts';
+import { networksOfTiles } from './expert-tasks.ts';
+import type { EngineLayout, PlacedTile } from './layout.ts';
 import { STAYS } from './occupants.ts';
-import { networksOfTiles } from './routes.ts';
 
 /** A phase of experts of which some are streamed. */
 interface Mixture {
@@ -23,12 +23,8 @@ export class HotExperts {
   #moves: readonly { readonly from: number; readonly to: number }[] = [];
 
   constructor(layout: EngineLayout) {
-    const tiles = tilesOf(layout);
     this.#layout = layout;
-    this.#networks = networksOfTiles(
-      layout.spec,
-      tiles.map(({ shape }) => shape),
-    );
+    this.#networks = networksOfTiles(layout);
     const phases = layout.tasks.flat().filter((phase) => phase[0]?.shape.kind === 'expert');
     const mixed = phases.filter((phase) => phase.some(({ stream }) => stream !== null));
     const most = 1 + this.#networks.reduce((a, b) => Math.max(a, b), 0);
@@ -58,11 +54,11 @@ export class HotExperts {
     for (const { from, to } of this.#moves) moves[from] = to;
   }
 
-  /** To be called after that job. */
+  /** To be called after that job: those that came to their new places have changed them. */
   end(): void {
     const { tiles, moves } = this.#layout.occupants;
     for (const { from, to } of this.#moves) {
-      [tiles[from], tiles[to]] = [tiles[to]!, tiles[from]!];
+      if (moves[from] === to) [tiles[from], tiles[to]] = [tiles[to]!, tiles[from]!];
       moves[from] = STAYS;
     }
     this.#moves = [];

@@ -1,20 +1,10 @@
-import { networkOf } from '../tile/kinds/expert.ts';
-import type { TileShape } from '../tile/tile.ts';
-import { phaseOf } from '../tile/tile-kinds.ts';
-import { type EngineSpec, type ExpertsSpec, expertsOf } from './engine-spec.ts';
+import type { ExpertsSpec } from './engine-spec.ts';
 
 /** Networks of a phase of experts: those that are routed to, and the shared one after them. */
 export const networksOf = ({ experts, sharedFfDim }: ExpertsSpec): number => experts + (sharedFfDim > 0 ? 1 : 0);
 
 /** Networks that each row uses. */
 export const slotsOf = ({ used, sharedFfDim }: ExpertsSpec): number => used + (sharedFfDim > 0 ? 1 : 0);
-
-/** The network that each tile is of; 0 for one that is of none. */
-export const networksOfTiles = (spec: EngineSpec, tiles: readonly TileShape[]): Uint16Array =>
-  Uint16Array.from(tiles, (tile) => {
-    const experts = expertsOf(spec, tile.layer, phaseOf(spec, tile));
-    return tile.kind !== 'expert' || experts === null ? 0 : networkOf(experts, tile.first);
-  });
 
 /** Bytes of a row's routes: for each slot a network, u32, and the weight of what it gives, f32. */
 export const routeBytes = (phase: ExpertsSpec): number => slotsOf(phase) * 8;

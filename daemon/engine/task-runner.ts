@@ -124,10 +124,12 @@ export class TaskRunner {
     }
   };
 
-  /** Lets go of a streamed tile, and leaves it in memory where it has come to stay. */
+  /** Lets go of a streamed tile, and leaves it in memory where it has come to stay: unless it may be one that did not arrive. */
   #release(place: number, stream: number): void {
-    const to = this.#layout.occupants.moves[place]!;
-    if (to !== STAYS) this.#contentAt(to).set(this.#contentAt(place));
+    const { moves } = this.#layout.occupants;
+    const to = moves[place]!;
+    if (this.#window?.failed) moves[place] = STAYS;
+    else if (to !== STAYS) this.#contentAt(to).set(this.#contentAt(place));
     this.#window?.release(stream);
   }
 

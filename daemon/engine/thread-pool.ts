@@ -20,6 +20,12 @@ const PHASE_NAMES = {
   experts: 'experts',
 } as const satisfies Record<PhaseSpec['kind'], string>;
 
+/** A streamed tile's places, in execution order and in the stream. */
+type StreamedTile = { readonly place: number; readonly stream: number };
+
+const streamedOf = (tasks: readonly PlacedTile[]): StreamedTile[] =>
+  tasks.flatMap(({ place, stream }) => (stream === null ? [] : [{ place, stream }]));
+
 /** Heap of a thread, in MB: threads make little garbage, and a young generation of the usual size would fill with it. */
 export const THREAD_LIMITS = { maxYoungGenerationSizeMb: 2 } as const;
 
@@ -42,6 +48,8 @@ export class ThreadPool {
   readonly #runner: TaskRunner;
   readonly #window: WindowWords | null;
   readonly #hot: HotExperts;
+  /** Of each phase with any: the tiles that are streamed. */
+  readonly #streamed: ReadonlyMap<readonly PlacedTile[], readonly StreamedTile[]>;
   readonly #tileFailure: () => StarlingError | undefined;
 
   /**
@@ -57,6 +65,7 @@ export class ThreadPool {
     this.#layout = layout;
     this.#window = layout.window === null ? null : new WindowWords(layout.window);
     this.#hot = new HotExperts(layout);
+    this.#streamed = new Map([...layout.tasks.flat(), layout.headTasks].map((tasks) => [tasks, streamedOf(tasks)]));
     this.#tileFailure = tileFailure;
     const words = WORD.threads + layout.threads.length + layout.kv.size;
     this.#words = new Int32Array(new SharedArrayBuffer(words * 4));
@@ -174,10 +183,9 @@ export class ThreadPool {
 
   /** Tells the readers which tiles come next. @returns whether any of those that are computed are streamed */
   #beginPhase(tasks: readonly PlacedTile[], listed: Uint32Array | null): boolean {
-    if (this.#window === null) return false;
-    const streamed = tasks.flatMap(({ stream, place }) => (stream === null ? [] : [{ stream, place }]));
+    const streamed = this.#streamed.get(tasks) ?? [];
     const [first] = streamed;
-    if (first === undefined) return false;
+    if (this.#window === null || first === undefined) return false;
     if (listed === null) {
       this.#window.beginPhase(first.stream, streamed.length);
       return true;

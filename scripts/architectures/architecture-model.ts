@@ -23,7 +23,10 @@ export interface ArchitectureModel {
   readonly type: QuantizedType;
 }
 
-/** Q4_0 and Q4_K: with an F16 embedding and head, so that rounding their input does not decide between close tokens; MXFP4: the experts, and Q8_0 for the rest. */
+/**
+ * Q4_0 and Q4_K: with an F16 embedding and head, so that rounding their input does not decide between close tokens; MXFP4: the
+ * experts, and Q8_0 for the rest.
+ */
 export type QuantizedType = 'Q4_0' | 'Q4_K' | 'MXFP4';
 export type ArchitectureType = 'F16' | QuantizedType;
 

@@ -18,9 +18,10 @@ export const olmo2: Architecture = {
     const halves = { dims: readDims(source, headDim) };
     const window = source.integer('attention.sliding_window', 0, 2 ** 24, 0);
     const isLocal = (layer: number): boolean => window > 0 && layer % GLOBAL_EVERY < GLOBAL_EVERY - 1;
+    const local = plainRope(source, headDim, source.positive('rope.freq_base', 10_000));
     return {
       ...sizes,
-      ropes: [await readRope(source, headDim), plainRope(source, headDim, source.positive('rope.freq_base', 10_000))],
+      ropes: [await readRope(source, headDim), ...(window > 0 ? [local] : [])],
       layers: layersOf(sizes, (layer) => {
         const attention = attentionPhase(source, layer, sizes, {
           ...{ halves, normed: 'all', inputNorm: null, outputNorm: 'post_attention_norm' },

@@ -4,7 +4,10 @@ import { networkCuts, networkRuns } from '../network-cuts.ts';
 import type { TileCuts } from '../tile-cuts.ts';
 import { LEAST_TILES } from '../tile-sizes.ts';
 
-/** Each network is cut into so many tiles, where blocks allow: dealt out to a few devices, it is on all of them alike, whichever rows use it. */
+/**
+ * Each network is cut into so many tiles, where blocks allow: dealt out to a few devices, it is on all of them alike, whichever rows
+ * use it.
+ */
 const LEAST_OF_NETWORK = 4;
 
 /** Runs of whole blocks of each network's columns, counted over all networks; as many as let those that a row uses be shared. */
