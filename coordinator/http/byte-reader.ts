@@ -1,5 +1,7 @@
 import { StarlingError } from '../../daemon/errors.ts';
-import { isUnpackingFault } from './json-body.ts';
+import { DISCARD_LIMIT, isUnpackingFault } from './json-body.ts';
+
+const ENDED = { done: true, value: undefined } as const;
 
 /** Reads a body that comes in pieces up to one mark after the other, and holds little more than a piece. */
 export class ByteReader {
@@ -12,7 +14,10 @@ export class ByteReader {
     this.#held = Buffer.from(before);
   }
 
-  /** What comes before a mark, which is passed over. @throws StarlingError as all here: invalid_request when the body ends first, cancelled when its client goes away */
+  /**
+   * What comes before a mark, which is passed over.
+   * @throws StarlingError as all here: invalid_request when the body ends first, cancelled when its client goes away
+   */
   async *until(mark: Buffer): AsyncGenerator<Buffer, void, undefined> {
     for (;;) {
       const at = this.#held.indexOf(mark);
@@ -41,6 +46,16 @@ export class ByteReader {
   async text(length: number): Promise<string> {
     while (this.#held.length < length) await this.#more();
     return this.#take(length).toString('latin1');
+  }
+
+  /** Throws away what is left, of a body that is not larger than any: see DISCARD_LIMIT. */
+  async close(): Promise<void> {
+    for (let size = 0; size <= DISCARD_LIMIT; ) {
+      const { done, value } = await this.#pieces.next().catch(() => ENDED);
+      if (done === true) return;
+      size += value.byteLength;
+    }
+    await this.#pieces.return?.();
   }
 
   #take(length: number): Buffer {

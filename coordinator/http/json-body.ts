@@ -8,10 +8,10 @@ import { systemCode } from '../../daemon/system-error.ts';
 /** Most bytes of a request's body: several times what the longest context holds as text. */
 export const BODY_LIMIT = 4 * 1024 * 1024;
 /**
- * A body that is too large is still taken, and thrown away, up to this size: a client that is busy sending when the connection
- * closes never sees the answer that tells it why.
+ * Of a body that is refused, so much is still taken, and thrown away: a client that is busy sending when the connection closes
+ * never sees the answer that tells it why.
  */
-const DISCARD_LIMIT = 64 * 1024 * 1024;
+export const DISCARD_LIMIT = 64 * 1024 * 1024;
 
 function tooLarge(): StarlingError {
   return new StarlingError(
@@ -69,18 +69,13 @@ async function readText(request: Request): Promise<string> {
 
 /**
  * The body of a request as a JSON object, whatever its content type says.
- * @throws StarlingError request_too_large, unsupported_encoding, invalid_json, invalid_request when it is JSON but no object
+ * @throws StarlingError request_too_large, unsupported_encoding, invalid_json; invalid_request when it is JSON but no object
  */
 export async function readJsonObject(c: Context): Promise<Readonly<Record<string, unknown>>> {
   const text = await readText(c.req.raw).catch((cause: unknown) => {
     if (!isUnpackingFault(cause)) throw cause;
-    throw new StarlingError(
-      'invalid_json',
-      'the body of the request cannot be unpacked: it is damaged, or not encoded so',
-      {
-        cause,
-      },
-    );
+    const message = 'the body of the request cannot be unpacked: it is damaged, or not encoded so';
+    throw new StarlingError('invalid_json', message, { cause });
   });
   let body: unknown;
   try {

@@ -34,9 +34,16 @@ export async function* readForm(
   contentType: string | null,
   body: AsyncIterable<Uint8Array>,
 ): AsyncGenerator<FormPart, void, undefined> {
-  const mark = Buffer.from(`${CRLF}--${boundaryOf(contentType)}`);
   // The first mark has no line before it.
   const reader = new ByteReader(body, CRLF);
+  try {
+    yield* readParts(reader, Buffer.from(`${CRLF}--${boundaryOf(contentType)}`));
+  } finally {
+    await reader.close();
+  }
+}
+
+async function* readParts(reader: ByteReader, mark: Buffer): AsyncGenerator<FormPart, void, undefined> {
   await reader.textUntil(mark, MOST_HEADERS);
   for (let parts = 0; ; parts++) {
     const after = await reader.text(CRLF.length);
@@ -62,17 +69,17 @@ export async function textOf({ name, content }: FormPart, most: number): Promise
   return text;
 }
 
+/** A parameter, as browsers and other clients write it: quoted, with escapes of backslashes or of percents; or bare. */
+const PARAMETER = /;\s*([a-z*]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s;"]+))/gi;
+
 function disposition(headers: string): Pick<FormPart, 'name' | 'filename'> {
   const line = headers.split(CRLF).find((each) => /^content-disposition:\s*form-data\s*;/i.test(each)) ?? '';
-  const name = parameter(line, 'name');
-  if (name === null) throw malformed('a part has no name');
-  return { name, filename: parameter(line, 'filename') };
-}
-
-/** A parameter, as browsers and other clients write it: quoted, with escapes of backslashes or of percents; or bare. */
-function parameter(line: string, name: string): string | null {
-  const found = new RegExp(`;\\s*${name}=(?:"((?:[^"\\\\]|\\\\.)*)"|([^\\s;"]+))`, 'i').exec(line);
-  if (found === null) return null;
-  const [, quoted, bare] = found;
-  return (quoted?.replace(/\\(["\\])/g, '$1') ?? bare ?? '').replaceAll('%22', '"');
+  const parameters = new Map<string, string>();
+  for (const [, name, quoted, bare] of line.matchAll(PARAMETER)) {
+    const value = quoted?.replace(/\\(["\\])/g, '$1') ?? bare ?? '';
+    parameters.set(name!.toLowerCase(), value.replaceAll('%22', '"'));
+  }
+  const name = parameters.get('name');
+  if (name === undefined) throw malformed('a part has no name');
+  return { name, filename: parameters.get('filename') ?? null };
 }

@@ -14,8 +14,11 @@ export const ignored = (names: string, about: string, routes: Routes = BOTH): Fi
 export const refused = (names: string, neutral: Neutral, about: string, routes: Routes = BOTH): Field[] =>
   each(names, { ...routes, treatment: { kind: 'refused', neutral }, about });
 
-const NO_TOOLS = 'a prompt goes through no template; use POST /v1/chat/completions';
+const NO_TEMPLATE = 'a prompt goes through no template; use POST /v1/chat/completions';
 const NO_SHIFT = 'the beginning of a text is never dropped; shorten it, or serve with a larger --context';
+const OWN_TEMPLATE = 'messages go through the template of the model file; or use POST /v1/completions';
+const THINK = 'where the template knows it, give "enable_thinking"';
+const CONTINUED = 'a prompt is always continued; leave it out';
 const OTHER_SAMPLER = 'sample with "temperature", "top_k", "top_p" and "min_p"';
 const OTHER_PENALTY = 'use "repetition_penalty", "frequency_penalty" or "presence_penalty"';
 const PART_OF = (name: string): string => `says how \`${name}\` works, which is refused`;
@@ -25,6 +28,7 @@ const withoutTools: Neutral = {
   holds: (value, body) => EMPTY.holds(value, body) || body.tool_choice === 'none',
   examples: [[]],
 };
+const noCall = either(only('none', 'auto'), EMPTY);
 const textOnly: Neutral = {
   words: '`["text"]`',
   holds: (value) => Array.isArray(value) && value.every((modality) => modality === 'text'),
@@ -47,8 +51,8 @@ function isTyped(value: unknown, type: string): boolean {
 
 /**
  * What becomes of every field that clients of OpenAI, llama.cpp, vLLM, Ollama, LM Studio, text-generation-inference,
- * text-generation-webui, KoboldCpp and OpenRouter are known to send. A field that changes the answer is done or refused; the names
- * of fields that are not here are logged.
+ * text-generation-webui, KoboldCpp and OpenRouter are known to send. A field that changes the answer is done or refused;
+ * the names of fields that are not here are logged.
  */
 export const FIELDS: readonly Field[] = [
   ...done(
@@ -88,12 +92,7 @@ export const FIELDS: readonly Field[] = [
   ...done('stream stream_options', 'events; `include_usage` for a last one with the usage'),
   ...done('user priority timeout', 'how the request stands beside others'),
   ...done('chat_template_kwargs', 'further variables for the chat template', CHAT),
-  ...refused(
-    'chat_template_kwargs',
-    EMPTY,
-    'a prompt goes through no template; use POST /v1/chat/completions',
-    COMPLETIONS,
-  ),
+  ...refused('chat_template_kwargs', EMPTY, NO_TEMPLATE, COMPLETIONS),
 
   ...ignored('metadata store safety_identifier', 'nothing is kept of a request'),
   ...ignored(
@@ -133,12 +132,14 @@ export const FIELDS: readonly Field[] = [
   ...done('tools', 'functions that the model may call, where its chat template knows of tools', CHAT),
   ...done('tool_choice', '`auto`, `none`, `required`, or the function to call', CHAT),
   ...done('parallel_tool_calls', '`false` for one call at most', CHAT),
-  ...refused('tools', withoutTools, NO_TOOLS, COMPLETIONS),
-  ...refused('tool_choice', either(only('none', 'auto'), EMPTY), NO_TOOLS, COMPLETIONS),
+  ...refused('tools', withoutTools, NO_TEMPLATE, COMPLETIONS),
+  ...refused('tool_choice', noCall, NO_TEMPLATE, COMPLETIONS),
   ...ignored('parallel_tool_calls', PART_OF('tools'), COMPLETIONS),
   ...refused('parse_tool_calls', only(true), 'calls are always told from text; leave it out'),
-  ...refused('functions', EMPTY, 'use "tools"'),
-  ...refused('function_call', either(only('none', 'auto'), EMPTY), 'use "tool_choice"'),
+  ...refused('functions', EMPTY, 'use "tools"', CHAT),
+  ...refused('functions', EMPTY, NO_TEMPLATE, COMPLETIONS),
+  ...refused('function_call', noCall, 'use "tool_choice"', CHAT),
+  ...refused('function_call', noCall, NO_TEMPLATE, COMPLETIONS),
   ...refused('tool_prompt', EMPTY, 'the chat template says how tools are told; leave it out'),
   ...done('response_format', '`json_object`, or `json_schema` with a schema, which is always kept to; `text`'),
   ...done('json_schema guided_json', 'JSON by this schema'),
@@ -157,18 +158,13 @@ export const FIELDS: readonly Field[] = [
   ...refused('web_search_options', NOTHING, 'this server searches nothing; leave it out'),
   ...refused('search_parameters plugins', EMPTY, 'this server searches nothing; leave it out'),
   ...refused('moderation', EMPTY, 'nothing is moderated; leave it out'),
-  ...refused('safe_prompt', EMPTY, 'put the instruction into a system message'),
+  ...refused('safe_prompt', EMPTY, 'put the instruction into a message or the prompt'),
   ...done('reasoning_effort enable_thinking', 'variables for the chat template, which may know them', CHAT),
-  ...refused(
-    'reasoning_effort',
-    only('medium', 'none'),
-    'a prompt goes through no template; leave it out',
-    COMPLETIONS,
-  ),
-  ...refused('enable_thinking', EMPTY, 'a prompt goes through no template; leave it out', COMPLETIONS),
-  ...refused('think', EMPTY, 'where the template knows it, give "enable_thinking"'),
-  ...refused('thinking', thinkingOff, 'where the template knows it, give "enable_thinking"'),
-  ...refused('reasoning', EMPTY, 'where the template knows it, give "enable_thinking"'),
+  ...refused('reasoning_effort', only('medium', 'none'), NO_TEMPLATE, COMPLETIONS),
+  ...refused('enable_thinking think reasoning', EMPTY, NO_TEMPLATE, COMPLETIONS),
+  ...refused('thinking', thinkingOff, NO_TEMPLATE, COMPLETIONS),
+  ...refused('think reasoning', EMPTY, THINK, CHAT),
+  ...refused('thinking', thinkingOff, THINK, CHAT),
   ...refused('thinking_budget thinking_token_budget', atMost(-1), 'limit the answer with "max_tokens"'),
   ...done(
     'reasoning_format',
@@ -185,28 +181,34 @@ export const FIELDS: readonly Field[] = [
   ...ignored('include_reasoning', 'reasoning is part of the text', COMPLETIONS),
 
   ...done('continue_final_message', 'the answer goes on with the last message, which is the assistant’s', CHAT),
-  ...refused('continue_final_message', EMPTY, 'a prompt is always continued; leave it out', COMPLETIONS),
-  ...refused('continue_', EMPTY, 'use "continue_final_message"'),
-  ...refused('add_generation_prompt', unlessContinued, 'the answer is a turn of its own; use "continue_final_message"'),
-  ...refused('chat_template', EMPTY, 'messages go through the template of the model file; or use POST /v1/completions'),
+  ...refused('continue_final_message continue_', EMPTY, CONTINUED, COMPLETIONS),
+  ...refused('continue_', EMPTY, 'use "continue_final_message"', CHAT),
   ...refused(
-    'instruction_template instruction_template_str template',
-    EMPTY,
-    'messages go through the template of the model file; or use POST /v1/completions',
+    'add_generation_prompt',
+    unlessContinued,
+    'the answer is a turn of its own; use "continue_final_message"',
+    CHAT,
   ),
-  ...refused('documents', EMPTY, 'put them into a message, or into "chat_template_kwargs"'),
-  ...refused('system instructions', EMPTY, 'use a system message'),
-  ...refused('input', EMPTY, 'use "messages" or "prompt"'),
+  ...refused('add_generation_prompt', only(true), CONTINUED, COMPLETIONS),
+  ...refused('chat_template instruction_template instruction_template_str template', EMPTY, OWN_TEMPLATE, CHAT),
+  ...refused('chat_template instruction_template instruction_template_str template', EMPTY, NO_TEMPLATE, COMPLETIONS),
+  ...refused('documents', EMPTY, 'put them into a message, or into "chat_template_kwargs"', CHAT),
+  ...refused('documents', EMPTY, 'put them into "prompt"', COMPLETIONS),
+  ...refused('system instructions', EMPTY, 'use a system message', CHAT),
+  ...refused('system instructions', EMPTY, NO_TEMPLATE, COMPLETIONS),
+  ...refused('input', EMPTY, 'use "messages"', CHAT),
+  ...refused('input', EMPTY, 'use "prompt"', COMPLETIONS),
   ...refused('previous_response_id context', EMPTY, 'send the whole conversation; its beginning is not computed again'),
-  ...refused('raw', EMPTY, 'use POST /v1/completions'),
+  ...refused('raw', EMPTY, 'use POST /v1/completions', CHAT),
+  ...refused('raw', EMPTY, 'a prompt goes through no template; leave it out', COMPLETIONS),
   ...refused('options', EMPTY, 'give the fields beside "model"'),
   ...refused('extra_body', EMPTY, 'its fields belong beside "model"; clients put them there'),
   ...refused('add_special_tokens', only(false), 'the template says which there are; use POST /v1/completions', CHAT),
   ...refused('add_special_tokens', only(true), 'give token ids as "prompt"', COMPLETIONS),
-  ...refused('add_bos_token', only(true), 'give token ids as "prompt"'),
+  ...refused('add_bos_token', only(true), 'give token ids as "prompt" of POST /v1/completions'),
 
   ...refused('suffix input_suffix', EMPTY, 'text is continued at its end only; leave it out'),
-  ...refused('input_prefix input_extra', EMPTY, 'text is continued at its end only; use "prompt"'),
+  ...refused('input_prefix input_extra', EMPTY, 'text is continued at its end only; leave it out'),
   ...refused('best_of', only(1), 'use "n" and choose among the answers'),
   ...refused('use_beam_search', EMPTY, OTHER_SAMPLER),
   ...refused('length_penalty', only(1, 0), OTHER_SAMPLER),

@@ -57,3 +57,23 @@ test('a client that goes away is no failure of the server', async () => {
     { code: 'cancelled' },
   );
 });
+
+test('a parameter is none that another one quotes', async () => {
+  const form = '--edge\r\nContent-Disposition: form-data; filename="a; name=b"; name="file"\r\n\r\nx\r\n--edge--';
+  const parts: (string | null)[] = [];
+  for await (const { name, filename } of readForm('multipart/form-data; boundary=edge', inPieces(form, 50))) {
+    parts.push(name, filename);
+  }
+  assert.deepEqual(parts, ['file', 'a; name=b']);
+});
+
+test('a body that is refused is taken to its end, so that the next request of its connection can be read', async () => {
+  for (const contentType of ['multipart/form-data; boundary=other', 'application/json']) {
+    const body = inPieces('x'.repeat(100_000), 1000);
+    await assert.rejects(readForm(contentType, body).next(), { code: 'invalid_request' });
+    assert.deepEqual(await body.next(), { done: true, value: undefined });
+  }
+  const whole = inPieces(FORM, 10);
+  for await (const { name } of readForm('multipart/form-data; boundary=edge', whole)) if (name === 'purpose') break;
+  assert.deepEqual(await whole.next(), { done: true, value: undefined });
+});

@@ -80,6 +80,23 @@ describe('the table of fields', () => {
     assert.equal(new Set(names).size, names.length, 'no field has two entries of one route');
   });
 
+  test('A3, M8: advice names fields that are done on the route that is asked, or on another that it names', () => {
+    const isDone = (name: string, route: FieldRoute): boolean =>
+      ALL.some((field) => field.name === name && field.routes.includes(route) && field.treatment.kind === 'done');
+    for (const { name, routes, treatment, about } of ALL) {
+      if (treatment.kind !== 'refused') continue;
+      const [, elsewhere] = /POST \/v1\/(chat|completions)/.exec(about) ?? [];
+      for (const route of routes) {
+        assert.ok(elsewhere !== route || /"[a-z]+" of/.test(about), `${name} of ${route}: ${about}`);
+        for (const [, advised] of about.matchAll(/"([a-z_]+)"/g)) {
+          const isKnown =
+            isDone(advised!, route) || (elsewhere !== undefined && isDone(advised!, elsewhere as FieldRoute));
+          assert.ok(isKnown || about.includes(`["${advised}"]`), `${name} of ${route}: ${about}`);
+        }
+      }
+    }
+  });
+
   test('A3, M8: what public reports name is refused, on both routes', () => {
     const demands: Readonly<Record<string, unknown>> = {
       grammar_lazy: true,
