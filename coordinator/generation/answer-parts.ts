@@ -2,7 +2,7 @@ import type { ReasoningForm } from '../model/reasoning-marks.ts';
 import type { AnswerSplit, SplitText } from './answer-split.ts';
 import { ChannelSplit } from './channel-split.ts';
 import { EnclosedSplit } from './enclosed-split.ts';
-import { type CallEvent, type OfferedTools, textAndCalls } from './tool-calls/call-events.ts';
+import { type AnswerEvent, type OfferedTools, textAndCalls } from './tool-calls/call-events.ts';
 import { CallSplit } from './tool-calls/call-split.ts';
 import type { ToolCallForm } from './tool-calls/known-families.ts';
 
@@ -27,7 +27,7 @@ interface PendingToken {
 interface Taken {
   reasoning: string;
   text: string;
-  calls?: CallEvent[];
+  calls?: AnswerEvent[];
 }
 
 /**
@@ -144,8 +144,9 @@ function splitOf(reasoning: Reasoning | null, channels: OfferedTools | null): An
   return form.kind === 'channels' ? new ChannelSplit(form.marks, opened, channels) : new EnclosedSplit(form, opened);
 }
 
-function add(to: Taken, { reasoning, text, calls }: SplitText): void {
+function add(to: Taken, { reasoning, text, calls = [] }: SplitText): void {
   to.reasoning += reasoning;
-  to.text += text;
-  if (calls !== undefined) to.calls = [...(to.calls ?? []), ...calls];
+  if (to.calls === undefined) to.text += text;
+  else if (text !== '') to.calls.push({ type: 'text', text });
+  if (calls.length > 0) to.calls = [...(to.calls ?? []), ...calls];
 }

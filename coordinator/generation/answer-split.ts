@@ -1,12 +1,12 @@
-import type { CallEvent } from './tool-calls/call-events.ts';
+import type { AnswerEvent } from './tool-calls/call-events.ts';
 
-/** A stretch of what a model writes, taken apart; whitespace at the borders of the parts is left out. */
+/** A stretch of what a model writes, taken apart, in this order; whitespace at the borders of the parts is left out. */
 export interface SplitText {
   readonly reasoning: string;
-  /** Of the answer. */
+  /** Of the answer, before anything happens to calls. */
   readonly text: string;
-  /** What happens to calls of tools, after the text; left out where nothing does. */
-  readonly calls?: readonly CallEvent[];
+  /** What happens to calls of tools, and the text that comes after; left out where nothing does. */
+  readonly calls?: readonly AnswerEvent[];
 }
 
 export type AnswerPart = 'reasoning' | 'text';

@@ -114,11 +114,12 @@ export class ChannelSplit implements AnswerSplit {
       if (scanned !== 'invalid') at++;
     }
     if (this.#log.isOpen && scanned !== 'more') this.#log.end(reader.hasArguments);
-    const taken = { ...NO_TEXT, ...textAndCalls(this.#log.take()) };
     const rest = reader.hasArguments ? piece.slice(at).trimStart() : piece.slice(at);
-    if (rest === '') return taken;
-    this.#reader = null;
-    return { ...taken, text: this.#separated('text', rest) };
+    if (rest !== '') {
+      this.#reader = null;
+      this.#log.text(this.#separated('text', rest));
+    }
+    return { ...NO_TEXT, ...textAndCalls(this.#log.take()) };
   }
 
   #separated(part: AnswerPart, text: string): string {

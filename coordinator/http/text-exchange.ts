@@ -1,6 +1,7 @@
 import type { Context } from 'hono';
 import { StarlingError } from '../../daemon/errors.ts';
 import type { FinishReason, TokenEvent } from '../generation/answer.ts';
+import { answerPieces } from '../generation/answer-pieces.ts';
 import type { GenerationTimings, GenerationUsage } from '../generation/events.ts';
 import type { LogProbabilities } from '../generation/log-probabilities.ts';
 import type { TextEvent } from '../generation/text-service.ts';
@@ -56,10 +57,13 @@ export interface TextExchange {
 }
 
 /** A choice that is being collected. */
-type OpenChoice = Pick<FinishedChoice, 'text' | 'reasoning' | 'promptLogProbs'> & {
-  calls: CallEvent[];
-  tokens: TokenEvent[];
-};
+interface OpenChoice {
+  text: string;
+  reasoning: string;
+  readonly calls: CallEvent[];
+  readonly tokens: TokenEvent[];
+  promptLogProbs?: readonly LogProbabilities[];
+}
 
 async function collect(
   events: AsyncGenerator<TextEvent, void, undefined>,
@@ -71,23 +75,18 @@ async function collect(
     usage.add(event);
     if (event.type === 'accepted') continue;
     const { choice } = event;
-    const before = open.get(choice) ?? { text: '', reasoning: '', calls: [], tokens: [] };
-    const { calls, tokens } = before;
-    const { promptLogProbs = before.promptLogProbs } = event;
-    calls.push(...(event.calls ?? []));
-    const now = {
-      text: before.text + event.text,
-      reasoning: before.reasoning + event.reasoning,
-      calls,
-      tokens,
-      ...(promptLogProbs === undefined ? {} : { promptLogProbs }),
-    };
+    const now: OpenChoice = open.get(choice) ?? { text: '', reasoning: '', calls: [], tokens: [] };
+    open.set(choice, now);
+    if (event.promptLogProbs !== undefined) now.promptLogProbs = event.promptLogProbs;
+    for (const piece of answerPieces(event)) {
+      if (piece.type === 'text' || piece.type === 'reasoning') now[piece.type] += piece.text;
+      else now.calls.push(piece);
+    }
     if (event.type === 'end') {
       const { finishReason, timings } = event;
       finished.push({ index: choice, ...now, finishReason, timings });
     } else {
-      tokens.push(event);
-      open.set(choice, now);
+      now.tokens.push(event);
     }
   }
   return finished.sort((a, b) => a.index - b.index);

@@ -64,11 +64,12 @@ export class CallLog {
   }
 }
 
-/** Events as text and calls, apart. */
-export function textAndCalls(events: readonly AnswerEvent[]): { text: string; calls?: CallEvent[] } {
-  const text = events.map((event) => (event.type === 'text' ? event.text : '')).join('');
-  const calls = events.filter((event) => event.type !== 'text');
-  return calls.length === 0 ? { text } : { text, calls };
+/** The text before the first call, and all events from there on. */
+export function textAndCalls(events: readonly AnswerEvent[]): { text: string; calls?: readonly AnswerEvent[] } {
+  const first = events.findIndex(({ type }) => type !== 'text');
+  const before = first < 0 ? events : events.slice(0, first);
+  const text = before.map((event) => (event.type === 'text' ? event.text : '')).join('');
+  return first < 0 ? { text } : { text, calls: events.slice(first) };
 }
 
 /** What an answer needs to know to find its calls. */

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { AnswerParts, type Calling } from '../../../../../coordinator/generation/answer-parts.ts';
+import { answerPieces } from '../../../../../coordinator/generation/answer-pieces.ts';
 import type { SplitText } from '../../../../../coordinator/generation/answer-split.ts';
 import { StopSequences } from '../../../../../coordinator/generation/stop-sequences.ts';
 import { toolCallForm } from '../../../../../coordinator/generation/tool-calls/known-families.ts';
@@ -43,11 +44,11 @@ function parts(
   const split = new AnswerParts(reasoning === null ? null : { form: reasoning, opened: false }, calling);
   const stop = new StopSequences(stops);
   const whole: [string, string, string] = ['', '', ''];
-  const add = ({ reasoning, text, calls = [] }: SplitText): void => {
-    whole[0] += reasoning;
-    whole[1] += text;
-    for (const event of calls) {
-      if (event.type === 'begin') whole[2] += `⟨${event.id}:${event.name} `;
+  const add = (taken: SplitText): void => {
+    for (const event of answerPieces(taken)) {
+      if (event.type === 'reasoning') whole[0] += event.text;
+      else if (event.type === 'text') whole[1] += event.text;
+      else if (event.type === 'begin') whole[2] += `⟨${event.id}:${event.name} `;
       else whole[2] += event.type === 'arguments' ? event.delta : event.complete ? '⟩' : '!⟩';
     }
   };
@@ -87,6 +88,37 @@ describe('marks of calls that are control tokens', () => {
     const whole = parts(answer, MISTRAL);
     assert.deepEqual(parts(answer, MISTRAL, null, [':get{"a": 2', 'See:get{"a": 1}get_time{}.']), whole);
     assert.deepEqual(parts(answer, MISTRAL, null, [': 1']), ['', 'See:', '⟨id0:get {"a"!⟩']);
+  });
+});
+
+describe('an answer that comes in one piece', () => {
+  const kinds = (text: string, calling: Calling, marks: readonly string[] = []): string => {
+    const split = new AnswerParts(calling === HARMONY ? { form: CHANNELS, opened: false } : null, calling);
+    const taken = [...marks, text].map((piece) => {
+      split.draw(idOf(piece) ?? 1000, piece);
+      return split.take(piece);
+    });
+    return [...taken, split.end('')]
+      .flatMap(answerPieces)
+      .map((piece) => (piece.type === 'text' ? piece.text : piece.type))
+      .join(', ');
+  };
+
+  it('has text and calls in the order in which they were written', () => {
+    const call = '<tool_call>{"name": "get", "arguments": {}}</tool_call>';
+    const called = 'begin, arguments, end';
+    assert.equal(kinds(`I look.${call}Done.`, HERMES), `I look., ${called}, Done.`);
+    assert.equal(kinds(`${call}And${call}`, HERMES), `${called}, And, ${called}`);
+    const marks = ['<|channel|>', 'commentary to=functions.get', '<|message|>'];
+    assert.equal(kinds('{} So.', HARMONY, marks), `${called}, So.`);
+  });
+
+  it('keeps that order where several tokens become certain together', () => {
+    const split = new AnswerParts(null, MISTRAL);
+    const pieces = ['[TOOL_CALLS]', 'get', '{}', '.', '[TOOL_CALLS]', 'get', '{}'];
+    for (const piece of pieces) split.draw(idOf(piece) ?? 1000, shown(piece));
+    const told = answerPieces(split.take(pieces.map(shown).join(''))).map(({ type }) => type);
+    assert.deepEqual(told, ['begin', 'arguments', 'end', 'text', 'begin', 'arguments', 'end']);
   });
 });
 
