@@ -1,4 +1,5 @@
 import { createInterface } from 'node:readline/promises';
+import type { Readable, Writable } from 'node:stream';
 import { Command, Option } from 'commander';
 import { toStarlingError } from '../../daemon/errors.ts';
 import { DEFAULT_HTTP_HOST, DEFAULT_HTTP_PORT } from '../http/server.ts';
@@ -16,8 +17,8 @@ interface ChatOptions {
 }
 
 export interface ChatCommandDeps {
-  readonly stdin: NodeJS.ReadStream;
-  readonly stdout: NodeJS.WriteStream;
+  readonly stdin: Readable & { readonly isTTY?: boolean };
+  readonly stdout: Writable & { readonly isTTY?: boolean };
   readonly stderr: (text: string) => void;
 }
 
