@@ -1,9 +1,7 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { DEFAULT_DEVICE_PORT } from '../../coordinator/cli/options.ts';
 import { OPENAI_ERROR_TYPES } from '../../coordinator/http/dialects/openai/dialect.ts';
 import { ROUTES } from '../../coordinator/http/routes.ts';
@@ -28,6 +26,7 @@ import { MAX_TILE } from '../../daemon/store/incoming-tile.ts';
 import { TRAILER_BYTES } from '../../daemon/store/tile-file.ts';
 import { TILE_VERSION } from '../../daemon/tile/tile.ts';
 import { WEIGHT_FORMATS } from '../../kernels/formats.ts';
+import { commandLine } from '../fixtures/command-line.ts';
 
 const root = packageRoot();
 const read = (path: string): string => readFileSync(join(root, path), 'utf8');
@@ -63,9 +62,9 @@ const codes = (text = ''): string[] => [...text.matchAll(/`([^`]+)`/g)].map((mat
 
 const sorted = (values: Iterable<string>): string[] => [...values].sort();
 
-function help(...command: string[]): string {
-  const main = fileURLToPath(new URL('../../coordinator/cli/main.js', import.meta.url));
-  return execFileSync(process.execPath, [main, ...command, '--help'], { encoding: 'utf8', timeout: 60_000 });
+async function help(...command: string[]): Promise<string> {
+  // Help needs no home, and makes none.
+  return (await commandLine([...command, '--help'], { home: '/nowhere' })).stdout;
 }
 
 /** The commands that a help text lists, `help` itself left out. */
@@ -84,12 +83,14 @@ describe('ERRORS.md', () => {
   });
 });
 
-describe('README', () => {
-  const commands = commandsIn(help());
+describe('README', async () => {
+  const commands = commandsIn(await help());
+  const helps = new Map<string, string>();
+  for (const name of commands) helps.set(name, await help(name));
 
   test('lists every command and no other', () => {
     const actual = commands.flatMap((name) => {
-      const inner = commandsIn(help(name));
+      const inner = commandsIn(helps.get(name) ?? '');
       return inner.length === 0 ? [name] : inner.map((part) => `${name} ${part}`);
     });
     const documented = table(README, 'command').map(
@@ -99,7 +100,6 @@ describe('README', () => {
   });
 
   test('lists no option that a command does not have', () => {
-    const helps = new Map(commands.map((name) => [name, help(name)]));
     const rows = table(README, 'option', 'of');
     assert.ok(rows.length > 0);
     for (const [option, of] of rows) {
