@@ -18,7 +18,6 @@ if (files.length === 0) {
 }
 // What measures time: alone.
 const TIMED = [
-  'unit/scripts/bench',
   'unit/scripts/slow-network',
   'unit/scripts/star-reference',
   ...['connections', 'many-users', 'openai-client', 'raw-http', 'slow-clients'].map(
@@ -27,8 +26,13 @@ const TIMED = [
   'integration/cluster/cutting-memory',
   'integration/cluster/memory-budget',
 ];
-// What waits for what must happen within some time, but mostly sleeps: beside its like only.
-const WAITING = ['integration/daemon', 'integration/cluster/own-daemon', 'integration/cluster/resilience'];
+// What waits for what must happen within some time, or times what it does not judge: two at a time.
+const WAITING = [
+  'unit/scripts/bench',
+  'integration/daemon',
+  'integration/cluster/own-daemon',
+  'integration/cluster/resilience',
+];
 // All else runs side by side.
 const isIn = (parts) => (file) => parts.some((part) => file.startsWith(join(dist, part)));
 const groups = [

@@ -132,7 +132,7 @@ describe('bench-users', () => {
   it('reports what many users get, and a replayed mix in turn and together', (context) => {
     const folder = temporaryFolder(context);
     const tiny = ['--shape', 'tiny', '--quant', 'Q4_0', '--backend', backend, '--threads', '1'];
-    const args = [...tiny, '--json', '--users', '1,3', '--prompt', '8', '--tokens', '12', '--runs', '1', '--mix', '4'];
+    const args = [...tiny, '--json', '--users', '1,3', '--prompt', '8', '--tokens', '12', '--runs', '1', '--mix', '3'];
     const { status, stdout, stderr } = bench('users', folder, args);
     assert.equal(status, 0, stderr);
     const report: UsersReport = JSON.parse(stdout);
