@@ -1,4 +1,5 @@
 import type { OpenModel } from './model/open-model.ts';
+import { speaksOfReasoning } from './model/reasoning-marks.ts';
 import type { TextTools } from './text-model.ts';
 
 /** What clients show of a model. */
@@ -14,8 +15,14 @@ export interface ModelFacts {
   readonly digest: string;
   /** The chat template. */
   readonly template: string;
-  /** It tells its reasoning apart. */
+  /** Its template speaks of reasoning, which is told apart. */
   readonly thinks: boolean;
+  /** It can be offered tools. */
+  readonly callsTools: boolean;
+  /** It fills in gaps of a text. */
+  readonly fillsIn: boolean;
+  /** It was made for embeddings, of which its file says how they are made. */
+  readonly embeds: boolean;
 }
 
 /** A number in short: 1.2B, 135M, 260K. */
@@ -31,7 +38,8 @@ export function shortCount(count: number): string {
   return String(count);
 }
 
-export function modelFacts({ id, gguf, spec }: OpenModel, { template, reasoning }: TextTools): ModelFacts {
+export function modelFacts({ id, gguf, spec }: OpenModel, tools: TextTools): ModelFacts {
+  const { template, reasoning, toolCalls, embedding, infill } = tools;
   let parameters = 0;
   const ofType = new Map<string, number>();
   for (const { type, dims } of gguf.tensors.values()) {
@@ -47,6 +55,9 @@ export function modelFacts({ id, gguf, spec }: OpenModel, { template, reasoning 
     bytes: gguf.parts.reduce((sum, { size }) => sum + size, 0),
     digest: id,
     template: template.source,
-    thinks: reasoning !== null,
+    thinks: reasoning !== null && speaksOfReasoning(reasoning, template.source),
+    callsTools: toolCalls !== null,
+    fillsIn: infill !== null,
+    embeds: embedding.pooling === 'mean' || embedding.pooling === 'last',
   };
 }

@@ -6,6 +6,7 @@ import type { OpenModel } from './model/open-model.ts';
 import { type ReasoningForm, reasoningForm } from './model/reasoning-marks.ts';
 import { ChatTemplate } from './model/template/chat-template.ts';
 import { defaultTemplate } from './model/template/default-template.ts';
+import { type InfillTokens, infillTokens } from './model/tokenizer/infill-tokens.ts';
 import { createTokenizer } from './model/tokenizer/tokenizer.ts';
 import { readVocabulary } from './model/tokenizer/vocabulary.ts';
 
@@ -20,6 +21,8 @@ export interface TextTools {
   /** How it writes calls of tools; null where it cannot be offered any. */
   readonly toolCalls: ToolCallForm | null;
   readonly embedding: EmbeddingForm;
+  /** Tokens around a gap that it fills in; null where its vocabulary has none. */
+  readonly infill: InfillTokens | null;
   /** What about the vocabulary and the template a user should know. */
   readonly warnings: readonly string[];
 }
@@ -45,6 +48,7 @@ export function openTextTools({ gguf: { metadata } }: OpenModel): TextTools {
     reasoning: reasoningForm(template.source, tokenId),
     toolCalls: toolCallForm(template.source, tokenId),
     embedding: embeddingForm(metadata, vocabulary.eos),
+    infill: infillTokens(vocabulary.infill, tokenId),
     warnings,
   };
 }

@@ -1,11 +1,10 @@
-import { StarlingError } from '../../daemon/errors.ts';
 import type { OutputFormat } from '../constraint/output-format.ts';
 import type { EmbeddingForm } from '../model/embedding-form.ts';
 import { opensReasoning, type ReasoningForm } from '../model/reasoning-marks.ts';
+import type { InfillTokens } from '../model/tokenizer/infill-tokens.ts';
 import type { EndRules, GenerationRequest } from './answer.ts';
 import { continuedPrompt } from './continued-prompt.ts';
 import type { Conversation } from './conversation.ts';
-import { choiceSeed } from './counter-random.ts';
 import {
   checkDimensions,
   checkInputLength,
@@ -17,12 +16,15 @@ import {
   withEnd,
 } from './embedding.ts';
 import type { GenerationEvent, Standing } from './events.ts';
+import { gapPrompt, type Prompt } from './fill-in-the-middle.ts';
+import { generationRequests } from './generation-requests.ts';
 import { Generator, type GeneratorOptions } from './generator.ts';
 import { checkPromptLength } from './prompt-length.ts';
 import type { SamplingOptions } from './sampler.ts';
 import type { GenerationStatistics } from './statistics.ts';
 import { templateMessages, templateTools } from './template-messages.ts';
 import { type ChatRenderer, decodeTokens, encodePrompt, type TextCodec, tokenText } from './text-codec.ts';
+import { checkTokenIds } from './token-ids.ts';
 import { tokenOffsets } from './token-offsets.ts';
 import type { NewCallId } from './tool-calls/call-events.ts';
 import { callFormat } from './tool-calls/call-format.ts';
@@ -76,11 +78,17 @@ export interface TextServiceOptions extends GeneratorOptions {
   readonly newCallId?: NewCallId;
   /** What the model file says of embeddings; by default nothing. */
   readonly embedding?: EmbeddingForm;
+  /** The tokens around a gap; by default it cannot be asked to fill in any. */
+  readonly infill?: InfillTokens | null;
 }
 
-/** What a conversation comes to: tokens to go on with, and how to take apart what follows. */
-export type ReadConversation = { readonly tokens: readonly number[] } & AnswerForm;
-type AnswerForm = Pick<GenerationRequest, 'reasoning' | 'keepsReasoning' | 'calling'>;
+/** What a conversation comes to: a text to go on with and its tokens, and how to take apart what follows. */
+export interface ReadConversation {
+  readonly text: string;
+  readonly tokens: readonly number[];
+  readonly form: AnswerForm;
+}
+export type AnswerForm = Pick<GenerationRequest, 'reasoning' | 'keepsReasoning' | 'calling'>;
 
 function toolUse({ tools = [], toolChoice = 'auto', parallelCalls = true }: Conversation): ToolUse {
   return { tools: templateTools(tools), choice: toolChoice, parallel: parallelCalls };
@@ -99,6 +107,7 @@ export class TextService {
   readonly #toolCalls: ToolCallForm | null;
   readonly #newCallId: NewCallId;
   readonly #embedding: EmbeddingForm;
+  readonly #infill: InfillTokens | null;
   readonly #generator: Generator;
 
   constructor(options: TextServiceOptions) {
@@ -113,6 +122,7 @@ export class TextService {
     this.#toolCalls = options.toolCalls ?? null;
     this.#newCallId = options.newCallId ?? randomCallId;
     this.#embedding = options.embedding ?? { pooling: null, end: null };
+    this.#infill = options.infill ?? null;
     this.#generator = new Generator(options);
   }
 
@@ -140,7 +150,7 @@ export class TextService {
     settings: TextSettings,
     signal?: AbortSignal,
   ): AsyncGenerator<TextEvent, void, undefined> {
-    const { tokens, ...form } = await this.prompt(conversation, signal);
+    const { tokens, form } = await this.prompt(conversation, signal);
     const { calling } = form;
     if (calling === undefined) return yield* this.#answer([tokens], 'messages', settings, signal, form);
     const format = callFormat(calling.form.family, toolUse(conversation), settings.format);
@@ -167,26 +177,25 @@ export class TextService {
       ...(signal === undefined ? {} : { signal }),
     });
     const prompt = continueFinal ? continuedPrompt(rendered, messages.at(-1)) : rendered;
-    const tokens = encodePrompt(this.#codec, prompt.text, prompt.typed);
     const names = new Set(offered.map((tool) => tool.function.name));
     const calling = callForm === null || names.size === 0 ? null : { form: callForm, names, newId: this.#newCallId };
     // A text that is gone on with is past its reasoning.
-    const form = continueFinal ? null : this.#reasoning;
-    return {
-      tokens,
+    const reasoning = continueFinal ? null : this.#reasoning;
+    const form = {
       ...(calling === null ? {} : { calling }),
-      ...(form === null ? {} : { reasoning: { form, opened: opensReasoning(form, prompt) } }),
+      ...(reasoning === null ? {} : { reasoning: { form: reasoning, opened: opensReasoning(reasoning, prompt) } }),
       // Where calls are told by channels, so is the reasoning.
-      ...(form === null ? {} : { keepsReasoning: keepsReasoning && calling?.form.family.syntax !== 'channels' }),
+      ...(reasoning === null ? {} : { keepsReasoning: keepsReasoning && calling?.form.family.syntax !== 'channels' }),
     };
+    return { text: prompt.text, tokens: encodePrompt(this.#codec, prompt.text, prompt.typed), form };
   }
 
   /**
-   * Continues each of the prompts, given as text or as token ids. The caller's duties are those of `chat`.
-   * @throws StarlingError invalid_request for token ids outside the vocabulary; otherwise as `chat`
+   * Continues each of the prompts, or fills in its gap. The caller's duties are those of `chat`.
+   * @throws StarlingError what promptTokens throws; otherwise as `chat`
    */
   async *complete(
-    prompts: readonly (string | readonly number[])[],
+    prompts: readonly Prompt[],
     settings: TextSettings,
     signal?: AbortSignal,
   ): AsyncGenerator<TextEvent, void, undefined> {
@@ -213,7 +222,7 @@ export class TextService {
       const tokens =
         typeof input === 'string'
           ? withEnd(encodePrompt(this.#codec, input), form)
-          : this.#checked(input, `input[${i}]`);
+          : checkTokenIds(input, this.#vocabSize, `input[${i}]`);
       checkInputLength(tokens.length, i, this.contextLength);
       return new EmbeddingText(tokens, how, kept);
     });
@@ -231,12 +240,19 @@ export class TextService {
    * @throws StarlingError invalid_request for token ids outside the vocabulary
    */
   promptText(prompt: string | readonly number[], param = 'prompt'): string {
-    return typeof prompt === 'string' ? prompt : decodeTokens(this.#codec, this.#checked(prompt, param));
+    return typeof prompt === 'string'
+      ? prompt
+      : decodeTokens(this.#codec, checkTokenIds(prompt, this.#vocabSize, param));
   }
 
-  /** What the model reads of a prompt. @throws StarlingError invalid_request for token ids outside the vocabulary */
-  promptTokens(prompt: string | readonly number[]): readonly number[] {
-    return typeof prompt === 'string' ? encodePrompt(this.#codec, prompt) : this.#checked(prompt, 'prompt');
+  /**
+   * What the model reads of a prompt.
+   * @throws StarlingError invalid_request for token ids outside the vocabulary; what gapPrompt throws
+   */
+  promptTokens(prompt: Prompt): readonly number[] {
+    if (typeof prompt === 'string') return encodePrompt(this.#codec, prompt);
+    if ('before' in prompt) return gapPrompt(this.#codec, this.#infill, prompt, this.contextLength);
+    return checkTokenIds(prompt, this.#vocabSize, 'prompt');
   }
 
   /** Where in a text each of its tokens begins; see tokenOffsets. */
@@ -267,19 +283,7 @@ export class TextService {
     form: AnswerForm = {},
   ): AsyncGenerator<TextEvent, void, undefined> {
     for (const prompt of prompts) checkPromptLength(prompt.length, this.contextLength, param);
-    const requests = prompts.flatMap((promptTokens) =>
-      Array.from({ length: settings.choices }, (_, i) => ({
-        promptTokens,
-        maxTokens: settings.maxTokens,
-        sampling: { ...settings.sampling, seed: choiceSeed(settings.sampling.seed, i) },
-        stop: settings.stop,
-        ...(settings.ends === undefined ? {} : { ends: settings.ends }),
-        ...form,
-        ...(settings.format === undefined ? {} : { format: settings.format }),
-        logprobs: settings.logprobs,
-        promptLogProbs: i === 0 ? (settings.promptLogProbs ?? null) : null,
-      })),
-    );
+    const requests = generationRequests(prompts, settings, form);
     const events = this.#generator.submit(requests, settings.standing, signal);
     try {
       yield { type: 'accepted', promptTokens: prompts.reduce((sum, prompt) => sum + prompt.length, 0) };
@@ -287,18 +291,5 @@ export class TextService {
     } finally {
       await events.return();
     }
-  }
-
-  #checked(tokens: readonly number[], param = 'prompt'): readonly number[] {
-    for (const token of tokens) {
-      if (token < 0 || token >= this.#vocabSize) {
-        throw new StarlingError(
-          'invalid_request',
-          `'${param}' has the token id ${token}, which is outside this model's vocabulary: 0 to ${this.#vocabSize - 1}`,
-          { param },
-        );
-      }
-    }
-    return tokens;
   }
 }

@@ -2,9 +2,10 @@ import type { Dialect, Route } from './dialect.ts';
 import { anthropic } from './dialects/anthropic/dialect.ts';
 import { ANTHROPIC_ROUTES } from './dialects/anthropic/routes.ts';
 import { llamaCpp } from './dialects/llama-cpp/dialect.ts';
-import { LLAMA_CPP_ROUTES } from './dialects/llama-cpp/routes.ts';
+import { llamaCppRoutes } from './dialects/llama-cpp/routes.ts';
 import { ollama } from './dialects/ollama/dialect.ts';
 import { OLLAMA_ROUTES } from './dialects/ollama/routes.ts';
+import { parseChatRequest } from './dialects/openai/chat-request.ts';
 import { openai } from './dialects/openai/dialect.ts';
 import { OPENAI_ROUTES } from './dialects/openai/routes.ts';
 import { health } from './health.ts';
@@ -18,7 +19,7 @@ export const ROUTES: readonly Route[] = [
   ...OPENAI_ROUTES,
   ...ANTHROPIC_ROUTES,
   ...OLLAMA_ROUTES,
-  ...LLAMA_CPP_ROUTES,
+  ...llamaCppRoutes(parseChatRequest),
   { method: 'GET', path: '/health', dialect: starling, handler: health },
   { method: 'GET', path: '/metrics', dialect: starling, handler: metrics },
 ];

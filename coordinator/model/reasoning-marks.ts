@@ -78,6 +78,11 @@ export function reasoningForm(template: string, tokenId: (text: string) => numbe
   return null;
 }
 
+/** Whether a template itself has marks of reasoning: vocabularies have them of models that never write any. */
+export function speaksOfReasoning(form: ReasoningForm, template: string): boolean {
+  return form.kind === 'channels' || [form.open, form.close].some((mark) => template.includes(mark));
+}
+
 /**
  * Whether a prompt ends within reasoning that the template has opened, so that the model's text begins in it.
  * @param typed what users wrote of the prompt: no mark is there

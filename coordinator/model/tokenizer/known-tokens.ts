@@ -1,4 +1,5 @@
 import { REASONING_MARKS } from '../reasoning-marks.ts';
+import { INFILL_TEXTS } from './infill-tokens.ts';
 
 /**
  * Tokens that mean the same in every model that has them, by their text: files often do not say so, or mark them as ordinary text.
@@ -39,41 +40,12 @@ const ENDS_OF_INFILL: readonly string[] = [
   '<fim_pad>',
   '<PAD>',
   '[PAD]',
-  '<|fim_repo|>',
-  '<|repo_name|>',
-  '<fim-repo>',
-  '<REPO>',
-  '<reponame>',
-  '<|file_sep|>',
+  ...INFILL_TEXTS.repository,
+  ...INFILL_TEXTS.file,
 ];
 
 /** What stands around the code to be filled in. */
-const INFILL: readonly string[] = [
-  '<|fim_prefix|>',
-  '<fim-prefix>',
-  '<fim_prefix>',
-  '<｜fim▁begin｜>',
-  '<PRE>',
-  '▁<PRE>',
-  '<|code_prefix|>',
-  '<|prefix|>',
-  '<|fim_suffix|>',
-  '<fim-suffix>',
-  '<fim_suffix>',
-  '<｜fim▁hole｜>',
-  '<SUF>',
-  '▁<SUF>',
-  '<|code_suffix|>',
-  '<|suffix|>',
-  '<|fim_middle|>',
-  '<fim-middle>',
-  '<fim_middle>',
-  '<｜fim▁end｜>',
-  '<MID>',
-  '▁<MID>',
-  '<|code_middle|>',
-  '<|middle|>',
-];
+const INFILL: readonly string[] = [...INFILL_TEXTS.prefix, ...INFILL_TEXTS.suffix, ...INFILL_TEXTS.middle];
 
 /** Parts of an answer in channels, to be read by whoever shows it. */
 const CHANNELS: readonly string[] = ['<|channel|>', '<|message|>', '<|start|>', '<|constrain|>'];

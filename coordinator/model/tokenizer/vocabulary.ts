@@ -1,4 +1,5 @@
 import { StarlingError } from '../../../daemon/errors.ts';
+import { INFILL_KEYS, INFILL_ROLES, type InfillRole } from './infill-tokens.ts';
 import { PRETOKENIZER_NAMES, type Pretokenizer, pretokenizerNamed } from './pretokenizers.ts';
 
 /** The metadata of a model file, by key. Getters throw when the key is missing or its value has another type. */
@@ -29,6 +30,8 @@ export interface Vocabulary {
   readonly unk: number | null;
   /** Tokens with which an answer is over, as far as the file says so: ends of text, of turn, of message, of code filled in. */
   readonly ends: readonly number[];
+  /** Tokens for infill, as far as the file names them. */
+  readonly infill: Readonly<Record<InfillRole, number | null>>;
   /** Whether the file itself names what ends a text that is filled in. */
   readonly namesInfill: boolean;
   readonly addBos: boolean;
@@ -69,13 +72,7 @@ const NO_TOKEN = 0xffffffff;
 const CHARACTER_MAP = 'tokenizer.ggml.precompiled_charsmap';
 
 /** Keys that name a token with which an answer is over, besides that of the end of text. */
-const END_KEYS: readonly string[] = [
-  'eot_token_id',
-  'eom_token_id',
-  'fim_pad_token_id',
-  'fim_rep_token_id',
-  'fim_sep_token_id',
-];
+const END_KEYS: readonly string[] = ['eot_token_id', 'eom_token_id', 'fim_pad_token_id'];
 
 /**
  * Reads and checks the `tokenizer.ggml.*` keys.
@@ -103,6 +100,7 @@ export function readVocabulary(metadata: VocabularyMetadata): Vocabulary {
   const id = (name: string, fallback: number | null) => readId(metadata, name, tokens.length, fallback, warnings);
   const usual = (value: number | null) => (value !== null && value < tokens.length ? value : null);
   const eos = id('eos_token_id', usual(kind.eos));
+  const infill = readInfill((name) => id(name, null));
   const vocabulary: Vocabulary = {
     model,
     pre,
@@ -113,9 +111,15 @@ export function readVocabulary(metadata: VocabularyMetadata): Vocabulary {
     bos: id('bos_token_id', usual(kind.bos)),
     eos,
     unk: id('unknown_token_id', usual(kind.unk)),
-    ends: [eos, ...END_KEYS.map((name) => id(name, null)), ...readEndList(metadata, tokens.length, warnings)].filter(
-      (end) => end !== null,
-    ),
+    ends: [
+      eos,
+      ...END_KEYS.map((name) => id(name, null)),
+      // A model that begins another file is done with the one that it fills in.
+      infill.repository,
+      infill.file,
+      ...readEndList(metadata, tokens.length, warnings),
+    ].filter((end) => end !== null),
+    infill,
     namesInfill: metadata.has('tokenizer.ggml.fim_pad_token_id'),
     addBos: flag('add_bos_token', pre?.addBos ?? kind.addBos),
     addSpacePrefix: model !== 'gpt2' && flag('add_space_prefix', kind.addSpacePrefix),
@@ -221,6 +225,11 @@ function readId(
   if (Number.isInteger(id) && id >= 0 && id < count) return id;
   warnings.push(`${key} is ${id}, but there are ${count} tokens: ${fallback === null ? 'none' : fallback} is used`);
   return fallback;
+}
+
+function readInfill(id: (name: string) => number | null): Vocabulary['infill'] {
+  const named = INFILL_ROLES.map((role) => [role, INFILL_KEYS[role].map(id).find((each) => each !== null) ?? null]);
+  return Object.fromEntries(named) as Record<InfillRole, number | null>;
 }
 
 /** Further ends of text, for models that have several. */

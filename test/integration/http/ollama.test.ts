@@ -104,6 +104,21 @@ describe('the API of Ollama', () => {
     });
   });
 
+  it('tells what the model is good for', async () => {
+    const cases = [
+      [{}, ['completion']],
+      [{ thinks: true }, ['completion', 'thinking']],
+      [{ callsTools: true, fillsIn: true }, ['completion', 'tools', 'insert']],
+      [{ embeds: true, callsTools: true, fillsIn: true, thinks: true }, ['embedding']],
+    ] as const;
+    for (const [facts, capabilities] of cases) {
+      await withEndpoint({ facts }, async ({ url }) => {
+        const { text } = await rawRequest(`${url}/api/show`, { body: JSON.stringify({ model: 'fake-model' }) });
+        assert.deepEqual((JSON.parse(text) as { capabilities: string[] }).capabilities, capabilities);
+      });
+    }
+  });
+
   it('words every error below /api as Ollama does', async () => {
     await withEndpoint({}, async ({ url }) => {
       const tools = [{ type: 'function', function: { name: 'f', parameters: {} } }];
@@ -114,7 +129,7 @@ describe('the API of Ollama', () => {
         ['POST', '/api/chat', { ...CHAT, format: { not: {} } }, 400, /"not" at # of the schema/],
         ['POST', '/api/chat', { ...CHAT, options: { mirostat: 2 } }, 400, /'options\.mirostat' is not supported/],
         ['POST', '/api/chat', { ...CHAT, options: { top_p: 2 } }, 400, /'options\.top_p' is not valid/],
-        ['POST', '/api/generate', { prompt: 'a', suffix: 'b' }, 400, /'suffix'/],
+        ['POST', '/api/generate', { prompt: 'a', suffix: 'b' }, 400, /cannot fill in the middle/],
         ['POST', '/api/generate', { prompt: 'a', images: ['aGk='] }, 400, /'images'/],
         ['POST', '/api/embed', { input: [5] }, 400, /'input\[0\]' is not valid/],
         ['DELETE', '/api/delete', { model: 'a' }, 400, /one model is served/],

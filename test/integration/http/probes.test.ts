@@ -32,6 +32,40 @@ describe('what clients probe', () => {
     });
   });
 
+  it('tokens and prompt of a conversation, and tokens as vLLM counts them', async () => {
+    await withEndpoint({}, async ({ url }) => {
+      const post = async (path: string, body: object) => {
+        const { status, text } = await rawRequest(url + path, { body: JSON.stringify(body) });
+        return { status, ...JSON.parse(text) } as Record<string, unknown>;
+      };
+      const messages = [{ role: 'user', content: 'Hi' }];
+      const prompt = '<s>user: Hi\nassistant: ';
+      assert.deepEqual(await post('/apply-template', { messages }), { status: 200, prompt });
+      const tokens = [0, ...[...Buffer.from(prompt.slice('<s>'.length))].map(byteToken)];
+      const counted = { status: 200, count: tokens.length, max_model_len: 4096, tokens, token_strs: null };
+      assert.deepEqual(await post('/tokenize', { model: 'starling', messages }), counted);
+      const token_strs = ['', ...prompt.slice('<s>'.length)];
+      const withTexts = await post('/tokenize', { messages, return_token_strs: true, add_generation_prompt: true });
+      assert.deepEqual(withTexts, { ...counted, token_strs });
+      const of = (...ids: number[]) => ({ ...counted, count: ids.length, tokens: ids });
+      const hi = [...Buffer.from('Hi')].map(byteToken);
+      assert.deepEqual(await post('/tokenize', { prompt: 'Hi' }), of(0, ...hi));
+      assert.deepEqual(await post('/tokenize', { prompt: 'Hi', add_special_tokens: false }), of(...hi));
+      const refusals: [path: string, body: object, status: number, message: RegExp][] = [
+        ['/tokenize', {}, 400, /'content' is not valid/],
+        ['/tokenize', { prompt: 5 }, 400, /'prompt' is not valid/],
+        ['/tokenize', { model: 'other', prompt: 'Hi' }, 404, /'other' is not served/],
+        ['/tokenize', { model: 'other', messages }, 404, /'other' is not served/],
+        ['/apply-template', { messages: [{ role: 'user' }] }, 400, /'messages\[0\]\.content' is missing/],
+      ];
+      for (const [path, body, status, message] of refusals) {
+        const refused = await post(path, body);
+        assert.equal(refused.status, status, path);
+        assert.match((refused.error as { message: string }).message, message);
+      }
+    });
+  });
+
   it('what is served, and how busy it is', async () => {
     let goOn = (): void => {};
     const held = new Promise<void>((resolve) => {

@@ -113,7 +113,7 @@ describe('raw HTTP', () => {
         const response = await rawRequest(url + CHAT, { body: chatBody(more) });
         assertError(response, 400, 'unsupported_parameter', param);
       }
-      for (const [param, value] of Object.entries({ suffix: 'end', best_of: 2 })) {
+      for (const [param, value] of Object.entries({ input_suffix: 'end', best_of: 2 })) {
         const body = JSON.stringify({ prompt: 'a', [param]: value });
         assertError(await rawRequest(`${url}/v1/completions`, { body }), 400, 'unsupported_parameter', param);
       }

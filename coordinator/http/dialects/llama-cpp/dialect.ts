@@ -9,7 +9,14 @@ const ERROR_TYPES: Readonly<Record<ErrorKind['fault'], string>> = {
   server: 'server_error',
 };
 
-const PATHS: ReadonlySet<string> = new Set(['/tokenize', '/detokenize', '/props', '/slots']);
+const PATHS: ReadonlySet<string> = new Set([
+  '/infill',
+  '/apply-template',
+  '/tokenize',
+  '/detokenize',
+  '/props',
+  '/slots',
+]);
 
 /** What llama.cpp's server has beside OpenAI's API, and its clients look for. */
 export const llamaCpp: Dialect = {

@@ -1,6 +1,7 @@
 import type { Handler } from 'hono';
 import { StarlingError } from '../../../../daemon/errors.ts';
 import type { TextService } from '../../../generation/text-service.ts';
+import type { ModelFacts } from '../../../model-facts.ts';
 import type { ApiContext } from '../../api-context.ts';
 import { readJsonObject } from '../../json-body.ts';
 import { checkModel } from '../../served-model.ts';
@@ -56,6 +57,13 @@ export function ps(api: ApiContext): Handler {
     });
 }
 
+/** What the model is good for. One that was made for embeddings is not there to write. */
+function capabilities({ embeds, callsTools, fillsIn, thinks }: ModelFacts): string[] {
+  if (embeds) return ['embedding'];
+  const more = { tools: callsTools, insert: fillsIn, thinking: thinks };
+  return ['completion', ...Object.entries(more).flatMap(([name, isThere]) => (isThere ? [name] : []))];
+}
+
 /** POST /api/show */
 export function show(api: ApiContext): Handler {
   const { service, facts } = api;
@@ -70,7 +78,7 @@ export function show(api: ApiContext): Handler {
         'general.architecture': facts.architecture,
         [`${facts.architecture}.context_length`]: service.contextLength,
       },
-      capabilities: ['completion', ...(facts.thinks ? ['thinking'] : [])],
+      capabilities: capabilities(facts),
       modified_at: time(service.created),
     });
   };

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { Json } from '../../../constraint/json-grammar.ts';
 import type { Conversation, Message } from '../../../generation/conversation.ts';
+import type { Prompt } from '../../../generation/fill-in-the-middle.ts';
 import type { TextSettings } from '../../../generation/text-service.ts';
 import type { RequestOrigin } from '../../request-origin.ts';
 import type { UnknownNames } from '../../unknown-names.ts';
@@ -61,7 +62,7 @@ const generateBody = z.object({
   system: z.string().nullish(),
   raw: z.boolean().nullish(),
   images,
-  suffix: nothing('text is continued at its end only; leave it out'),
+  suffix: z.string().nullish(),
   template: nothing('messages go through the template of the model file; or use "raw"'),
   context: nothing('send the whole conversation to /api/chat'),
 });
@@ -69,8 +70,8 @@ const generateBody = z.object({
 /** A request to write a text. */
 export interface OllamaRequest {
   readonly model: string | null;
-  /** A conversation, or a text that is continued as it is; null to have the model loaded, which it is. */
-  readonly asked: { readonly conversation: Conversation } | { readonly prompt: string } | null;
+  /** A conversation, or a text that goes through no template; null to have the model loaded, which it is. */
+  readonly asked: { readonly conversation: Conversation } | { readonly prompt: Prompt } | null;
   readonly settings: TextSettings;
   readonly stream: boolean;
 }
@@ -140,8 +141,11 @@ export function parseChat(body: Body, origin: RequestOrigin, unknown: UnknownNam
 export function parseGenerate(body: Body, origin: RequestOrigin, unknown: UnknownNames): OllamaRequest {
   const fields = validate(generateBody, body);
   tellUnknown(body, generateBody, unknown);
-  const { prompt, system, raw } = fields;
+  const { prompt, suffix, system, raw } = fields;
   const common = settingsOf(fields, origin);
+  if (typeof suffix === 'string' && suffix !== '') {
+    return { ...common, asked: { prompt: { before: prompt ?? '', after: suffix } } };
+  }
   if (prompt === null || prompt === undefined || prompt === '') return { ...common, asked: null };
   if (raw === true) return { ...common, asked: { prompt } };
   const messages: Message[] = [

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { StarlingError } from '../../../../daemon/errors.ts';
+import type { Gap } from '../../../generation/fill-in-the-middle.ts';
 import type { TextSettings } from '../../../generation/text-service.ts';
 import type { RequestOrigin } from '../../request-origin.ts';
 import { validate } from '../../validation.ts';
@@ -18,16 +19,35 @@ const completionBody = z.object({
   prompt: textInputs(MAX_PROMPTS),
   logprobs: optionalCount(0, MAX_TOP_LOGPROBS),
   echo: z.boolean().nullish(),
+  suffix: z.string().nullish(),
 });
 
 export interface CompletionRequest {
   readonly model: string | null;
   readonly prompts: readonly TextInput[];
+  /** What is to be filled in between each prompt and the suffix; null where prompts are continued. */
+  readonly gaps: readonly Gap[] | null;
   readonly settings: TextSettings;
   /** Repeat the prompt before each answer, with its log probabilities where those of the answer are asked for. */
   readonly echo: boolean;
   readonly stream: boolean;
   readonly includeUsage: boolean;
+}
+
+/** @throws StarlingError invalid_request, unsupported_parameter for what there is of prompts alone */
+function gapsOf(prompts: readonly TextInput[], suffix: string | null | undefined, echo: boolean): Gap[] | null {
+  if (typeof suffix !== 'string' || suffix === '') return null;
+  if (echo) {
+    throw new StarlingError('unsupported_parameter', `'echo' is not supported beside 'suffix'; leave it out`, {
+      param: 'echo',
+    });
+  }
+  return prompts.map((before) => {
+    if (typeof before === 'string') return { before, after: suffix };
+    throw new StarlingError('invalid_request', `'prompt' is token ids, and 'suffix' a text; give both as texts`, {
+      param: 'prompt',
+    });
+  });
 }
 
 /**
@@ -51,9 +71,11 @@ export function parseCompletionRequest(
     promptLogProbs: echo ? logprobs : null,
   };
   const format = outputFormat(fields);
+  const prompts = inputList(fields.prompt);
   return {
     model: fields.model ?? null,
-    prompts: inputList(fields.prompt),
+    prompts,
+    gaps: gapsOf(prompts, fields.suffix, echo),
     settings: { ...textSettings(fields, own, origin), ...(format === undefined ? {} : { format }) },
     echo,
     stream: fields.stream === true,

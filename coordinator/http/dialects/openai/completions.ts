@@ -86,7 +86,7 @@ export function completions(api: ApiContext): Handler {
     });
 
     return exchangeText(c, api, {
-      begin: (signal) => service.complete(request.prompts, settings, signal),
+      begin: (signal) => service.complete(request.gaps ?? request.prompts, settings, signal),
       prompts: request.prompts.length,
       answersToPrompt: settings.choices,
       stream: request.stream ? stream : null,

@@ -89,6 +89,7 @@ export const FIELDS: readonly Field[] = [
   ...refused('top_logprobs', atMost(0), 'give the number as "logprobs"', COMPLETIONS),
   ...done('echo', 'the prompt before the answer, and with `logprobs` those of its tokens', COMPLETIONS),
   ...refused('echo', EMPTY, 'use POST /v1/completions', CHAT),
+  ...done('suffix', 'what comes after the text that is written, for models with tokens for that', COMPLETIONS),
   ...done('stream stream_options', 'events; `include_usage` for a last one with the usage'),
   ...done('user priority timeout', 'how the request stands beside others'),
   ...done('chat_template_kwargs', 'further variables for the chat template', CHAT),
@@ -207,8 +208,8 @@ export const FIELDS: readonly Field[] = [
   ...refused('add_special_tokens', only(true), 'give token ids as "prompt"', COMPLETIONS),
   ...refused('add_bos_token', only(true), 'give token ids as "prompt" of POST /v1/completions'),
 
-  ...refused('suffix input_suffix', EMPTY, 'text is continued at its end only; leave it out'),
-  ...refused('input_prefix input_extra', EMPTY, 'text is continued at its end only; leave it out'),
+  ...refused('suffix', EMPTY, 'use POST /v1/completions', CHAT),
+  ...refused('input_prefix input_suffix input_extra', EMPTY, 'use POST /infill'),
   ...refused('best_of', only(1), 'use "n" and choose among the answers'),
   ...refused('use_beam_search', EMPTY, OTHER_SAMPLER),
   ...refused('length_penalty', only(1, 0), OTHER_SAMPLER),

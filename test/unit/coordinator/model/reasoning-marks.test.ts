@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
-import { opensReasoning, type ReasoningForm, reasoningForm } from '../../../../coordinator/model/reasoning-marks.ts';
+import {
+  opensReasoning,
+  type ReasoningForm,
+  reasoningForm,
+  speaksOfReasoning,
+} from '../../../../coordinator/model/reasoning-marks.ts';
 import { ChatTemplate } from '../../../../coordinator/model/template/chat-template.ts';
 import { createTokenizer } from '../../../../coordinator/model/tokenizer/tokenizer.ts';
 import { TokenType } from '../../../../coordinator/model/tokenizer/vocabulary.ts';
@@ -42,6 +47,12 @@ describe('how a model marks its reasoning', () => {
     const mistral = reasoningForm('{{ messages[0].content }}', withTokens('[THINK]', '[/THINK]'));
     assert.deepEqual(enclosed(mistral).slice(0, 2), ['[THINK]', '[/THINK]']);
     assert.equal(reasoningForm('{{ messages[0].content }}', withTokens('<think>')), null, 'a mark that never ends');
+  });
+
+  it('may be known to the vocabulary alone', () => {
+    const tokens = withTokens('<think>', '</think>');
+    const speaks = (template: string): boolean => speaksOfReasoning(reasoningForm(template, tokens)!, template);
+    assert.deepEqual([QWEN3, OPENED, '{{ messages[0].content }}'].map(speaks), [true, true, false]);
   });
 
   it('is channels only where the vocabulary has their marks', () => {

@@ -54,6 +54,7 @@ test('a SentencePiece file without ids and flags gets the usual ones', () => {
       eos: 2,
       unk: 0,
       ends: [2],
+      infill: { prefix: null, suffix: null, middle: null, repository: null, file: null },
       namesInfill: false,
       addBos: true,
       addSpacePrefix: true,
@@ -185,6 +186,21 @@ test('M4: no text ends before its answer, whatever the flags of training say', (
   assert.deepEqual(tokenizer.encode('a', { addSpecial: true, parseSpecial: true }), [1, 3]);
   assert.deepEqual(tokenizer.encode('', { addSpecial: true, parseSpecial: true }), [1]);
   readVocabulary(metadata({ ...bpe, [`${P}add_eos_token`]: true }));
+});
+
+test('tokens for infill are those that the file names, by the newer name first', () => {
+  const named = (values: Record<string, unknown>) => readVocabulary(metadata({ ...bpe, ...values })).infill;
+  const nothing = { prefix: null, suffix: null, middle: null, repository: null, file: null };
+  assert.deepEqual(named({}), nothing);
+  const older = { [`${P}prefix_token_id`]: 0, [`${P}suffix_token_id`]: 1, [`${P}middle_token_id`]: 2 };
+  assert.deepEqual(named(older), { ...nothing, prefix: 0, suffix: 1, middle: 2 });
+  const newer = { [`${P}fim_pre_token_id`]: 3, [`${P}fim_suf_token_id`]: 2, [`${P}fim_mid_token_id`]: 1 };
+  assert.deepEqual(named({ ...older, ...newer }), { ...nothing, prefix: 3, suffix: 2, middle: 1 });
+  const files = { [`${P}fim_rep_token_id`]: 2, [`${P}fim_sep_token_id`]: 3 };
+  assert.deepEqual(named({ ...older, ...files, [`${P}fim_pre_token_id`]: 9 }), {
+    ...{ prefix: 0, suffix: 1, middle: 2 },
+    ...{ repository: 2, file: 3 },
+  });
 });
 
 test('M11: a file may name several ends of text', () => {

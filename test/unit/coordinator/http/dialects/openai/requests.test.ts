@@ -92,6 +92,19 @@ test('A11: what is wrong with a message is said, with its place', () => {
   refused(() => complete({ prompt: 7 }), 'prompt', /expected a text, token ids, or a list/);
 });
 
+test('a suffix makes gaps of prompts that are texts', () => {
+  const gaps = (fields: object) => complete({ suffix: '}', ...fields }).gaps;
+  const after = '}';
+  assert.deepEqual(gaps({ prompt: ['{', ''] }), [
+    { before: '{', after },
+    { before: '', after },
+  ]);
+  for (const suffix of ['', null, undefined]) assert.equal(gaps({ suffix }), null);
+  refused(() => gaps({ prompt: [1, 2] }), 'prompt', /give both as texts/);
+  refused(() => gaps({ echo: true }), 'echo', /beside 'suffix'/, 'unsupported_parameter');
+  refused(() => gaps({ suffix: 5 }), 'suffix', /string/);
+});
+
 test('prompts and inputs are one or several texts, as text or token ids, up to a number', () => {
   const embed = (input: unknown) => parseEmbeddingRequest({ input }, origin).inputs;
   const continued = (prompt: unknown) => complete({ prompt }).prompts;
