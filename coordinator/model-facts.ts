@@ -1,7 +1,8 @@
 import type { OpenModel } from './model/open-model.ts';
+import { type SystemParts, systemFingerprint } from './system-fingerprint.ts';
 import type { TextTools } from './text-model.ts';
 
-/** What clients show of a model. */
+/** What clients show of a model and of how it is served. */
 export interface ModelFacts {
   readonly architecture: string;
   /** Parameters, in short: "1.2B". */
@@ -16,6 +17,8 @@ export interface ModelFacts {
   readonly template: string;
   /** It tells its reasoning apart. */
   readonly thinks: boolean;
+  /** See systemFingerprint. */
+  readonly fingerprint: string;
 }
 
 /** A number in short: 1.2B, 135M, 260K. */
@@ -31,7 +34,11 @@ export function shortCount(count: number): string {
   return String(count);
 }
 
-export function modelFacts({ id, gguf, spec }: OpenModel, { template, reasoning }: TextTools): ModelFacts {
+export function modelFacts(
+  { id, gguf, spec }: OpenModel,
+  { template, reasoning }: TextTools,
+  served: Pick<SystemParts, 'version' | 'kv' | 'contextLength'>,
+): ModelFacts {
   let parameters = 0;
   const ofType = new Map<string, number>();
   for (const { type, dims } of gguf.tensors.values()) {
@@ -40,13 +47,15 @@ export function modelFacts({ id, gguf, spec }: OpenModel, { template, reasoning 
     ofType.set(type, (ofType.get(type) ?? 0) + weights);
   }
   const [most] = [...ofType].sort(([, a], [, b]) => b - a);
+  const quantization = most?.[0] ?? '';
   return {
     architecture: spec.architecture,
     size: shortCount(parameters),
-    quantization: most?.[0] ?? '',
+    quantization,
     bytes: gguf.parts.reduce((sum, { size }) => sum + size, 0),
     digest: id,
     template: template.source,
     thinks: reasoning !== null,
+    fingerprint: systemFingerprint({ ...served, model: id, quantization }),
   };
 }
