@@ -1,8 +1,9 @@
 import type { OpenModel } from './model/open-model.ts';
 import { speaksOfReasoning } from './model/reasoning-marks.ts';
+import { type SystemParts, systemFingerprint } from './system-fingerprint.ts';
 import type { TextTools } from './text-model.ts';
 
-/** What clients show of a model. */
+/** What clients show of a model and of how it is served. */
 export interface ModelFacts {
   readonly architecture: string;
   /** Parameters, in short: "1.2B". */
@@ -23,6 +24,8 @@ export interface ModelFacts {
   readonly fillsIn: boolean;
   /** It was made for embeddings, of which its file says how they are made. */
   readonly embeds: boolean;
+  /** See systemFingerprint. */
+  readonly fingerprint: string;
 }
 
 /** A number in short: 1.2B, 135M, 260K. */
@@ -38,8 +41,11 @@ export function shortCount(count: number): string {
   return String(count);
 }
 
-export function modelFacts({ id, gguf, spec }: OpenModel, tools: TextTools): ModelFacts {
-  const { template, reasoning, toolCalls, embedding, infill } = tools;
+export function modelFacts(
+  { id, gguf, spec }: OpenModel,
+  { template, reasoning, toolCalls, embedding, infill }: TextTools,
+  served: Pick<SystemParts, 'version' | 'kv' | 'contextLength'>,
+): ModelFacts {
   let parameters = 0;
   const ofType = new Map<string, number>();
   for (const { type, dims } of gguf.tensors.values()) {
@@ -48,10 +54,11 @@ export function modelFacts({ id, gguf, spec }: OpenModel, tools: TextTools): Mod
     ofType.set(type, (ofType.get(type) ?? 0) + weights);
   }
   const [most] = [...ofType].sort(([, a], [, b]) => b - a);
+  const quantization = most?.[0] ?? '';
   return {
     architecture: spec.architecture,
     size: shortCount(parameters),
-    quantization: most?.[0] ?? '',
+    quantization,
     bytes: gguf.parts.reduce((sum, { size }) => sum + size, 0),
     digest: id,
     template: template.source,
@@ -59,5 +66,6 @@ export function modelFacts({ id, gguf, spec }: OpenModel, tools: TextTools): Mod
     callsTools: toolCalls !== null,
     fillsIn: infill !== null,
     embeds: embedding.pooling === 'mean' || embedding.pooling === 'last',
+    fingerprint: systemFingerprint({ ...served, model: id, quantization }),
   };
 }

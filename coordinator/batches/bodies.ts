@@ -12,32 +12,32 @@ export const fileBody = ({ id, bytes, createdAt, filename, purpose }: StoredFile
   status: 'processed',
 });
 
-/** A batch as OpenAI's API shows it. */
+/** A batch as OpenAI's API shows it: what there is not of it is undefined, and so left out of JSON. */
 export const batchBody = (batch: Batch) => ({
   id: batch.id,
   object: 'batch',
   endpoint: batch.endpoint,
-  errors: batch.faults.length === 0 ? null : { object: 'list', data: batch.faults },
+  errors: batch.faults.length === 0 ? undefined : { object: 'list', data: batch.faults },
   input_file_id: batch.inputFileId,
   completion_window: batch.completionWindow,
   status: batch.status,
-  output_file_id: batch.outputFileId,
-  error_file_id: batch.errorFileId,
+  output_file_id: batch.outputFileId ?? undefined,
+  error_file_id: batch.errorFileId ?? undefined,
   created_at: batch.createdAt,
-  in_progress_at: batch.inProgressAt,
+  in_progress_at: batch.inProgressAt ?? undefined,
   expires_at: batch.expiresAt,
-  finalizing_at: batch.finalizingAt,
-  completed_at: batch.completedAt,
-  failed_at: batch.failedAt,
-  expired_at: batch.expiredAt,
-  cancelling_at: batch.cancellingAt,
-  cancelled_at: batch.cancelledAt,
+  finalizing_at: batch.finalizingAt ?? undefined,
+  completed_at: batch.completedAt ?? undefined,
+  failed_at: batch.failedAt ?? undefined,
+  expired_at: batch.expiredAt ?? undefined,
+  cancelling_at: batch.cancellingAt ?? undefined,
+  cancelled_at: batch.cancelledAt ?? undefined,
   request_counts: batch.counts,
-  metadata: batch.metadata,
+  metadata: batch.metadata ?? undefined,
 });
 
 /**
- * A page of a list, as OpenAI's API shows it.
+ * A page of a list, as OpenAI's API shows it; one without anything has empty ids.
  * @param after id of the last one of the page before; the first page without, and where it is not known any more
  */
 export function page<T extends { readonly id: string }>(items: readonly T[], after: string | null, limit: number) {
@@ -46,8 +46,8 @@ export function page<T extends { readonly id: string }>(items: readonly T[], aft
   return {
     object: 'list',
     data,
-    first_id: data[0]?.id ?? null,
-    last_id: data.at(-1)?.id ?? null,
+    first_id: data[0]?.id ?? '',
+    last_id: data.at(-1)?.id ?? '',
     has_more: start + limit < items.length,
   };
 }

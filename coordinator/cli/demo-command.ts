@@ -28,6 +28,8 @@ interface DemoOptions extends ComputeOptions, KvOptions {
 
 export interface DemoCommandDeps {
   readonly paths: HomePaths;
+  /** Of Starling. */
+  readonly version: string;
   readonly stdout: (text: string) => void;
   readonly signal: AbortSignal;
 }
@@ -57,6 +59,7 @@ export function demoCommand(deps: DemoCommandDeps): Command {
       await serveModelAt(endpoint, {
         ...at,
         path: await resolveModel(EMBEDDED_MODEL),
+        version: deps.version,
         contentsFile: deps.paths.contentsFile,
         batchesDir: null,
         name: EMBEDDED_MODEL,

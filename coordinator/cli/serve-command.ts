@@ -55,6 +55,8 @@ interface ServeOptions extends ComputeOptions, KvOptions, HeadOptions {
 
 export interface ServeCommandDeps {
   readonly paths: HomePaths;
+  /** Of Starling. */
+  readonly version: string;
   readonly stdout: (text: string) => void;
   readonly signal: AbortSignal;
 }
@@ -139,6 +141,7 @@ Examples:
     await serveModel({
       ...options,
       path,
+      version: deps.version,
       contentsFile: deps.paths.contentsFile,
       batchesDir: deps.paths.batchesDir,
       name: options.alias ?? modelName(modelArgument),
@@ -190,6 +193,8 @@ const modelName = (model: string): string => basename(model).replace(/(-\d{5}-of
 export interface ServeModelOptions
   extends Omit<StartClusterOptions, 'model' | 'contextLength' | 'onProgress' | keyof OwnDevice> {
   readonly path: string;
+  /** Of Starling. */
+  readonly version: string;
   /** See HomePaths. */
   readonly contentsFile: string;
   /** See HomePaths; null serves without files and batches. */
@@ -289,7 +294,7 @@ export async function serveModelAt({ server, url, secondUrl }: Listening, option
       const batches = batchesDir === null ? null : await startBatches({ folder: batchesDir, server, service, log });
       server.open({
         service,
-        facts: modelFacts(model, tools),
+        facts: modelFacts(model, tools, clusterOptions),
         batches,
         devices: () => cluster.health(),
         usage: () => ({ account: cluster.account(), overlap: cluster.overlap() }),

@@ -90,13 +90,13 @@ function commandsOf(
   const stdout = (text: string): void => void output.write(text);
   const stderr = (text: string): void => void errors.write(text);
   return [
-    ['demo', async () => (await import('./demo-command.ts')).demoCommand({ paths, stdout, signal })],
+    ['demo', async () => (await import('./demo-command.ts')).demoCommand({ paths, version, stdout, signal })],
     ['run', async () => (await import('./run-command.ts')).runCommand({ paths, stdin, stdout, isTerminal, signal })],
     [
       'daemon',
       async () => (await import('./daemon-command.ts')).daemonCommand({ paths, version, stdout, signal, tellParent }),
     ],
-    ['serve', async () => (await import('./serve-command.ts')).serveCommand({ paths, stdout, signal })],
+    ['serve', async () => (await import('./serve-command.ts')).serveCommand({ paths, version, stdout, signal })],
     ['chat', async () => (await import('./chat-command.ts')).chatCommand({ stdin, stdout: output, stderr })],
     ['devices', async () => (await import('./devices-command.ts')).devicesCommand({ paths, stdout })],
     [

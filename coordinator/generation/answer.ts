@@ -5,7 +5,7 @@ import type { SplitText } from './answer-split.ts';
 import { FormattedText } from './formatted-text.ts';
 import { type LogProbabilities, logprobs } from './log-probabilities.ts';
 import { type HeldBack, NONE_HELD_BACK, type SamplingOptions, sample } from './sampler.ts';
-import { StopSequences } from './stop-sequences.ts';
+import { type StopResult, StopSequences } from './stop-sequences.ts';
 import type { StreamingDetokenizer, TextCodec } from './text-codec.ts';
 
 /** Which tokens end a text, and when. */
@@ -58,6 +58,8 @@ export interface TokenEvent extends SplitText {
 /** The text is over; what had been held back belongs to it after all. */
 export interface AnswerEnd extends SplitText {
   readonly finishReason: FinishReason;
+  /** Which of the request's stop texts ended it; left out where none did. */
+  readonly stopText?: string;
 }
 
 /** What a token came to. */
@@ -184,14 +186,14 @@ export class Answer {
     const piece = this.#detokenizer.push(token);
     const mayStop = this.#completionTokens > this.#ends.notBefore;
     this.#parts?.draw(token, piece);
-    const { text, stopped } = mayStop ? this.#stops.push(piece) : { text: piece, stopped: false };
+    const { text, stop } = mayStop ? this.#stops.push(piece) : { text: piece, stop: null };
     const event: TokenEvent = {
       type: 'token',
       token,
       ...(this.#parts?.take(text) ?? { reasoning: '', text }),
       ...(request.logprobs === null || logits === null ? {} : { logprobs: logprobs(logits, token, request.logprobs) }),
     };
-    if (stopped) return { token, event, end: this.#end('stop', '') };
+    if (stop !== null) return { token, event, end: this.#end('stop', { text: '', stop }) };
     if (this.#formatted?.isOver) return { token, event, end: this.#end('stop', this.#heldText()) };
     if (this.#completionTokens < this.maxTokens) return { token, event, end: null };
     return { token, event, end: this.#end('length', this.#heldText()) };
@@ -229,13 +231,19 @@ export class Answer {
     return this.#ownEnds;
   }
 
-  #end(reason: 'stop' | 'length', text: string): AnswerEnd {
+  #end(reason: 'stop' | 'length', { text, stop }: StopResult): AnswerEnd {
     const last = this.#parts?.end(text) ?? { reasoning: '', text };
-    return { finishReason: reason === 'stop' && this.#parts?.hasCalls === true ? 'tool_calls' : reason, ...last };
+    // What had been held back may complete a stop text after all.
+    const isStop = reason === 'stop' || stop !== null;
+    return {
+      finishReason: isStop && this.#parts?.hasCalls === true ? 'tool_calls' : isStop ? 'stop' : 'length',
+      ...(stop === null ? {} : { stopText: stop }),
+      ...last,
+    };
   }
 
-  #heldText(): string {
-    const last = this.#stops.push(this.#detokenizer.flush());
-    return last.stopped ? last.text : last.text + this.#stops.flush();
+  #heldText(): StopResult {
+    const { text, stop } = this.#stops.push(this.#detokenizer.flush());
+    return { text: text + this.#stops.flush(), stop };
   }
 }

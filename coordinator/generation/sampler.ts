@@ -12,6 +12,9 @@ export interface RepetitionPenalty {
   readonly reach: number;
 }
 
+/** Goes up with whatever changes which token is drawn from the same logits by the same options at the same place. */
+export const SAMPLER_VERSION = 1;
+
 /** How a token is drawn from logits. */
 export interface SamplingOptions {
   /** 0 takes the likeliest token; 1 leaves the distribution as the model gives it. */

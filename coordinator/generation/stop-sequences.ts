@@ -2,8 +2,8 @@
 export interface StopResult {
   /** Text that is safe to show. */
   readonly text: string;
-  /** A stop sequence is complete: nothing may follow. */
-  readonly stopped: boolean;
+  /** The stop sequence that is complete, so that nothing may follow; null while none is. */
+  readonly stop: string | null;
 }
 
 /**
@@ -16,7 +16,7 @@ export interface StopResult {
 export class StopSequences {
   readonly #stops: readonly string[];
   #held = '';
-  #stopped = false;
+  #stop: string | null = null;
 
   /** @param stops empty strings are ignored */
   constructor(stops: readonly string[]) {
@@ -25,17 +25,17 @@ export class StopSequences {
 
   /** Takes the next piece of text. After a stop everything is swallowed. */
   push(piece: string): StopResult {
-    if (this.#stopped) return { text: '', stopped: true };
+    if (this.#stop !== null) return { text: '', stop: this.#stop };
     const text = this.#held + piece;
-    const start = this.#firstStop(text);
-    if (start !== null) {
-      this.#stopped = true;
+    const first = this.#firstStop(text);
+    if (first !== null) {
+      this.#stop = first.stop;
       this.#held = '';
-      return { text: text.slice(0, start), stopped: true };
+      return { text: text.slice(0, first.start), stop: first.stop };
     }
     const keep = startOfPossible(text, this.#stops);
     this.#held = text.slice(keep);
-    return { text: text.slice(0, keep), stopped: false };
+    return { text: text.slice(0, keep), stop: null };
   }
 
   /** The text still held back, at the end of the stream: no stop sequence came of it. */
@@ -45,16 +45,18 @@ export class StopSequences {
     return text;
   }
 
-  /** Where the first complete stop sequence starts. */
-  #firstStop(text: string): number | null {
-    let first: { start: number; end: number } | null = null;
+  /** The first stop sequence that is complete, and where it starts. */
+  #firstStop(text: string): { readonly stop: string; readonly start: number } | null {
+    let first: { stop: string; start: number; end: number } | null = null;
     for (const stop of this.#stops) {
       const start = text.indexOf(stop);
       if (start < 0) continue;
       const end = start + stop.length;
-      if (first === null || end < first.end || (end === first.end && start < first.start)) first = { start, end };
+      if (first === null || end < first.end || (end === first.end && start < first.start)) {
+        first = { stop, start, end };
+      }
     }
-    return first?.start ?? null;
+    return first;
   }
 }
 

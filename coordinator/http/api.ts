@@ -1,5 +1,5 @@
 import { randomInt, randomUUID } from 'node:crypto';
-import { Hono } from 'hono';
+import { type Handler, Hono } from 'hono';
 import { cors } from 'hono/cors';
 import { StarlingError } from '../../daemon/errors.ts';
 import type { Logger } from '../../daemon/log.ts';
@@ -10,6 +10,7 @@ import type { ModelFacts } from '../model-facts.ts';
 import { type AccessPolicy, guardAccess, isOriginAllowed, LOOPBACK_ONLY } from './access.ts';
 import type { ApiContext, ClusterUsage, DeviceHealth } from './api-context.ts';
 import { Authentication } from './authentication.ts';
+import type { Route } from './dialect.ts';
 import { errorResponse } from './error-response.ts';
 import { RequestScopes } from './request-scope.ts';
 import { ROUTES } from './routes.ts';
@@ -42,6 +43,12 @@ const STALLED_CLIENT_MS = 30_000;
 /** `randomInt` takes ranges below 2^48. */
 const SEED_LIMIT = 2 ** 48 - 1;
 const PREFLIGHT_SECONDS = 600;
+
+function handlerOf({ handler, byHeader = false, dialect: { header } }: Route, api: ApiContext): Handler {
+  const handle = handler(api);
+  if (!byHeader || header === undefined) return handle;
+  return (c, next) => (c.req.header(header) === undefined ? next() : handle(c, next));
+}
 
 /** The HTTP interface, without a socket. Errors have the shape of the dialect that a path is of. */
 export function createApi(options: ApiOptions): Hono {
@@ -82,9 +89,9 @@ export function createApi(options: ApiOptions): Hono {
   // After the above, as browsers ask without a key first whether they may.
   app.use(api.authentication.guard());
 
-  for (const { method, path, handler } of ROUTES) app.on(method, path, handler(api));
+  for (const route of ROUTES) app.on(route.method, route.path, handlerOf(route, api));
   for (const path of new Set(ROUTES.map((route) => route.path))) {
-    const methods = ROUTES.filter((route) => route.path === path).map(({ method }) => method);
+    const methods = [...new Set(ROUTES.filter((route) => route.path === path).map(({ method }) => method))];
     app.all(path, (c) => {
       c.header('Allow', methods.join(', '));
       const message = `${c.req.path} does not take ${c.req.method}; use ${methods.join(' or ')}`;

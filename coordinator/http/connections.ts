@@ -41,7 +41,7 @@ export function answerConnections(server: Server, most = MAX_CONNECTIONS): void 
       'Retry-After': String(RETRY_SECONDS),
       Connection: 'close',
     });
-    outgoing.end(errorText(error, incoming.url ?? '/'));
+    outgoing.end(errorText(error, incoming.url ?? '/', (name) => Object.hasOwn(incoming.headers, name)));
   });
   server.on('checkExpectation', (_incoming: IncomingMessage, outgoing: ServerResponse) => {
     outgoing.writeHead(417, { 'Content-Type': 'application/json; charset=UTF-8', Connection: 'close' });

@@ -14,9 +14,13 @@ function retryAfter(error: StarlingError): string {
   return String(Math.min(RETRY_SECONDS.most, Math.max(RETRY_SECONDS.least, seconds)));
 }
 
-/** The body with which requests of a path are told an error. @param path may have a query */
-export function errorText(error: StarlingError, path: string): string {
-  return JSON.stringify(dialectOf(path.split('?')[0]!).errorBody(error));
+/**
+ * The body with which a request is told an error.
+ * @param path may have a query
+ * @param hasHeader as of dialectOf; a request that cannot be read has none
+ */
+export function errorText(error: StarlingError, path: string, hasHeader = (_name: string): boolean => false): string {
+  return JSON.stringify(dialectOf(path.split('?')[0]!, hasHeader).errorBody(error));
 }
 
 /** Answers with an error in the words of the dialect asked, and the status that its code stands for. */
@@ -26,5 +30,6 @@ export function errorResponse(thrown: unknown, c: Context, log: Logger): Respons
   if (error.code === 'queue_full') c.header('Retry-After', retryAfter(error));
   if (error.code === 'unauthorized') c.header('WWW-Authenticate', 'Bearer');
   c.header('Content-Type', 'application/json; charset=UTF-8');
-  return c.newResponse(errorText(error, c.req.path), error.kind.http as StatusCode);
+  const text = errorText(error, c.req.path, (name) => c.req.header(name) !== undefined);
+  return c.newResponse(text, error.kind.http as StatusCode);
 }

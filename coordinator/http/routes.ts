@@ -16,8 +16,8 @@ const starling: Dialect = { ...openai, name: 'Starling' };
 
 /** All that the endpoint answers; the README has the same table. */
 export const ROUTES: readonly Route[] = [
-  ...OPENAI_ROUTES,
   ...ANTHROPIC_ROUTES,
+  ...OPENAI_ROUTES,
   ...OLLAMA_ROUTES,
   ...llamaCppRoutes(parseChatRequest),
   { method: 'GET', path: '/health', dialect: starling, handler: health },
@@ -27,7 +27,7 @@ export const ROUTES: readonly Route[] = [
 /** In the order in which they are asked whether a path is theirs; the last takes all that is left. */
 const DIALECTS: readonly Dialect[] = [anthropic, ollama, llamaCpp, openai];
 
-/** In whose words a request of this path is told what is amiss. */
-export function dialectOf(path: string): Dialect {
-  return DIALECTS.find(({ owns }) => owns(path)) ?? openai;
+/** In whose words a request is told what is amiss. @param hasHeader whether it has a header of this name, in lower case */
+export function dialectOf(path: string, hasHeader: (name: string) => boolean): Dialect {
+  return DIALECTS.find(({ owns, header }) => (header !== undefined && hasHeader(header)) || owns(path)) ?? openai;
 }

@@ -25,6 +25,8 @@ export interface FinishedChoice {
   /** Where they were asked for: those of the first choice of each prompt. */
   readonly promptLogProbs?: readonly LogProbabilities[];
   readonly finishReason: FinishReason;
+  /** Which of the request's stop texts ended it; left out where none did. */
+  readonly stopText?: string;
   readonly timings: GenerationTimings;
 }
 
@@ -83,8 +85,9 @@ async function collect(
       else now.calls.push(piece);
     }
     if (event.type === 'end') {
-      const { finishReason, timings } = event;
-      finished.push({ index: choice, ...now, finishReason, timings });
+      const { finishReason, stopText, timings } = event;
+      const end = { finishReason, timings, ...(stopText === undefined ? {} : { stopText }) };
+      finished.push({ index: choice, ...now, ...end });
     } else {
       now.tokens.push(event);
     }

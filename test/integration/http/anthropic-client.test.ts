@@ -20,3 +20,27 @@ it("Anthropic's own client writes messages, streamed and whole, and knows what a
     await assert.rejects(client.messages.create({ ...asked, model: 'other' }), NotFoundError);
   });
 });
+
+it("Anthropic's own client learns which stop sequence ended a message, and what is served", async () => {
+  await withEndpoint({ reply: 'One, two. Three' }, async ({ url, service }) => {
+    const client = new Anthropic({ baseURL: url, apiKey: 'none', maxRetries: 0 });
+    const asked = { model: 'starling', max_tokens: 100, messages: [{ role: 'user' as const, content: 'Hi' }] };
+    const stopping = { ...asked, stop_sequences: ['. T', '!'] };
+    for (const message of [
+      await client.messages.create(stopping),
+      await client.messages.stream(stopping).finalMessage(),
+    ]) {
+      assert.deepEqual(message.content, [{ type: 'text', text: 'One, two' }]);
+      assert.deepEqual([message.stop_reason, message.stop_sequence], ['stop_sequence', '. T']);
+    }
+    const { data } = await client.models.list();
+    assert.deepEqual(
+      data.map(({ id, type, created_at, max_input_tokens }) => [id, type, created_at, max_input_tokens]),
+      [['fake-model', 'model', '2023-11-14T22:13:20.000Z', service.contextLength]],
+    );
+    assert.deepEqual(await client.models.retrieve('starling'), data[0]);
+    await assert.rejects(client.models.retrieve('claude'), { status: 404, type: 'not_found_error' });
+    const openai = (await (await fetch(`${url}/v1/models`)).json()) as { object: string };
+    assert.equal(openai.object, 'list');
+  });
+});

@@ -12,6 +12,7 @@ const ERROR_TYPES: Readonly<Record<ErrorKind['fault'], string>> = {
 /** Anthropic's API: errors are objects with a type and a message, in an object that says it is one. */
 export const anthropic: Dialect = {
   name: 'Anthropic',
+  header: 'anthropic-version',
   owns: (path) => path === '/v1/messages' || path.startsWith('/v1/messages/'),
   errorBody: ({ kind, message }: StarlingError) => ({
     type: 'error',

@@ -1,4 +1,4 @@
-import type { FinishReason } from '../../../generation/answer.ts';
+import type { AnswerEnd, FinishReason } from '../../../generation/answer.ts';
 import { type AnswerPiece, answerPieces } from '../../../generation/answer-pieces.ts';
 import type { GenerationUsage } from '../../../generation/events.ts';
 import { callArguments, collectCalls } from '../../collect-calls.ts';
@@ -11,6 +11,14 @@ const STOP_REASONS: Readonly<Record<FinishReason, string>> = {
   length: 'max_tokens',
   tool_calls: 'tool_use',
 };
+
+/** Why an answer is over. A stop text that ended one with calls says nothing: its client has the calls to make. */
+function stopOf({ finishReason, stopText }: Pick<AnswerEnd, 'finishReason' | 'stopText'>) {
+  const isSequence = finishReason === 'stop' && stopText !== undefined;
+  return isSequence
+    ? { stop_reason: 'stop_sequence', stop_sequence: stopText }
+    : { stop_reason: STOP_REASONS[finishReason], stop_sequence: null };
+}
 
 /** Tokens of the prompt that were computed before are counted apart. */
 function usageBody({ promptTokens, cachedTokens, completionTokens }: GenerationUsage): object {
@@ -32,7 +40,7 @@ const head = ({ id, model }: MessageHead): object => ({ id, type: 'message', rol
 
 /** A whole message. */
 export function messageBody(of: MessageHead, answer: FinishedChoice, usage: GenerationUsage): object {
-  const { text, reasoning, calls, finishReason } = answer;
+  const { text, reasoning, calls } = answer;
   return {
     ...head(of),
     content: [
@@ -45,8 +53,7 @@ export function messageBody(of: MessageHead, answer: FinishedChoice, usage: Gene
         input: callArguments(args),
       })),
     ],
-    stop_reason: STOP_REASONS[finishReason],
-    stop_sequence: null,
+    ...stopOf(answer),
     usage: usageBody(usage),
   };
 }
@@ -103,7 +110,7 @@ class ContentBlocks {
 export function messageStream(of: MessageHead): StreamWords {
   const framed = (events: readonly Event[]): string[] => events.map((event) => serverSentEvent(event, event.type));
   const blocks = new ContentBlocks();
-  let finishReason: FinishReason = 'stop';
+  let stop = stopOf({ finishReason: 'stop' });
   return {
     headers: EVENT_STREAM_HEADERS,
     opening: (promptTokens) => {
@@ -112,12 +119,11 @@ export function messageStream(of: MessageHead): StreamWords {
       return framed([{ type: 'message_start', message }]);
     },
     event: (event) => {
-      if (event.type === 'end') finishReason = event.finishReason;
+      if (event.type === 'end') stop = stopOf(event);
       return framed(answerPieces(event).flatMap((piece) => blocks.events(piece)));
     },
     closing: (usage) => {
-      const delta = { stop_reason: STOP_REASONS[finishReason], stop_sequence: null };
-      const end = { type: 'message_delta', delta, usage: usageBody(usage) };
+      const end = { type: 'message_delta', delta: stop, usage: usageBody(usage) };
       return framed([...blocks.end(), end, { type: 'message_stop' }]);
     },
     idle: () => serverSentEvent({ type: 'ping' }, 'ping'),

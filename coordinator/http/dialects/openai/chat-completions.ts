@@ -75,7 +75,12 @@ export function chatCompletions(api: ApiContext): Handler {
     checkModel(request.model, service);
     const { settings } = request;
     const hasLogprobs = settings.logprobs !== null;
-    const base = { id: `chatcmpl-${api.uniqueId()}`, created: api.unixTime(), model: service.modelId };
+    const base = {
+      id: `chatcmpl-${api.uniqueId()}`,
+      created: api.unixTime(),
+      model: service.modelId,
+      system_fingerprint: api.facts.fingerprint,
+    };
     const usageOfChunk = request.includeUsage ? { usage: null } : {};
     const chunk = (index: number, delta: object, logprobs: unknown, finish_reason: FinishReason | null) => ({
       ...base,

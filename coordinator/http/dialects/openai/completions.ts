@@ -28,6 +28,7 @@ export function completions(api: ApiContext): Handler {
       object: 'text_completion',
       created: api.unixTime(),
       model: service.modelId,
+      system_fingerprint: api.facts.fingerprint,
     };
     const echoed = request.echo ? request.prompts.map((prompt) => service.promptText(prompt)) : [];
     const promptOf = (index: number): number => Math.floor(index / settings.choices);

@@ -101,5 +101,5 @@ test('lists come in pages', () => {
     last_id: 'a',
     has_more: false,
   });
-  assert.deepEqual(page([], null, 2), { object: 'list', data: [], first_id: null, last_id: null, has_more: false });
+  assert.deepEqual(page([], null, 2), { object: 'list', data: [], first_id: '', last_id: '', has_more: false });
 });

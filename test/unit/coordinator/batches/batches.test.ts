@@ -84,7 +84,7 @@ test("a batch is computed as batch work, and its results are OpenAI's", async (t
   const [failure] = results(batches, done.errorFileId, 'anna');
   assert.deepEqual([failure!.custom_id, failure!.response?.status_code], ['two', 400]);
   const body = batchBody(done);
-  assert.deepEqual([body.object, body.errors, body.request_counts], ['batch', null, done.counts]);
+  assert.deepEqual([body.object, body.errors, body.request_counts], ['batch', undefined, done.counts]);
   const file = fileBody(batches.file(done.outputFileId!, 'anna'));
   assert.deepEqual([file.object, file.purpose, file.filename], ['file', 'batch_output', `${done.id}_output.jsonl`]);
   assert.equal(file.bytes, statSync(batches.contentPath(file.id, 'anna')).size);

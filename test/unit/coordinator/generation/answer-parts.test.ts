@@ -33,7 +33,7 @@ function whole(form: ReasoningForm, pieces: readonly string[], opened = false, s
     parts.draw(idOf(piece) ?? 1000, piece);
     const result = stop.push(piece);
     add(parts.take(result.text));
-    stopped = result.stopped;
+    stopped = result.stop !== null;
     if (stopped) break;
   }
   add(parts.end(stopped ? '' : stop.flush()));

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { counterRandom } from '../../../../coordinator/generation/counter-random.ts';
 import { logprobs } from '../../../../coordinator/generation/log-probabilities.ts';
-import { GREEDY, type SamplingOptions, sample } from '../../../../coordinator/generation/sampler.ts';
+import { GREEDY, SAMPLER_VERSION, type SamplingOptions, sample } from '../../../../coordinator/generation/sampler.ts';
 import { argmax, selectTop } from '../../../../coordinator/generation/top-selection.ts';
 import { StarlingError } from '../../../../daemon/errors.ts';
 
@@ -105,6 +105,16 @@ describe('selectTop', () => {
 });
 
 describe('sample', () => {
+  it('draws what its version has always drawn: whoever changes these tokens makes a new version', () => {
+    const logits = randomLogits(1000, 3);
+    const drawn = (options: Partial<SamplingOptions>): number[] =>
+      Array.from({ length: 8 }, (_, position) => sample(logits, { ...PLAIN, seed: 42, ...options }, position));
+    assert.equal(SAMPLER_VERSION, 1);
+    assert.deepEqual(drawn({}), [584, 989, 816, 754, 298, 298, 209, 325]);
+    assert.deepEqual(drawn({ topK: 40, topP: 0.9 }), [622, 989, 868, 802, 385, 298, 224, 387]);
+    assert.deepEqual(drawn({ minP: 0.05, temperature: 0.7 }), [584, 989, 818, 777, 298, 298, 212, 325]);
+  });
+
   it('takes the likeliest token at temperature 0, the lowest id on a tie', () => {
     assert.equal(sample(Float32Array.of(1, 3, 3, 2), GREEDY, 0), 1);
     assert.equal(sample(Float32Array.of(Number.NaN, -3, Number.NEGATIVE_INFINITY), GREEDY, 0), 1);

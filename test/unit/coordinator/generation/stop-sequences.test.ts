@@ -3,47 +3,47 @@ import { describe, it } from 'node:test';
 import { counterRandom } from '../../../../coordinator/generation/counter-random.ts';
 import { StopSequences } from '../../../../coordinator/generation/stop-sequences.ts';
 
-function run(stops: readonly string[], pieces: readonly string[]): { text: string; stopped: boolean } {
+function run(stops: readonly string[], pieces: readonly string[]): { text: string; stop: string | null } {
   const machine = new StopSequences(stops);
   let text = '';
   for (const piece of pieces) {
     const result = machine.push(piece);
     text += result.text;
-    if (result.stopped) return { text, stopped: true };
+    if (result.stop !== null) return { text, stop: result.stop };
   }
-  return { text: text + machine.flush(), stopped: false };
+  return { text: text + machine.flush(), stop: null };
 }
 
 describe('StopSequences', () => {
   it('passes text through at once when nothing can start a stop', () => {
     const machine = new StopSequences(['END']);
-    assert.deepEqual(machine.push('hello'), { text: 'hello', stopped: false });
-    assert.deepEqual(machine.push(' wonderE'), { text: ' wonder', stopped: false });
-    assert.deepEqual(machine.push('N'), { text: '', stopped: false });
-    assert.deepEqual(machine.push('J'), { text: 'ENJ', stopped: false });
+    assert.deepEqual(machine.push('hello'), { text: 'hello', stop: null });
+    assert.deepEqual(machine.push(' wonderE'), { text: ' wonder', stop: null });
+    assert.deepEqual(machine.push('N'), { text: '', stop: null });
+    assert.deepEqual(machine.push('J'), { text: 'ENJ', stop: null });
     assert.equal(machine.flush(), '');
   });
 
   it('never shows the stop or anything after it', () => {
     const machine = new StopSequences(['END']);
-    assert.deepEqual(machine.push('the E'), { text: 'the ', stopped: false });
-    assert.deepEqual(machine.push('ND of it'), { text: '', stopped: true });
-    assert.deepEqual(machine.push('more'), { text: '', stopped: true });
+    assert.deepEqual(machine.push('the E'), { text: 'the ', stop: null });
+    assert.deepEqual(machine.push('ND of it'), { text: '', stop: 'END' });
+    assert.deepEqual(machine.push('more'), { text: '', stop: 'END' });
     assert.equal(machine.flush(), '');
   });
 
   it('gives back what was held when the text ends', () => {
-    assert.deepEqual(run(['\n\nUser:'], ['fine.\n', '\nUse']), { text: 'fine.\n\nUse', stopped: false });
+    assert.deepEqual(run(['\n\nUser:'], ['fine.\n', '\nUse']), { text: 'fine.\n\nUse', stop: null });
   });
 
   it('stops where the first stop is complete, the longest of those that end together', () => {
-    assert.deepEqual(run(['abcd', 'bc'], ['xabcd']), { text: 'xa', stopped: true });
-    assert.deepEqual(run(['bc', 'abc'], ['xabc']), { text: 'x', stopped: true });
-    assert.deepEqual(run(['aab'], ['aaab']), { text: 'a', stopped: true });
+    assert.deepEqual(run(['abcd', 'bc'], ['xabcd']), { text: 'xa', stop: 'bc' });
+    assert.deepEqual(run(['bc', 'abc'], ['xabc']), { text: 'x', stop: 'abc' });
+    assert.deepEqual(run(['aab'], ['aaab']), { text: 'a', stop: 'aab' });
   });
 
   it('ignores empty stops', () => {
-    assert.deepEqual(run([''], ['abc']), { text: 'abc', stopped: false });
+    assert.deepEqual(run([''], ['abc']), { text: 'abc', stop: null });
   });
 
   it('does not depend on how the text is cut', () => {
@@ -63,10 +63,10 @@ describe('StopSequences', () => {
       const cut = run(stops, pieces);
       assert.deepEqual(cut, run(stops, [text]), JSON.stringify({ stops, pieces }));
       const firstEnd = Math.min(...stops.map((stop) => (text.includes(stop) ? text.indexOf(stop) + stop.length : 99)));
-      assert.equal(cut.stopped, firstEnd < 99);
-      if (cut.stopped) {
+      assert.equal(cut.stop !== null, firstEnd < 99);
+      if (cut.stop !== null) {
         stoppedRuns++;
-        assert.ok(text.startsWith(cut.text) && stops.some((stop) => text.startsWith(cut.text + stop)));
+        assert.ok(text.startsWith(cut.text + cut.stop) && stops.includes(cut.stop));
         assert.ok(stops.every((stop) => !cut.text.includes(stop)));
       } else {
         assert.equal(cut.text, text);

@@ -57,7 +57,7 @@ function parts(
     split.draw(idOf(piece) ?? 1000, shown(piece));
     const result = stop.push(shown(piece));
     add(split.take(result.text));
-    stopped = result.stopped;
+    stopped = result.stop !== null;
     if (stopped) break;
   }
   add(split.end(stopped ? '' : stop.flush()));

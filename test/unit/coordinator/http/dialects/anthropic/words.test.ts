@@ -67,3 +67,16 @@ test('a whole message has a block for each part', () => {
     output_tokens: 3,
   });
 });
+
+test('a stop text that ended an answer is told, unless there are calls to make', () => {
+  const answer = { index: 0, text: 'Yes', reasoning: '', calls: [], tokens: [], timings: TIMINGS, stopText: '.' };
+  const stopOf = (finishReason: 'stop' | 'tool_calls'): object => {
+    const { stop_reason, stop_sequence } = messageBody(HEAD, { ...answer, finishReason }, USAGE) as Record<
+      string,
+      unknown
+    >;
+    return { stop_reason, stop_sequence };
+  };
+  assert.deepEqual(stopOf('stop'), { stop_reason: 'stop_sequence', stop_sequence: '.' });
+  assert.deepEqual(stopOf('tool_calls'), { stop_reason: 'tool_use', stop_sequence: null });
+});
