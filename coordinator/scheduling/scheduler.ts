@@ -37,8 +37,10 @@ export interface SchedulerOptions {
   readonly promptLookup: boolean;
 }
 
-/** While somebody reads along, a step should take no longer than this, */
+/** While somebody reads along, a step should take no longer than this; */
 const TARGET_MS = 200;
+/** while only batch work decodes, than this, which is what somebody who comes may have to wait before anything happens; */
+const BATCH_TARGET_MS = 1000;
 /** or, where a single row takes long, than this many times that. */
 const STRETCH = 4;
 /** Tokens beyond the last that a decoding job may have to compute: more are computed like a prompt. */
@@ -86,7 +88,7 @@ export class Scheduler {
 
   /** Jobs that may run at a time: each of them can have a row in a step that keeps to the target. */
   get mostRunning(): number {
-    return Math.max(LEAST_PREFILL, this.#budget(1));
+    return Math.max(LEAST_PREFILL, this.#rowsInTime());
   }
 
   /** Tokens computed for a user, as fair shares count them. */
@@ -220,11 +222,17 @@ export class Scheduler {
     return sortBy(ready, key);
   }
 
-  /** Rows of a step that keeps those who read along near the target; all where nobody does. */
+  /** Rows of the next step; all that there are where nobody decodes. */
   #budget(decoding: number): number {
-    if (decoding === 0) return this.#maxRows;
+    return decoding === 0 ? this.#maxRows : this.#rowsInTime();
+  }
+
+  /** Rows of a step that keeps to the target of those who are here. */
+  #rowsInTime(): number {
+    const isRead = some(this.running, isReadAlong) || some(this.waiting, isReadAlong);
     const single = this.cost.ms(1);
-    return this.cost.rowsWithin(Math.max(TARGET_MS, Number.isNaN(single) ? 0 : STRETCH * single));
+    const target = isRead ? TARGET_MS : BATCH_TARGET_MS;
+    return this.cost.rowsWithin(Math.max(target, Number.isNaN(single) ? 0 : STRETCH * single));
   }
 
   #draft(entries: PlannedRows[], decoding: number, room: number, guesses: ReadonlyMap<Job, readonly number[]>): number {
@@ -293,5 +301,13 @@ const isDecoding = (job: Job): boolean => job.pending === 1 || (job.generated > 
 /** Most tokens that may be drafted for a job: no more than it may still need, and one is drawn in any case. */
 const mostDraft = (job: Job): number =>
   Math.min(MAX_DRAFT, job.mostPositions - job.tokens.length, job.maxTokens - job.generated - 1);
+
+/** Whether somebody waits for its tokens as they come. */
+const isReadAlong = ({ priority, paused }: Job): boolean => priority === 'interactive' && !paused;
+
+function some(jobs: Iterable<Job>, is: (job: Job) => boolean): boolean {
+  for (const job of jobs) if (is(job)) return true;
+  return false;
+}
 
 const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);

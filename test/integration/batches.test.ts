@@ -1,15 +1,19 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { appendFileSync, existsSync, readFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import OpenAI, { toFile } from 'openai';
 import { hasEnded } from '../../coordinator/batches/batch.ts';
 import type { Execute } from '../../coordinator/batches/batch-run.ts';
+import { homePaths } from '../../daemon/paths.ts';
 import { chatBatches, chatLine, submit } from '../fixtures/batch-folder.ts';
 import { eventually } from '../fixtures/http-endpoint.ts';
+import { Sandbox } from '../fixtures/starling-sandbox.ts';
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
+import { whenFolder } from '../fixtures/when-folder.ts';
 
 const WORKER = fileURLToPath(new URL('../fixtures/batch-worker.js', import.meta.url));
 const REQUESTS = 1000;
@@ -69,4 +73,65 @@ test('a batch survives kill -9 again and again: every request has one result, an
   await last.stop();
   assert.equal(results.size, REQUESTS);
   for (let i = 0; i < REQUESTS; i++) assert.equal(results.get(`id-${i}`), `${beginning} ${i}`);
+});
+
+test('a batch survives kill -9 of serve: each request has one result, which is what it gets alone', async (t) => {
+  const requests = 240;
+  const sandbox = new Sandbox(t);
+  const home = sandbox.home('own');
+  const folder = homePaths({ STARLING_HOME: home }).batchesDir;
+  const serve = async () => {
+    const { process, url } = await sandbox.serve(home, 'tiny-chat', [], ['--context', '512']);
+    return { process, client: new OpenAI({ baseURL: `${url}/v1`, apiKey: 'none', maxRetries: 0 }) };
+  };
+  const beginning = 'Once upon a time there was a little girl who had a red ball and a dog. '.repeat(12);
+  const bodyOf = (i: number) => ({
+    model: 'starling',
+    prompt: `${beginning}One day number ${i}, she`,
+    max_tokens: 4,
+    temperature: 1,
+    seed: i,
+    logprobs: 1,
+  });
+  const endpoint = '/v1/completions' as const;
+  const lines = Array.from({ length: requests }, (_, i) =>
+    JSON.stringify({ custom_id: `${i}`, method: 'POST', url: endpoint, body: bodyOf(i) }),
+  );
+
+  const first = await serve();
+  const input = await first.client.files.create({
+    file: await toFile(Buffer.from(lines.join('\n'))),
+    purpose: 'batch',
+  });
+  const { id } = await first.client.batches.create({ endpoint, input_file_id: input.id, completion_window: '24h' });
+  // Beside the input, only results are lines there.
+  const results = (): string =>
+    readdirSync(folder)
+      .filter((name) => name.endsWith('.jsonl') && !name.startsWith(input.id))
+      .map((name) => readFileSync(join(folder, name), 'utf8'))
+      .join('');
+  await whenFolder(folder, () => results().split('\n').length > requests / 3);
+  await first.process.kill();
+  const kept = results();
+  const whole = kept.slice(0, kept.lastIndexOf('\n') + 1);
+  assert.ok(whole.split('\n').length < requests, 'it was killed before the end');
+
+  const second = await serve();
+  await whenFolder(folder, async () => (await second.client.batches.retrieve(id)).status === 'completed');
+  const batch = await second.client.batches.retrieve(id);
+  assert.deepEqual(batch.request_counts, { total: requests, completed: requests, failed: 0 });
+  const output = await (await second.client.files.content(batch.output_file_id!)).text();
+  assert.ok(output.startsWith(whole), 'what was there is there still, and not again');
+  const answers = output
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { custom_id: string; response: { body: OpenAI.Completion } });
+  assert.deepEqual(
+    answers.map(({ custom_id }) => Number(custom_id)).sort((a, b) => a - b),
+    Array.from({ length: requests }, (_, i) => i),
+  );
+  for (const { custom_id, response } of answers.filter((_, at) => at % 16 === 0)) {
+    const alone = await second.client.completions.create(bodyOf(Number(custom_id)));
+    assert.deepEqual(response.body.choices, alone.choices, custom_id);
+  }
 });

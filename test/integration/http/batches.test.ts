@@ -91,6 +91,25 @@ describe('batches', () => {
     });
   });
 
+  it('take at most a third of the passes over the model that their requests take one after the other', async (t) => {
+    await withBatches(t, { reply: 'Hello, world!' }, async ({ url, model }) => {
+      const client = clientFor(url);
+      const beginning = 'b'.repeat(200);
+      const questions = Array.from({ length: 40 }, (_, i) => `${beginning}${i}`);
+      for (const content of questions) {
+        await client.chat.completions.create({ model: 'starling', messages: [{ role: 'user', content }] });
+      }
+      const inTurn = model.steps;
+      const lines = questions.map((content, i) => line(`${i}`, content));
+      const file = await client.files.create({ file: await fileOf(lines), purpose: 'batch' });
+      const wish = { input_file_id: file.id, endpoint: CHAT, completion_window: '24h' } as const;
+      const { request_counts } = await ended(client, (await client.batches.create(wish)).id);
+      assert.equal(request_counts?.completed, questions.length);
+      const together = model.steps - inTurn;
+      assert.ok(3 * together <= inTurn, `${together} passes, ${inTurn} one after the other`);
+    });
+  });
+
   it('can be cancelled, and fail with the lines that are wrong', async (t) => {
     const waiting = new Promise<void>((resolve) => t.after(() => resolve()));
     await withBatches(t, { beforeStep: () => waiting }, async ({ url }) => {
