@@ -280,7 +280,7 @@ export class TextService {
         promptLogProbs: i === 0 ? (settings.promptLogProbs ?? null) : null,
       })),
     );
-    const events = this.#generator.submit(requests, settings.standing, signal);
+    const events = await this.#generator.submit(requests, settings.standing, signal);
     try {
       yield { type: 'accepted', promptTokens: prompts.reduce((sum, prompt) => sum + prompt.length, 0) };
       yield* events;
