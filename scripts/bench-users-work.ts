@@ -61,7 +61,7 @@ export async function hear(generator: Generator, wanted: Wanted): Promise<Heard>
   const standing: Standing = { user, priority: 'interactive', timeoutMs: null };
   const askedAt = performance.now();
   const tokensAt: number[] = [];
-  for await (const event of generator.submit([request], standing)) {
+  for await (const event of await generator.submit([request], standing)) {
     if (event.type === 'token') tokensAt.push(performance.now());
   }
   return { wanted, askedAt, tokensAt };

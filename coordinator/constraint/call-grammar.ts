@@ -1,5 +1,4 @@
 import { StarlingError } from '../../daemon/errors.ts';
-import { Automata } from './character-automaton.ts';
 import {
   characters,
   choice,
@@ -12,8 +11,8 @@ import {
   sequence,
   text,
 } from './expression.ts';
-import { ANY_JSON, JSON_RULES, type Json } from './json-grammar.ts';
-import { schemaGrammar } from './schema/schema-grammar.ts';
+import { JSON_RULES, type Json } from './json-grammar.ts';
+import { SchemaRules } from './schema/schema-grammar.ts';
 
 /** One of the calls that may be made: `prefix`, arguments by the schema, `suffix`. */
 export interface ConstrainedCall {
@@ -44,25 +43,18 @@ export interface CallConstraint {
   readonly after: string;
 }
 
-const ANY_OBJECT: Grammar = { rules: ANY_JSON, root: JSON_RULES.object };
-
 /**
  * The answers that keep to a constraint: calls; calls or what `otherwise` allows; or, where there is none, free text, with calls once
  * it comes to the trigger.
- * @throws StarlingError as schemaGrammar, where calls are required; otherwise the arguments of a call whose schema cannot be kept to
+ * @throws StarlingError as SchemaRules.add, where calls are required; otherwise the arguments of a call whose schema cannot be kept to
  * are any object
  */
 export function callGrammar(constraint: CallConstraint, otherwise: Grammar | null): Grammar {
-  const rules = new Map<string, Expression>();
-  const include = (grammar: Grammar, prefix: string): Expression => {
-    for (const [name, expression] of grammar.rules) rules.set(prefix + name, renamed(expression, prefix));
-    return rule(prefix + grammar.root);
-  };
   // One for all: hundreds of tools are to be done within the work of one schema.
-  const automata = new Automata();
+  const schemas = new SchemaRules();
   const call = choice(
-    ...constraint.calls.map((each, i) => {
-      const given = include(argumentsGrammar(each, constraint.required, automata), `${i} `);
+    ...constraint.calls.map((each) => {
+      const given = callArguments(each, constraint.required, schemas);
       return sequence(text(each.prefix), given, text(each.suffix));
     }),
   );
@@ -70,18 +62,23 @@ export function callGrammar(constraint: CallConstraint, otherwise: Grammar | nul
   const more = separator === null ? text('') : repeat(sequence(text(separator), call), 0, Number.POSITIVE_INFINITY);
   const calls = sequence(text(before), call, more, text(after));
   const atOnce = sequence(text(lead), calls);
-  if (otherwise !== null) rules.set('root', choice(atOnce, include(otherwise, 'otherwise ')));
-  else rules.set('root', constraint.required || trigger === null ? atOnce : freeUntil(trigger, calls));
-  return { rules, root: 'root' };
+  const { rules } = schemas;
+  if (otherwise === null) {
+    const free = trigger === null ? atOnce : freeUntil(trigger, calls);
+    return { rules: rules.set('root', constraint.required ? atOnce : free), root: 'root' };
+  }
+  const prefix = 'otherwise ';
+  for (const [name, expression] of otherwise.rules) rules.set(prefix + name, renamed(expression, prefix));
+  return { rules: rules.set('root', choice(atOnce, rule(prefix + otherwise.root))), root: 'root' };
 }
 
-function argumentsGrammar({ name, schema }: ConstrainedCall, isRequired: boolean, automata: Automata): Grammar {
+function callArguments({ name, schema }: ConstrainedCall, isRequired: boolean, schemas: SchemaRules): Expression {
   try {
     // Arguments are an object, whether the schema says so or not.
-    return schemaGrammar({ ...(schema as Readonly<Record<string, Json>>), type: 'object' }, automata);
+    return schemas.add({ ...(schema as Readonly<Record<string, Json>>), type: 'object' });
   } catch (error) {
     if (!(error instanceof StarlingError)) throw error;
-    if (!isRequired) return ANY_OBJECT;
+    if (!isRequired) return rule(JSON_RULES.object);
     throw new StarlingError(error.code, `the parameters of the tool '${name}': ${error.message}`, { param: 'tools' });
   }
 }

@@ -1,6 +1,5 @@
 import { StarlingError } from '../../daemon/errors.ts';
-import type { Grammar } from './expression.ts';
-import { Network } from './network.ts';
+import type { Network } from './network.ts';
 import { type ParseState, ParseStates } from './parse-states.ts';
 import { TokenMasks } from './token-masks.ts';
 import type { TokenSource, VocabularyIndex } from './vocabulary-index.ts';
@@ -28,10 +27,10 @@ export class Constraint {
 
   /**
    * The constraint of an empty text.
-   * @throws StarlingError invalid_request when the grammar cannot be used: see Network and ParseStates
+   * @throws StarlingError invalid_request as ParseStates.start
    */
-  static of(grammar: Grammar, source: TokenSource, vocabulary: VocabularyIndex): Constraint {
-    const states = new ParseStates(new Network(grammar));
+  static of(network: Network, source: TokenSource, vocabulary: VocabularyIndex): Constraint {
+    const states = new ParseStates(network);
     const shared = { states, masks: new TokenMasks(states, vocabulary), vocabulary, source };
     return new Constraint(shared, states.start());
   }

@@ -2,14 +2,12 @@ import { StarlingError } from '../../daemon/errors.ts';
 import {
   type CharacterRange,
   characters,
-  choice,
   type Expression,
   type Grammar,
   MAX_CHARACTER,
   otherCharacters,
   repeat,
   rule,
-  sequence,
   text,
 } from './expression.ts';
 
@@ -62,7 +60,7 @@ class GbnfParser {
       this.#space(true);
       options.push(this.#sequence(inGroup));
     }
-    return options.length === 1 ? options[0]! : choice(...options);
+    return options.length === 1 ? options[0]! : { kind: 'choice', options };
   }
 
   #sequence(inGroup: boolean): Expression {
@@ -75,7 +73,7 @@ class GbnfParser {
       }
       parts.push(part);
     }
-    return sequence(...parts);
+    return { kind: 'sequence', parts };
   }
 
   #item(): Expression | null {
@@ -112,7 +110,7 @@ class GbnfParser {
       if (last < first) throw this.#invalid('a range in brackets runs backwards');
       ranges.push([first, last]);
     }
-    return characters(...(isNegated ? otherCharacters(ranges) : ranges));
+    return { kind: 'characters', ranges: isNegated ? otherCharacters(ranges) : ranges };
   }
 
   #character(): number {

@@ -1,10 +1,13 @@
 import { StarlingError } from '../../daemon/errors.ts';
-import type { Network } from './network.ts';
+import type { Moves, Network } from './network.ts';
 
 /** Places that a text may be at, at the same time. Beyond it a grammar is too ambiguous. */
 const MAX_PLACES = 10_000;
-/** Places looked at between two calls of `begin`, 50 to 200 ns each: some tenths of a second for the worst of grammars. */
-const MAX_WORK = 1_500_000;
+/**
+ * States and edges looked at between two calls of `begin`, 50 to 200 ns each, in which other texts wait. Schemas of hundreds of tools
+ * need 120,000.
+ */
+const MAX_WORK = 400_000;
 /** Parse states kept before they are found again; about 1 kB each. */
 const MAX_KEPT = 10_000;
 
@@ -54,7 +57,7 @@ export class ParseStates {
   /** The state of the empty text. */
   start(): ParseState {
     this.begin();
-    return this.#intern([[this.#network.start, 0]]) as ParseState;
+    return this.#intern([[this.#network.start, 0]]);
   }
 
   /** Starts to count work anew, and forgets states when there are too many; those that somebody holds stay as they are. */
@@ -105,8 +108,7 @@ export class ParseStates {
     const reached: [number, number][] = [];
     const { states } = this.#network;
     for (const place of state.places) {
-      const { bytes } = this.#network.moves(place % states);
-      this.#spend(1 + bytes.length / 3);
+      const { bytes } = this.#moves(place % states);
       for (let i = 0; i < bytes.length; i += 3) {
         if (bytes[i]! <= byte && byte <= bytes[i + 1]!) reached.push([bytes[i + 2]!, Math.floor(place / states)]);
       }
@@ -124,12 +126,11 @@ export class ParseStates {
     for (const place of seen) {
       if (seen.size > MAX_PLACES) throw tooComplex();
       const stack = Math.floor(place / states);
-      const { bytes, calls, ends } = this.#network.moves(place % states);
-      this.#spend(1 + bytes.length + calls.length);
+      const { bytes, calls, ends } = this.#moves(place % states);
       if (bytes.length > 0) places.push(place);
       for (let i = 0; i < calls.length; i += 2) {
         const after = calls[i + 1]!;
-        seen.add(calls[i]! + states * (this.#network.isOver(after) ? stack : this.#stacks.push(stack, after)));
+        seen.add(calls[i]! + states * (isOver(this.#moves(after)) ? stack : this.#stacks.push(stack, after)));
       }
       if (ends && stack === 0) accepts = true;
       else if (ends) seen.add(this.#stacks.top(stack) + states * this.#stacks.rest(stack));
@@ -144,9 +145,11 @@ export class ParseStates {
     return state;
   }
 
-  #spend(work: number): void {
-    this.#work += work;
+  #moves(state: number): Moves {
+    const moves = this.#network.moves(state);
+    this.#work += moves.work;
     if (this.#work > MAX_WORK) throw tooComplex();
+    return moves;
   }
 }
 
@@ -179,6 +182,11 @@ class Stacks {
   rest(stack: number): number {
     return this.#rests[stack]!;
   }
+}
+
+/** Whether nothing is left of a rule: then who calls another rule here need not come back. */
+function isOver({ bytes, calls, ends }: Moves): boolean {
+  return ends && bytes.length === 0 && calls.length === 0;
 }
 
 function tooComplex(): StarlingError {

@@ -4,11 +4,8 @@ export interface TokenBytes {
   readonly bytes: Uint8Array;
 }
 
-/**
- * Tokens by their bytes, as a tree in which every node stands for one more byte. Nodes are numbered depth first, so that the walk over
- * a tree is a loop, and a subtree is left out by going on after it.
- */
-export class TokenTrie {
+/** A trie as flat arrays, which can be handed from thread to thread; made by `trieTables`. */
+export interface TrieTables {
   /** Of each node: its byte, its depth (0 under the root), the node after its subtree. */
   readonly bytes: Uint8Array;
   readonly depths: Uint16Array;
@@ -16,37 +13,58 @@ export class TokenTrie {
   /** Of each node and of one more: where in `tokens` the tokens that end there begin. */
   readonly firsts: Int32Array;
   readonly tokens: Int32Array;
-  /** @param sorted as `sortedByBytes` has them, none of them empty */
-  constructor(sorted: readonly TokenBytes[]) {
-    const lengths = new Uint16Array(sorted.length);
-    let [nodes, deepest] = [0, 0];
-    for (let i = 0; i < sorted.length; i++) {
-      const { bytes } = sorted[i]!;
-      lengths[i] = shared(sorted[i - 1]?.bytes, bytes);
-      nodes += bytes.length - lengths[i]!;
-      deepest = Math.max(deepest, bytes.length);
+}
+
+/** @param sorted as `sortedByBytes` has them, none of them empty */
+export function trieTables(sorted: readonly TokenBytes[]): TrieTables {
+  const lengths = new Uint16Array(sorted.length);
+  let [nodes, deepest] = [0, 0];
+  for (let i = 0; i < sorted.length; i++) {
+    const { bytes } = sorted[i]!;
+    lengths[i] = shared(sorted[i - 1]?.bytes, bytes);
+    nodes += bytes.length - lengths[i]!;
+    deepest = Math.max(deepest, bytes.length);
+  }
+  const bytesOf = new Uint8Array(nodes);
+  const depths = new Uint16Array(nodes);
+  const ends = new Int32Array(nodes).fill(nodes);
+  const firsts = new Int32Array(nodes + 1);
+  const path = new Int32Array(deepest);
+  let [node, depth] = [0, 0];
+  for (let i = 0; i < sorted.length; i++) {
+    const { bytes } = sorted[i]!;
+    // Below what it shares with the token before, that one's subtrees end.
+    while (depth > lengths[i]!) ends[path[--depth]!] = node;
+    for (; depth < bytes.length; depth++, node++) {
+      bytesOf[node] = bytes[depth]!;
+      depths[node] = depth;
+      // Tokens of the nodes above are before these.
+      firsts[node] = i;
+      path[depth] = node;
     }
-    this.bytes = new Uint8Array(nodes);
-    this.depths = new Uint16Array(nodes);
-    this.ends = new Int32Array(nodes).fill(nodes);
-    this.firsts = new Int32Array(nodes + 1);
-    this.tokens = Int32Array.from(sorted, ({ token }) => token);
-    const path = new Int32Array(deepest);
-    let [node, depth] = [0, 0];
-    for (let i = 0; i < sorted.length; i++) {
-      const { bytes } = sorted[i]!;
-      // Below what it shares with the token before, that one's subtrees end.
-      while (depth > lengths[i]!) this.ends[path[--depth]!] = node;
-      for (; depth < bytes.length; depth++, node++) {
-        this.bytes[node] = bytes[depth]!;
-        this.depths[node] = depth;
-        // Tokens of the nodes above are before these.
-        this.firsts[node] = i;
-        path[depth] = node;
-      }
-      this.firsts[node] = i + 1;
-    }
-    this.firsts[nodes] = sorted.length;
+    firsts[node] = i + 1;
+  }
+  firsts[nodes] = sorted.length;
+  return { bytes: bytesOf, depths, ends, firsts, tokens: Int32Array.from(sorted, ({ token }) => token) };
+}
+
+/**
+ * Tokens by their bytes, as a tree in which every node stands for one more byte. Nodes are numbered depth first, so that the walk over
+ * a tree is a loop, and a subtree is left out by going on after it.
+ */
+export class TokenTrie {
+  readonly bytes: Uint8Array;
+  readonly depths: Uint16Array;
+  readonly ends: Int32Array;
+  readonly firsts: Int32Array;
+  readonly tokens: Int32Array;
+
+  constructor({ bytes, depths, ends, firsts, tokens }: TrieTables) {
+    this.bytes = bytes;
+    this.depths = depths;
+    this.ends = ends;
+    this.firsts = firsts;
+    this.tokens = tokens;
   }
 
   get nodes(): number {

@@ -1,7 +1,7 @@
-import type { CharacterRange } from './expression.ts';
+import { type CharacterRange, normalRanges } from './expression.ts';
 
 /** Bytes that may stand at each place of a character's UTF-8: as many ranges as it has bytes. */
-export type ByteSequence = readonly (readonly [low: number, high: number])[];
+type ByteSequence = readonly (readonly [low: number, high: number])[];
 
 /** Last code points that have one, two, three and four bytes; surrogates have no encoding. */
 const PLANES: readonly CharacterRange[] = [
@@ -12,8 +12,41 @@ const PLANES: readonly CharacterRange[] = [
   [0x10000, 0x10ffff],
 ];
 
+/** In a ByteGraph, the places before its first byte and after its last. */
+export const BEFORE = -1;
+export const AFTER = -2;
+
+/** The UTF-8 of some characters as edges between `inner` places and the two outside. */
+export interface ByteGraph {
+  readonly inner: number;
+  /** Flat: a place, the lowest byte, the highest, the place after it. */
+  readonly edges: readonly number[];
+}
+
+/** The UTF-8 of any one character out of ranges. Characters that end alike share the places of their ends. */
+export function byteGraph(ranges: readonly CharacterRange[]): ByteGraph {
+  const edges: number[] = [];
+  const places = new Map<string, number>();
+  for (const bytes of normalRanges(ranges).flatMap(utf8Sequences)) {
+    let next = AFTER;
+    for (let i = bytes.length - 1; i > 0; i--) {
+      const [low, high] = bytes[i]!;
+      const key = `${low} ${high} ${next}`;
+      let place = places.get(key);
+      if (place === undefined) {
+        place = places.size;
+        places.set(key, place);
+        edges.push(place, low, high, next);
+      }
+      next = place;
+    }
+    edges.push(BEFORE, ...bytes[0]!, next);
+  }
+  return { inner: places.size, edges };
+}
+
 /** The UTF-8 of a range of characters, as sequences of byte ranges that together have exactly these characters. */
-export function utf8Sequences([first, last]: CharacterRange): ByteSequence[] {
+function utf8Sequences([first, last]: CharacterRange): ByteSequence[] {
   return PLANES.flatMap(([low, high]) => {
     const [from, to] = [Math.max(first, low), Math.min(last, high)];
     return from > to ? [] : split(from, to);

@@ -1,4 +1,6 @@
-import { sortedByBytes, type TokenBytes, TokenTrie } from './token-trie.ts';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { TokenTrie } from './token-trie.ts';
+import type { Pieces, VocabularyTables } from './vocabulary-tables.ts';
 
 /** What is asked of a tokenizer. */
 export interface TokenSource {
@@ -6,53 +8,33 @@ export interface TokenSource {
   isEndOfGeneration(token: number): boolean;
 }
 
-/** Plain tokens of more characters are treated like others. */
-const MAX_PLAIN = 32;
+/** Tokens asked for in one turn of the event loop: some milliseconds. */
+const TOKENS_A_TURN = 8192;
 
 /**
- * A vocabulary as masks are made from it. Most tokens are **plain**: whole characters that a JSON string holds as they are. Where
- * any plain character may follow, the plain tokens are allowed all together, and only the others are looked at one by one.
+ * A vocabulary as masks are made from it. Most tokens are **plain**: whole characters that a JSON string holds as they are, and
+ * no separators of lines, which the `.` of a regular expression does not match. Where any plain character may follow, the plain tokens
+ * are allowed all together, and only the others are looked at one by one.
  */
 export class VocabularyIndex {
   /** 32-bit words of a set of tokens: token t is bit t mod 32 of word t div 32. */
   readonly words: number;
   /** The most characters of a plain token. */
-  readonly longestPlain = MAX_PLAIN;
+  readonly longestPlain: number;
   readonly all: TokenTrie;
   readonly others: TokenTrie;
   readonly ends: readonly number[];
   /** All tokens but the ends, those without text included; not to be changed. */
   readonly anyText: Uint32Array;
-  /** The plain tokens of at most so many characters. */
   readonly #plain: readonly Uint32Array[];
 
-  /** 130,000 tokens take about 0.3 s. Tokens without bytes, and those that end a text, are no text. */
-  constructor(source: TokenSource, vocabSize: number) {
+  constructor({ vocabSize, all, others, ends, plain }: VocabularyTables) {
     this.words = Math.ceil(vocabSize / 32);
-    const plain = Array.from({ length: MAX_PLAIN + 1 }, () => new Uint32Array(this.words));
-    const all: TokenBytes[] = [];
-    const others = new Set<number>();
-    const ends: number[] = [];
-    for (let token = 0; token < vocabSize; token++) {
-      if (source.isEndOfGeneration(token)) {
-        ends.push(token);
-        continue;
-      }
-      const bytes = source.pieceBytes(token);
-      if (bytes.length === 0) continue;
-      all.push({ token, bytes });
-      const length = plainLength(bytes);
-      if (length > 0 && length <= MAX_PLAIN) plain[length]![token >>> 5]! |= 1 << (token & 31);
-      else others.add(token);
-    }
-    for (let length = 1; length <= MAX_PLAIN; length++) {
-      for (let word = 0; word < this.words; word++) plain[length]![word]! |= plain[length - 1]![word]!;
-    }
-    this.#plain = plain;
-    const sorted = sortedByBytes(all);
-    this.all = new TokenTrie(sorted);
-    this.others = new TokenTrie(sorted.filter(({ token }) => others.has(token)));
+    this.longestPlain = plain.length - 1;
+    this.all = new TokenTrie(all);
+    this.others = new TokenTrie(others);
     this.ends = ends;
+    this.#plain = plain;
     this.anyText = new Uint32Array(this.words).fill(0xffffffff);
     if (vocabSize % 32 > 0) this.anyText[this.words - 1] = 2 ** (vocabSize % 32) - 1;
     for (const token of ends) this.anyText[token >>> 5]! &= ~(1 << (token & 31));
@@ -64,19 +46,17 @@ export class VocabularyIndex {
   }
 }
 
-const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-
-/** Characters of a plain token; 0 for others. */
-function plainLength(bytes: Uint8Array): number {
-  let isAscii = true;
-  for (const byte of bytes) {
-    if (byte < 0x20 || byte === 0x22 || byte === 0x5c) return 0;
-    isAscii &&= byte < 0x80;
+/** Asks a tokenizer for all of its tokens, some in each turn of the event loop. */
+export async function readPieces(source: TokenSource, vocabSize: number): Promise<Pieces> {
+  const pieces: Uint8Array[] = [];
+  const firsts = new Int32Array(vocabSize + 1);
+  const ends: number[] = [];
+  for (let token = 0; token < vocabSize; token++) {
+    if (token % TOKENS_A_TURN === TOKENS_A_TURN - 1) await nextTurn();
+    const bytes = source.pieceBytes(token);
+    pieces.push(bytes);
+    firsts[token + 1] = firsts[token]! + bytes.length;
+    if (source.isEndOfGeneration(token)) ends.push(token);
   }
-  if (isAscii) return bytes.length;
-  try {
-    return [...decoder.decode(bytes)].length;
-  } catch {
-    return 0;
-  }
+  return { bytes: new Uint8Array(Buffer.concat(pieces)), firsts, ends };
 }

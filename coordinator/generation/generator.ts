@@ -4,7 +4,8 @@ import { type StarlingError, toStarlingError } from '../../daemon/errors.ts';
 import type { Logger } from '../../daemon/log.ts';
 import { LONGEST_TURN_MS } from '../../daemon/turns.ts';
 import type { Constraint } from '../constraint/constraint.ts';
-import { OutputFormats } from '../constraint/output-format.ts';
+import { FormatCompiler } from '../constraint/format-compiler.ts';
+import { OutputFormats } from '../constraint/output-formats.ts';
 import type { DraftModel } from '../drafts/draft-model.ts';
 import { KvCache } from '../kv/kv-cache.ts';
 import type { LanguageModel } from '../language-model.ts';
@@ -53,6 +54,7 @@ export class Generator {
   readonly #now: () => number;
   readonly #kv: KvCache;
   readonly #scheduler: Scheduler;
+  readonly #compiler = new FormatCompiler();
   readonly #formats: OutputFormats;
   /** For calls of tools whose marks are tokens without a text. */
   #callFormats: OutputFormats | null = null;
@@ -68,7 +70,7 @@ export class Generator {
     this.#draft = options.draft;
     this.#now = options.now ?? (() => performance.now());
     this.#kv = new KvCache(options.model.kvPages);
-    this.#formats = new OutputFormats(options.codec, options.model.vocabSize);
+    this.#formats = new OutputFormats(options.codec, options.model.vocabSize, this.#compiler);
     this.#scheduler = new Scheduler({
       kv: this.#kv,
       maxRows: MAX_ROWS,
@@ -108,24 +110,26 @@ export class Generator {
    * @throws StarlingError as `submit`, and what the model throws
    */
   async *generate(request: GenerationRequest, signal?: AbortSignal): AsyncGenerator<GenerationEvent, void, undefined> {
-    yield* this.submit([request], NOBODY_IN_PARTICULAR, signal);
+    yield* await this.submit([request], NOBODY_IN_PARTICULAR, signal);
   }
 
   /**
-   * Generates several texts at a time. The work begins at once; whoever takes the events slowly slows down these texts and no
-   * others, and whoever stops taking them (`return`) ends them.
+   * Generates several texts at a time. The work begins at once, or when their formats are known; whoever takes the events slowly
+   * slows down these texts and no others, and whoever stops taking them (`return`) ends them.
    * @returns for each text its token events and one end event, in the order in which they come to be
-   * @throws StarlingError context_length_exceeded; invalid_request and unsupported_parameter for formats; queue_full when too many wait; cancelled when `signal` has aborted or the
-   * generator has stopped. While events are taken: cancelled within one step of an abort; deadline_exceeded; what the model throws
+   * @throws StarlingError context_length_exceeded; invalid_request and unsupported_parameter for formats; queue_full when too many
+   * wait; cancelled when `signal` has aborted or the generator has stopped. While events are taken: cancelled within one step of an abort; deadline_exceeded; what the model throws
    */
-  submit(
+  async submit(
     requests: readonly GenerationRequest[],
     standing: Standing,
     signal?: AbortSignal,
-  ): EventQueue<GenerationEvent> {
+  ): Promise<EventQueue<GenerationEvent>> {
     for (const { promptTokens } of requests) checkPromptLength(promptTokens.length, this.#model.contextLength);
     this.#requests.check(standing.user, requests.length, signal);
-    const constraints = requests.map((wanted) => this.#constraintOf(wanted));
+    const constraints = await Promise.all(requests.map((wanted) => this.#constraintOf(wanted)));
+    // Others may have come meanwhile, or the client may have left.
+    this.#requests.check(standing.user, requests.length, signal);
     const request = this.#requests.open(standing, signal);
     const arrived = this.#now();
     for (const [choice, wanted] of requests.entries()) {
@@ -152,11 +156,12 @@ export class Generator {
     return request.events;
   }
 
-  #constraintOf({ format, calling }: GenerationRequest): Constraint | null {
+  async #constraintOf({ format, calling }: GenerationRequest): Promise<Constraint | null> {
     if (format === undefined) return null;
     const hidden = [...(calling?.form.tokens ?? [])].filter(([token]) => this.#codec.pieceBytes(token).length === 0);
     if (format.kind !== 'calls' || hidden.length === 0) return this.#formats.constraint(format);
-    this.#callFormats ??= new OutputFormats(withMarks(this.#codec, new Map(hidden)), this.#model.vocabSize);
+    const source = withMarks(this.#codec, new Map(hidden));
+    this.#callFormats ??= new OutputFormats(source, this.#model.vocabSize, this.#compiler);
     return this.#callFormats.constraint(format);
   }
 
@@ -194,6 +199,7 @@ export class Generator {
   /** Refuses all who wait and all who come later. Abort the signals of those that run to end them. */
   stop(): void {
     this.#requests.stop();
+    this.#compiler.stop();
   }
 
   #wake(): void {

@@ -284,7 +284,7 @@ export class TextService {
   ): AsyncGenerator<TextEvent, void, undefined> {
     for (const prompt of prompts) checkPromptLength(prompt.length, this.contextLength, param);
     const requests = generationRequests(prompts, settings, form);
-    const events = this.#generator.submit(requests, settings.standing, signal);
+    const events = await this.#generator.submit(requests, settings.standing, signal);
     try {
       yield { type: 'accepted', promptTokens: prompts.reduce((sum, prompt) => sum + prompt.length, 0) };
       yield* events;

@@ -1,5 +1,6 @@
 import { StarlingError } from '../../../daemon/errors.ts';
-import { type Automata, isEmpty, matches } from '../character-automaton.ts';
+import type { Automata } from '../automata.ts';
+import { isEmpty } from '../character-automaton.ts';
 import { isList, type Json } from '../json-grammar.ts';
 import { isObject, isSame } from './json-values.ts';
 import { numberAutomaton, stringAutomaton } from './scalar-automata.ts';
@@ -54,6 +55,16 @@ export class Alternatives {
   /** Whether all of the schemas hold for a value. */
   admits(nodes: readonly SchemaNode[], value: Json): boolean {
     return nodes.every((node) => this.#ofOne(node).some((alternative) => this.#holds(alternative, value)));
+  }
+
+  /** The schemas of a property. */
+  ofProperty(parts: readonly PropertyRules[], name: string): readonly SchemaNode[] {
+    return parts.flatMap(({ properties, patterns, others }) => {
+      const found = patterns.filter(({ names }) => this.#automata.matches(names, name)).map(({ node }) => node);
+      const own = properties.get(name);
+      if (own !== undefined) found.push(own);
+      return found.length > 0 || others === null ? found : [others];
+    });
   }
 
   #ofOne(node: SchemaNode): readonly Alternative[] {
@@ -164,7 +175,10 @@ export class Alternatives {
         return typeof value === 'number' && holdsForNumber(alternative, value);
       case 'string': {
         if (typeof value !== 'string') return false;
-        return isCount(alternative, [...value].length) && alternative.automata.every((each) => matches(each, value));
+        return (
+          isCount(alternative, [...value].length) &&
+          alternative.automata.every((each) => this.#automata.matches(each, value))
+        );
       }
       case 'array':
         return (
@@ -179,7 +193,7 @@ export class Alternatives {
           [...alternative.required].every((name) => Object.hasOwn(value, name)) &&
           Object.entries(value).every(
             ([name, inner]) =>
-              this.admits(alternative.names, name) && this.admits(propertyNodes(alternative.parts, name), inner),
+              this.admits(alternative.names, name) && this.admits(this.ofProperty(alternative.parts, name), inner),
           )
         );
     }
@@ -214,7 +228,7 @@ export class Alternatives {
       case 'object': {
         const { min, max, required, parts } = alternative;
         if (min > max || required.size > max) return true;
-        return depth > 0 && [...required].some((name) => this.#isNothing(propertyNodes(parts, name), depth - 1));
+        return depth > 0 && [...required].some((name) => this.#isNothing(this.ofProperty(parts, name), depth - 1));
       }
     }
   }
@@ -223,16 +237,6 @@ export class Alternatives {
 /** The schemas of an element. */
 export function elementNodes(parts: readonly ElementRules[], index: number): readonly SchemaNode[] {
   return parts.flatMap(({ prefix, items }) => prefix[index] ?? items ?? []);
-}
-
-/** The schemas of a property. */
-export function propertyNodes(parts: readonly PropertyRules[], name: string): readonly SchemaNode[] {
-  return parts.flatMap(({ properties, patterns, others }) => {
-    const found = patterns.filter(({ names }) => matches(names, name)).map(({ node }) => node);
-    const own = properties.get(name);
-    if (own !== undefined) found.push(own);
-    return found.length > 0 || others === null ? found : [others];
-  });
 }
 
 function ownAlternatives({ types, numbers, strings, elements, properties }: SchemaNode): readonly Alternative[] {

@@ -1,4 +1,4 @@
-import type { Automata } from '../character-automaton.ts';
+import type { Automata } from '../automata.ts';
 import { isExactBound } from '../decimal-range.ts';
 import { isList, type Json } from '../json-grammar.ts';
 import { isObject, isSame, type JsonObject } from './json-values.ts';
@@ -90,6 +90,7 @@ class SchemaReader {
   readonly #automata: Automata;
   readonly #nodes = new Map<string, SchemaNode>();
   #depth = 0;
+  #anchors: ReturnType<typeof anchorsIn> | null = null;
 
   constructor(root: Json, automata: Automata) {
     this.#root = root;
@@ -178,10 +179,6 @@ class SchemaReader {
         throw unsupported(pointer, keyword, 'with another dialect than those of json-schema.org');
       }
       if (ANNOTATIONS.has(keyword) || (Object.hasOwn(VOID, keyword) && VOID[keyword] === value)) continue;
-      if (Object.hasOwn(UNEVALUATED, keyword)) {
-        if (!IN_PLACE.some((other) => Object.hasOwn(schema, other))) continue;
-        throw unsupported(pointer, keyword, `beside ${IN_PLACE.join(', ')}`);
-      }
       if (UNEVALUATED.includes(keyword)) {
         if (value === true || !IN_PLACE.some((other) => Object.hasOwn(schema, other))) continue;
         throw unsupported(pointer, keyword, `beside ${IN_PLACE.join(', ')}`);
@@ -210,16 +207,32 @@ class SchemaReader {
   }
 
   #anchored(anchor: string, pointer: string): SchemaNode {
-    const found: [Json, string][] = [];
-    const queue: [Json, string][] = [[this.#root, '#']];
-    for (const [value, at] of queue) {
-      if (typeof value !== 'object' || value === null) continue;
-      if (isObject(value) && value.$anchor === anchor) found.push([value, at]);
-      for (const [name, inner] of Object.entries(value)) queue.push([inner, `${at}/${escaped(name)}`]);
+    this.#anchors ??= anchorsIn(this.#root);
+    const [found, ...more] = this.#anchors.get(anchor) ?? [];
+    if (found === undefined || more.length > 0) {
+      throw invalid(
+        `${pointer}/$ref`,
+        `names an anchor that is there ${found === undefined ? 0 : 1 + more.length} times`,
+      );
     }
-    if (found.length !== 1) throw invalid(`${pointer}/$ref`, `names an anchor that is there ${found.length} times`);
-    return this.#node(...found[0]!);
+    return this.#node(...found);
   }
+}
+
+/** Schemas with an anchor, by it, with their pointers. */
+function anchorsIn(root: Json): ReadonlyMap<string, readonly [schema: Json, pointer: string][]> {
+  const anchors = new Map<string, [Json, string][]>();
+  const queue: [Json, string][] = [[root, '#']];
+  for (const [value, at] of queue) {
+    if (typeof value !== 'object' || value === null) continue;
+    if (isObject(value) && typeof value.$anchor === 'string') {
+      const found = anchors.get(value.$anchor) ?? [];
+      found.push([value, at]);
+      anchors.set(value.$anchor, found);
+    }
+    for (const [name, inner] of Object.entries(value)) queue.push([inner, `${at}/${escaped(name)}`]);
+  }
+  return anchors;
 }
 
 function escaped(name: string): string {

@@ -1,4 +1,5 @@
-import { type Automata, type CharacterAutomaton, graphOf } from '../character-automaton.ts';
+import type { Automata } from '../automata.ts';
+import { type CharacterAutomaton, graphOf } from '../character-automaton.ts';
 import { decimals, fractionRoom, numbersAbove, numbersBelow } from '../decimal-range.ts';
 import {
   type CharacterRange,
@@ -11,10 +12,12 @@ import {
   sequence,
   text,
 } from '../expression.ts';
-import { INTEGER, JSON_RULES, UNESCAPED } from '../json-grammar.ts';
+import { INTEGER, UNESCAPED } from '../json-grammar.ts';
 import type { NumberRules, StringRules } from './schema-node.ts';
 
-const ANY_CHARACTER: readonly CharacterRange[] = [[0, MAX_CHARACTER]];
+export const ANY_CHARACTER: readonly CharacterRange[] = [[0, MAX_CHARACTER]];
+/** What spelling a range counts, in the terms of Automata. */
+const WORK_OF_RANGE = 10;
 /** Characters that a string holds escaped, with the letter that stands for them. */
 const ESCAPES: readonly (readonly [character: number, letter: string])[] = [
   [0x22, '"'],
@@ -60,30 +63,23 @@ export function stringAutomaton(automata: Automata, rules: StringRules): Charact
   return all.reduce((a, b) => automata.intersection(a, b));
 }
 
-export function numberExpression(automata: Automata, rules: NumberRules): Expression {
-  const { isInteger, lower, upper, multiples } = rules;
-  if (lower.length + upper.length + multiples.length > 0) return plainGraph(numberAutomaton(automata, rules));
-  return isInteger ? INTEGER : { kind: 'rule', name: JSON_RULES.number };
-}
-
-export function stringExpression(automata: Automata, rules: StringRules): Expression {
-  const { min, max } = rules;
-  if (rules.automata.length > 0) return quoted(stringAutomaton(automata, rules));
-  if (min === 0 && max === Number.POSITIVE_INFINITY) return { kind: 'rule', name: JSON_RULES.string };
-  return sequence(text('"'), repeat(spelled(ANY_CHARACTER), min, max), text('"'));
-}
-
 /** Strings of these texts, as JSON writes them; each text in one way only, so that texts that are left out stay out. */
-export function quoted(automaton: CharacterAutomaton): Expression {
-  return sequence(text('"'), { kind: 'graph', graph: graphOf(automaton, spelled) }, text('"'));
+export function quoted(automata: Automata, automaton: CharacterAutomaton): Expression {
+  return sequence(text('"'), spelledOut(automata, automaton, spelled), text('"'));
 }
 
-function plainGraph(automaton: CharacterAutomaton): Expression {
-  return { kind: 'graph', graph: graphOf(automaton, (ranges) => characters(...ranges)) };
+/** The texts of an automaton. @param spell how a character out of ranges is written */
+export function spelledOut(
+  automata: Automata,
+  automaton: CharacterAutomaton,
+  spell: (ranges: readonly CharacterRange[]) => Expression,
+): Expression {
+  for (const edges of automaton.edges) for (const { ranges } of edges) automata.spend(WORK_OF_RANGE * ranges.length);
+  return { kind: 'graph', graph: graphOf(automaton, spell) };
 }
 
 /** Control characters without an escape letter are left out, but where nothing else is possible. */
-function spelled(ranges: readonly CharacterRange[]): Expression {
+export function spelled(ranges: readonly CharacterRange[]): Expression {
   const has = (code: number): boolean => ranges.some(([first, last]) => first <= code && code <= last);
   const plain = commonCharacters(ranges, UNESCAPED);
   const letters = ESCAPES.filter(([code]) => has(code)).map(([, letter]): CharacterRange => {

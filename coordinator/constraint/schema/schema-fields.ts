@@ -1,5 +1,6 @@
 import { StarlingError } from '../../../daemon/errors.ts';
-import type { Automata, CharacterAutomaton } from '../character-automaton.ts';
+import type { Automata } from '../automata.ts';
+import type { CharacterAutomaton } from '../character-automaton.ts';
 import { isList, type Json } from '../json-grammar.ts';
 import { partMatch, wholeMatch } from '../regex.ts';
 import { FORMATS } from './formats.ts';
@@ -97,7 +98,7 @@ export class SchemaFields {
           `${JSON.stringify(format)}; supported are ${[...FORMATS.keys()].join(', ')}`,
         );
       }
-      automata.push(this.#automata.of(wholeMatch(known)));
+      automata.push(this.#automata.once(`format ${format}`, () => wholeMatch(known)));
     }
     return automata;
   }
@@ -105,7 +106,7 @@ export class SchemaFields {
   automaton(keyword: string, pattern: Json): CharacterAutomaton {
     if (typeof pattern !== 'string') throw invalid(`${this.#pointer}/${keyword}`, 'is no string');
     try {
-      return this.#automata.of(partMatch(pattern));
+      return this.#automata.once(`pattern ${pattern}`, () => partMatch(pattern));
     } catch (thrown) {
       if (!(thrown instanceof StarlingError)) throw thrown;
       const where = `${this.#pointer}/${keyword}`;

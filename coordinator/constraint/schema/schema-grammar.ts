@@ -1,4 +1,5 @@
-import { Automata, type CharacterAutomaton, union } from '../character-automaton.ts';
+import { Automata } from '../automata.ts';
+import { type CharacterAutomaton, union } from '../character-automaton.ts';
 import {
   anyOf,
   choice,
@@ -11,24 +12,47 @@ import {
   text,
 } from '../expression.ts';
 import { ANY_JSON, COLON, COMMA, JSON_RULES, type Json, spellJson } from '../json-grammar.ts';
-import { type Alternative, Alternatives, elementNodes, type ObjectAlternative, propertyNodes } from './alternatives.ts';
+import { type Alternative, Alternatives, elementNodes, type ObjectAlternative } from './alternatives.ts';
 import { readSchema } from './read-schema.ts';
-import { numberExpression, quoted, stringAutomaton, stringExpression } from './scalar-automata.ts';
+import { quoted, stringAutomaton } from './scalar-automata.ts';
+import { ScalarRules } from './scalar-rules.ts';
 import { unsupported } from './schema-errors.ts';
 import type { Counts, SchemaNode } from './schema-node.ts';
 
 /** Patterns of names that may hold for one object: each doubles the kinds of names to tell apart. */
 const MAX_PATTERNS = 5;
 
+/** The values that a JSON Schema allows. @throws StarlingError as SchemaRules.add */
+export function schemaGrammar(schema: Json): Grammar {
+  const schemas = new SchemaRules();
+  return { rules: schemas.rules.set('root', schemas.add(schema)), root: 'root' };
+}
+
 /**
- * The values that a JSON Schema allows, as they are written: on one line, with a space after commas and colons, properties in the
- * order of the schema and others after them. What is written satisfies the schema; not all that satisfies it can be written.
- * @param automata shared by schemas whose work is bounded together
- * @throws StarlingError unsupported_parameter, with keyword and JSON pointer, for what is not supported; invalid_request for what is
- * no schema, or one that nothing satisfies
+ * Rules for the values that JSON Schemas allow, as they are written: on one line, with a space after commas and colons, properties
+ * in the order of the schema and others after them. What is written satisfies the schema; not all that satisfies it can be written.
+ * The work of all the schemas is bounded together, and what they have in common they share.
  */
-export function schemaGrammar(schema: Json, automata = new Automata()): Grammar {
-  return new SchemaGrammar(readSchema(schema, automata), automata).grammar();
+export class SchemaRules {
+  /** Those of any JSON value among them. */
+  readonly rules = new Map<string, Expression>(ANY_JSON);
+  readonly #automata = new Automata();
+  readonly #scalars = new ScalarRules(this.#automata, this.rules);
+  #schemas = 0;
+
+  /**
+   * @returns a value of the schema, by its rules
+   * @throws StarlingError unsupported_parameter, with keyword and JSON pointer, for what is not supported; invalid_request for what
+   * is no schema, or one that nothing satisfies
+   */
+  add(schema: Json): Expression {
+    const root = readSchema(schema, this.#automata);
+    const grammar = new SchemaGrammar(`value ${this.#schemas++}`, this.#automata, this.#scalars);
+    const value = grammar.value([root]);
+    // Only once they are all there: others may be added after one that is refused.
+    for (const [name, expression] of grammar.rules()) this.rules.set(name, expression);
+    return value;
+  }
 }
 
 /** What each rule for a value counts, in the terms of Automata: there are at most some ten thousand. */
@@ -40,37 +64,40 @@ interface NameKind {
   readonly nodes: readonly SchemaNode[];
 }
 
+/** The rules of one schema. */
 class SchemaGrammar {
-  readonly #root: SchemaNode;
+  readonly #prefix: string;
   readonly #automata: Automata;
+  readonly #scalars: ScalarRules;
   readonly #alternatives: Alternatives;
-  readonly #rules = new Map<string, Expression>(ANY_JSON);
   /** Values that a rule is promised for. */
   readonly #promised = new Map<string, readonly SchemaNode[]>();
 
-  constructor(root: SchemaNode, automata: Automata) {
-    this.#root = root;
+  /** @param prefix of the rules' names */
+  constructor(prefix: string, automata: Automata, scalars: ScalarRules) {
+    this.#prefix = prefix;
     this.#automata = automata;
+    this.#scalars = scalars;
     this.#alternatives = new Alternatives(automata);
   }
 
-  grammar(): Grammar {
-    const root = this.#value([this.#root]);
+  /** The rules of all values so far, and of the values that those have. */
+  rules(): ReadonlyMap<string, Expression> {
+    const rules = new Map<string, Expression>();
     for (const [name, nodes] of this.#promised) {
       const alternatives = this.#alternatives.of(nodes);
       const literals = alternatives.flatMap((each) => (each.kind === 'literal' ? [spellJson(each.value)] : []));
       const others = alternatives.flatMap((each) => (each.kind === 'literal' ? [] : [this.#alternative(each, nodes)]));
-      this.#rules.set(name, literals.length === 0 ? choice(...others) : choice(anyOf(literals), ...others));
+      rules.set(name, literals.length === 0 ? choice(...others) : choice(anyOf(literals), ...others));
     }
-    this.#rules.set('root', root);
-    return { rules: this.#rules, root: 'root' };
+    return rules;
   }
 
   /** A value that satisfies all of the schemas. */
-  #value(nodes: readonly SchemaNode[]): Expression {
+  value(nodes: readonly SchemaNode[]): Expression {
     if (nodes.length === 0) return rule(JSON_RULES.value);
     const ids = [...new Set(nodes.map(({ id }) => id))].sort((a, b) => a - b);
-    const name = `value ${ids.join(' ')}`;
+    const name = `${this.#prefix} ${ids.join(' ')}`;
     this.#automata.spend(WORK_OF_RULE * ids.length);
     this.#promised.set(name, nodes);
     return rule(name);
@@ -83,9 +110,8 @@ class SchemaGrammar {
       case 'boolean':
         return choice(text('true'), text('false'));
       case 'number':
-        return numberExpression(this.#automata, alternative);
       case 'string':
-        return alternative.min > alternative.max ? choice() : stringExpression(this.#automata, alternative);
+        return this.#scalars.of(alternative);
       case 'array':
         return this.#array(alternative);
       case 'object':
@@ -103,7 +129,7 @@ class SchemaGrammar {
     for (let index = 0; index <= last; index++) {
       accepts.push(index >= min);
       if (index === last && !isEndless) break;
-      const element = this.#value(elementNodes(parts, index));
+      const element = this.value(elementNodes(parts, index));
       const on = index === 0 ? element : sequence(text(COMMA), element);
       edges.push({ from: index, to: Math.min(index + 1, last), on });
     }
@@ -121,12 +147,12 @@ class SchemaGrammar {
     if (own.length < declared.size && [...required].some((name) => !own.includes(name))) return choice();
     const pairs = own.map((name) => ({
       isRequired: required.has(name),
-      pair: sequence(text(`${JSON.stringify(name)}${COLON}`), this.#value(propertyNodes(parts, name))),
+      pair: sequence(text(`${JSON.stringify(name)}${COLON}`), this.value(this.#alternatives.ofProperty(parts, name))),
     }));
     const other =
       others.length === 0
         ? null
-        : choice(...others.map(({ name, nodes: inner }) => sequence(name, text(COLON), this.#value(inner))));
+        : choice(...others.map(({ name, nodes: inner }) => sequence(name, text(COLON), this.value(inner))));
     return sequence(
       text('{'),
       { kind: 'graph', graph: propertyGraph(pairs, other, object, this.#automata) },
@@ -161,7 +187,10 @@ class SchemaGrammar {
       const name =
         languages.length === 0
           ? rule(JSON_RULES.string)
-          : quoted(languages.reduce((a, b) => this.#automata.intersection(a, b)));
+          : quoted(
+              this.#automata,
+              languages.reduce((a, b) => this.#automata.intersection(a, b)),
+            );
       kinds.push({ name, nodes: inner });
     }
     return kinds;

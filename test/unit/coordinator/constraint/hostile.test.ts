@@ -26,7 +26,6 @@ const HOSTILE: Readonly<Record<string, OutputFormat>> = {
     kind: 'json-schema',
     schema: { anyOf: Array.from({ length: 20_000 }, () => ({ type: 'object', properties: { a: true } })) },
   },
-
   'a deep schema': { kind: 'json-schema', schema: deep },
   'products of choices': {
     kind: 'json-schema',
@@ -35,6 +34,17 @@ const HOSTILE: Readonly<Record<string, OutputFormat>> = {
   'products of patterns': {
     kind: 'json-schema',
     schema: { allOf: Array.from({ length: 12 }, (_, i) => ({ pattern: `(x|y)*x(x|y){${i + 5}}` })) },
+  },
+  'a long text and a pattern of many places': {
+    kind: 'json-schema',
+    schema: { enum: ['x'.repeat(20_000)], pattern: '((x?){200})*y' },
+  },
+  'a pattern of many edges': { kind: 'json-schema', schema: { pattern: `(${'[ab]|'.repeat(5000)}c){999}` } },
+  'calls beyond number': { kind: 'gbnf', grammar: `root ::= (${'r|'.repeat(20_000)}r){9999}\nr ::= "x"` },
+  'a rule of very many parts': { kind: 'gbnf', grammar: `root ::= ${'"a" '.repeat(130_000)}` },
+  'references to an anchor': {
+    kind: 'json-schema',
+    schema: { prefixItems: Array.from({ length: 1000 }, () => ({ $ref: '#x' })), $defs: { x: { $anchor: 'x' } } },
   },
   'a schema that refers to itself': { kind: 'json-schema', schema: { $ref: '#' } },
   'many options that differ': {

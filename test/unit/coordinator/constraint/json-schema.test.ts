@@ -143,6 +143,7 @@ describe('JSON Schema', () => {
       [{ anyOf: [{}, { if: {} }] }, 'if', '#/anyOf/1'],
       [{ $ref: '#/$defs/x', $defs: { x: { dependentRequired: {} } } }, 'dependentRequired', '#/$defs/x'],
       [{ maxlength: 3 }, 'maxlength', '#'],
+      [{ length: 3 }, 'length', '#'],
       [{ format: 'color' }, 'format', '#'],
       [{ multipleOf: 0.01 }, 'multipleOf', '#'],
       [{ $ref: 'https://example.org/schema' }, '$ref', '#'],

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { Automata, matches } from '../../../../coordinator/constraint/character-automaton.ts';
+import { Automata } from '../../../../coordinator/constraint/automata.ts';
 import { partMatch, wholeMatch } from '../../../../coordinator/constraint/regex.ts';
 import { StarlingError } from '../../../../daemon/errors.ts';
 import { Random } from '../../../fixtures/random.ts';
@@ -54,7 +54,8 @@ describe('regular expressions', () => {
   it('match as a whole, and somewhere, what those of JavaScript match', () => {
     const random = new Random(9);
     for (const pattern of PATTERNS) {
-      const whole = new Automata().of(wholeMatch(pattern));
+      const automata = new Automata();
+      const whole = automata.of(wholeMatch(pattern));
       const constraint = constraintOf({ kind: 'regex', pattern });
       const expected = new RegExp(`^(?:${pattern})$`, 'u');
       const anchored = [
@@ -64,14 +65,18 @@ describe('regular expressions', () => {
       ];
       for (let i = 0; i < 150; i++) {
         const text = randomText(random);
-        assert.equal(matches(whole, text), expected.test(text), `${pattern} ${JSON.stringify(text)}`);
+        assert.equal(automata.matches(whole, text), expected.test(text), `${pattern} ${JSON.stringify(text)}`);
         assert.equal(satisfies(constraint, text), expected.test(text), `bytes of ${pattern} ${JSON.stringify(text)}`);
       }
       for (const source of anchored) {
-        const part = new Automata().of(partMatch(source));
+        const part = automata.of(partMatch(source));
         for (let i = 0; i < 100; i++) {
           const text = randomText(random);
-          assert.equal(matches(part, text), new RegExp(source, 'u').test(text), `${source} in ${JSON.stringify(text)}`);
+          assert.equal(
+            automata.matches(part, text),
+            new RegExp(source, 'u').test(text),
+            `${source} in ${JSON.stringify(text)}`,
+          );
         }
       }
     }

@@ -110,7 +110,7 @@ async function take(generator: Generator, model: HashModel, wanted: Case): Promi
   const hashes = Array.from({ length: choices }, () => createHash('sha256'));
   const outcomes = hashes.map(() => [] as number[]);
   const requests = hashes.map((hash) => ({ ...request, onLogits: (logits: Float32Array) => void hash.update(logits) }));
-  const events = generator.submit(requests, { user, priority, timeoutMs: null });
+  const events = await generator.submit(requests, { user, priority, timeoutMs: null });
   let taken = 0;
   for await (const event of events) {
     checkJudged(model, request, event);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { type OutputFormat, OutputFormats } from '../../../../coordinator/constraint/output-format.ts';
+import type { OutputFormat } from '../../../../coordinator/constraint/output-format.ts';
 import { DraftModel } from '../../../../coordinator/drafts/draft-model.ts';
 import { Answer, type GenerationRequest } from '../../../../coordinator/generation/answer.ts';
 import type { Reasoning } from '../../../../coordinator/generation/answer-parts.ts';
@@ -11,10 +11,12 @@ import { createLogger } from '../../../../daemon/log.ts';
 import { HashModel } from '../../../fixtures/hash-model.ts';
 import { END, JSON_PIECES, pieceCodec } from '../../../fixtures/piece-codec.ts';
 import { validator } from '../../../fixtures/schema-suite.ts';
+import { constraintsOver } from '../../../fixtures/write-constrained.ts';
 
 const log = createLogger('silent', 'test');
 const MARKS = ['<think>', '</think>', '<|start|>', '<|channel|>', '<|message|>', '<|end|>', 'analysis', 'final'];
 const codec = pieceCodec([...JSON_PIECES, ...MARKS]);
+const constraintOf = await constraintsOver(codec, codec.vocabSize);
 const tokenOf = (text: string): number => {
   for (let token = codec.vocabSize - 1; ; token--)
     if (Buffer.from(codec.pieceBytes(token)).toString() === text) return token;
@@ -161,7 +163,7 @@ describe('an answer with a format', () => {
     );
     assert.equal(written.text, value);
     assert.ok(model.steps < 15, `${model.steps} steps`);
-    const constraint = new OutputFormats(codec, codec.vocabSize).constraint({
+    const constraint = constraintOf({
       kind: 'choice',
       options: ['z'.repeat(40_000)],
     });
@@ -193,15 +195,14 @@ describe('an answer with a format', () => {
     assert.deepEqual([short.tokens.length, short.finishReason], [4, 'length']);
   });
 
-  it('is refused at once where the format cannot be used', () => {
+  it('is refused where the format cannot be used', async () => {
     const generator = generatorOf(modelOf());
-    assert.throws(
-      () =>
-        generator.submit([request({ format: { kind: 'json-schema', schema: { not: true } } })], {
-          user: '',
-          priority: 'batch',
-          timeoutMs: null,
-        }),
+    await assert.rejects(
+      generator.submit([request({ format: { kind: 'json-schema', schema: { not: true } } })], {
+        user: '',
+        priority: 'batch',
+        timeoutMs: null,
+      }),
       {
         code: 'unsupported_parameter',
       },
@@ -235,7 +236,7 @@ describe('a format and reasoning', () => {
 
   /** The text of a model that would like to write these tokens, and then other tokens alike. */
   function recite(reasoning: Reasoning, wanted: readonly string[]): string {
-    const constraint = new OutputFormats(codec, codec.vocabSize).constraint({ kind: 'regex', pattern: 'foo|true' });
+    const constraint = constraintOf({ kind: 'regex', pattern: 'foo|true' });
     const answer = new Answer(request({ reasoning, sampling: GREEDY, format: FORMAT }), codec, 400, constraint);
     let text = '';
     for (const piece of [...wanted, ...Array<string>(20).fill('foo')]) {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { formatGrammar, OutputFormats } from '../../../../../coordinator/constraint/output-format.ts';
+import { formatGrammar } from '../../../../../coordinator/constraint/output-format.ts';
 import { callFormat, withMarks } from '../../../../../coordinator/generation/tool-calls/call-format.ts';
 import { harmony } from '../../../../../coordinator/generation/tool-calls/harmony.ts';
 import { hermes } from '../../../../../coordinator/generation/tool-calls/hermes.ts';
@@ -8,6 +8,7 @@ import { llama3 } from '../../../../../coordinator/generation/tool-calls/llama3.
 import { mistral } from '../../../../../coordinator/generation/tool-calls/mistral.ts';
 import type { ToolUse } from '../../../../../coordinator/generation/tool-calls/tools.ts';
 import { JSON_PIECES, pieceCodec } from '../../../../fixtures/piece-codec.ts';
+import { constraintsOver } from '../../../../fixtures/write-constrained.ts';
 
 const use = (choice: ToolUse['choice']): ToolUse => ({
   tools: [{ type: 'function', function: { name: 'look' } }],
@@ -50,13 +51,13 @@ describe('the format of an answer that may hold calls', () => {
     });
   });
 
-  it('is begun by the token of a mark that has no text of its own', () => {
+  it('is begun by the token of a mark that has no text of its own', async () => {
     const codec = pieceCodec(JSON_PIECES);
     const mark = 1;
     assert.equal(codec.pieceBytes(mark).length, 0);
     const source = withMarks(codec, new Map([[mark, '[TOOL_CALLS]']]));
     const format = callFormat(mistral('[TOOL_CALLS]')!, use('required'), undefined)!;
-    const constraint = new OutputFormats(source, codec.vocabSize).constraint(format);
+    const constraint = (await constraintsOver(source, codec.vocabSize))(format);
     assert.equal(constraint.forced(), mark);
     const [next] = codec.encode('[', { addSpecial: false, parseSpecial: false });
     assert.equal(constraint.accept(mark)?.forced(), next);
