@@ -282,11 +282,7 @@ export async function serveModelAt({ server, url, secondUrl }: Listening, option
         modelId: options.name,
         created: Math.floor(Date.now() / SECOND),
         model: cluster.forward,
-        codec: tools.codec,
-        template: tools.template,
-        reasoning: tools.reasoning,
-        toolCalls: tools.toolCalls,
-        embedding: tools.embedding,
+        ...tools,
         log,
         ...(draft === undefined ? {} : { draft: draft.model }),
       });

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { toolCallForm } from '../../../coordinator/generation/tool-calls/known-families.ts';
+import { Metadata } from '../../../coordinator/model/gguf/metadata.ts';
 import { openModel } from '../../../coordinator/model/open-model.ts';
 import { reasoningForm } from '../../../coordinator/model/reasoning-marks.ts';
 import { ChatTemplate } from '../../../coordinator/model/template/chat-template.ts';
@@ -30,7 +31,14 @@ test('what a model can do is what its template, vocabulary and file say', async 
     assert.deepEqual(abilities({ reasoning }), []);
     assert.deepEqual(abilities({ template, reasoning }), ['thinks']);
     assert.deepEqual(abilities({ toolCalls: toolCallForm(source, () => null) }), ['callsTools']);
-    const infill = { prefix: 1, suffix: 2, middle: 3, repository: null, file: null };
+    const { metadata } = model.gguf;
+    const values = new Map([...metadata.keys()].map((key) => [key, metadata.get(key)!]));
+    for (const [i, key] of ['fim_pre', 'suffix', 'middle'].entries()) {
+      values.set(`tokenizer.ggml.${key}_token_id`, { kind: 'number', value: 7 + i });
+    }
+    const gguf = { ...model.gguf, metadata: new Metadata('coder.gguf', values) };
+    const { infill } = openTextTools({ ...model, gguf });
+    assert.deepEqual(infill, { prefix: 7, suffix: 8, middle: 9, repository: null, file: null });
     assert.deepEqual(abilities({ infill }), ['fillsIn']);
     for (const pooling of ['mean', 'last'] as const) {
       assert.deepEqual(abilities({ embedding: { pooling, end: null } }), ['embeds']);
