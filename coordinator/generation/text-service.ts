@@ -143,7 +143,8 @@ export class TextService {
     const { tokens, ...form } = await this.prompt(conversation, signal);
     const { calling } = form;
     if (calling === undefined) return yield* this.#answer([tokens], 'messages', settings, signal, form);
-    const format = callFormat(calling.form.family, toolUse(conversation), settings.format);
+    const { continueFinal = false } = conversation;
+    const format = callFormat(calling.form.family, toolUse(conversation), settings.format, continueFinal);
     const withCalls = format === undefined ? settings : { ...settings, format };
     yield* this.#answer([tokens], 'messages', withCalls, signal, form);
   }

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { ChatMessage } from '../text-codec.ts';
 import type { ToolCallForm } from './known-families.ts';
-import type { CallShape } from './tool-call-family.ts';
+import { type CallShape, leadOf } from './tool-call-family.ts';
 import type { ChatTool } from './tools.ts';
 
 /** What a chat template is given of a conversation with tools. */
@@ -93,8 +93,7 @@ function withCallsInText(message: ChatMessage, shape: CallShape): ChatMessage {
     return `${prefix}${typeof given === 'string' ? given : JSON.stringify(given)}${suffix}`;
   });
   const text = `${shape.before}${written.join(shape.separator ?? '\n')}${shape.after}`;
-  const lead = shape.opening === null ? (shape.trigger ?? '') : '';
-  return { ...rest, content: [textOf(message), `${lead}${text}`].filter((part) => part !== '').join('\n') };
+  return { ...rest, content: [textOf(message), `${leadOf(shape)}${text}`].filter((part) => part !== '').join('\n') };
 }
 
 /** Results of calls become what the user says, all those that follow each other, and what the user says then, in one message. */

@@ -15,7 +15,7 @@ export function gemma(template: string): ToolCallFamily | null {
     marks: [],
     shape: {
       trigger: null,
-      opening: '{"name": "',
+      openings: ['{"name": "'],
       before: '',
       after: '',
       call: (name) => [`{"name": "${name}", "parameters": `, '}'],

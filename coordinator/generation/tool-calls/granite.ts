@@ -11,7 +11,7 @@ export function granite(template: string): ToolCallFamily | null {
     marks: [CALLS],
     shape: {
       trigger: CALLS,
-      opening: null,
+      openings: [],
       before: '[',
       after: ']',
       call: (name) => [`{"name": "${name}", "arguments": `, '}'],

@@ -13,7 +13,7 @@ export function hermes(template: string): ToolCallFamily | null {
     marks: [OPEN, CLOSE],
     shape: {
       trigger: OPEN,
-      opening: null,
+      openings: [],
       before: '',
       after: '',
       call: (name) => [`\n{"name": "${name}", "arguments": `, `}\n${CLOSE}`],

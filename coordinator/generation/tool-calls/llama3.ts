@@ -11,7 +11,7 @@ export function llama3(template: string): ToolCallFamily | null {
     marks: [PYTHON],
     shape: {
       trigger: PYTHON,
-      opening: '{"name": "',
+      openings: ['{"name": "', '{"type": "function", "name": "'],
       before: '',
       after: '',
       call: (name) => [`{"name": "${name}", "parameters": `, '}'],

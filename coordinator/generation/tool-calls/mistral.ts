@@ -20,7 +20,7 @@ export function mistral(template: string): ToolCallFamily | null {
 
 const NAMED: CallShape = {
   trigger: CALLS,
-  opening: null,
+  openings: [],
   before: '',
   after: '',
   call: (name) => [`${name}${ARGUMENTS}`, ''],
@@ -30,7 +30,7 @@ const NAMED: CallShape = {
 function listed(bracket: string): CallShape {
   return {
     trigger: CALLS,
-    opening: null,
+    openings: [],
     before: bracket,
     after: ']',
     call: (name) => [`{"name": "${name}", "arguments": `, '}'],

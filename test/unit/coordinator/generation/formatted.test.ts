@@ -6,14 +6,14 @@ import { Answer, type GenerationRequest } from '../../../../coordinator/generati
 import type { Reasoning } from '../../../../coordinator/generation/answer-parts.ts';
 import { Generator, type GeneratorOptions } from '../../../../coordinator/generation/generator.ts';
 import { GREEDY } from '../../../../coordinator/generation/sampler.ts';
-import type { ChannelMark, ReasoningForm } from '../../../../coordinator/model/reasoning-marks.ts';
+import type { ReasoningForm } from '../../../../coordinator/model/reasoning-marks.ts';
 import { createLogger } from '../../../../daemon/log.ts';
 import { HashModel } from '../../../fixtures/hash-model.ts';
 import { END, JSON_PIECES, pieceCodec } from '../../../fixtures/piece-codec.ts';
 import { validator } from '../../../fixtures/schema-suite.ts';
 
 const log = createLogger('silent', 'test');
-const MARKS = ['<think>', '</think>', '<|start|>', '<|channel|>', '<|message|>', '<|end|>', 'analysis', 'final'];
+const MARKS = ['<think>', '</think>'];
 const codec = pieceCodec([...JSON_PIECES, ...MARKS]);
 const tokenOf = (text: string): number => {
   for (let token = codec.vocabSize - 1; ; token--)
@@ -107,7 +107,7 @@ describe('an answer with a format', () => {
       alone,
     );
     const { draftedTokens, acceptedTokens } = generator.statistics;
-    assert.ok(acceptedTokens > 20 && draftedTokens >= acceptedTokens, `${acceptedTokens} of ${draftedTokens}`);
+    assert.ok(acceptedTokens > 5 && draftedTokens >= acceptedTokens, `${acceptedTokens} of ${draftedTokens}`);
     const seen = await Promise.all(seeds.map((seed) => write(generator, one(seed, { logprobs: 1 }))));
     assert.deepEqual(
       seen.map(({ tokens }) => tokens),
@@ -221,18 +221,6 @@ describe('a format and reasoning', () => {
       [tokenOf('</think>'), '</think>'],
     ]),
   };
-  const marks = new Map<number, ChannelMark>([
-    [tokenOf('<|start|>'), 'start'],
-    [tokenOf('<|channel|>'), 'channel'],
-    [tokenOf('<|message|>'), 'message'],
-    [tokenOf('<|end|>'), 'end'],
-  ]);
-  const channels: ReasoningForm = {
-    kind: 'channels',
-    marks,
-    tokens: new Map([...marks.keys()].map((token) => [token, Buffer.from(codec.pieceBytes(token)).toString()])),
-  };
-
   /** The text of a model that would like to write these tokens, and then other tokens alike. */
   function recite(reasoning: Reasoning, wanted: readonly string[]): string {
     const constraint = new OutputFormats(codec, codec.vocabSize).constraint({ kind: 'regex', pattern: 'foo|true' });
@@ -278,28 +266,5 @@ describe('a format and reasoning', () => {
     assert.equal(recite(closed, ['<think>', '12', '</think>', 'foo']), '<think>12</think>foo');
     assert.equal(recite(closed, ['foo']), 'foo');
     assert.equal(recite(closed, ['</think>', 'true']), 'foo');
-  });
-
-  it('go together in channels', () => {
-    const fresh = { form: channels, opened: false };
-    const thought = [
-      '<|channel|>',
-      'analysis',
-      '<|message|>',
-      '12',
-      '<|end|>',
-      '<|start|>',
-      'final',
-      '<|channel|>',
-      'final',
-      '<|message|>',
-    ];
-    assert.equal(recite(fresh, [...thought, 'foo']), `${thought.join('')}foo`);
-    // Nothing but a mark can stand outside of a message.
-    assert.match(recite(fresh, ['12', ...thought.slice(1), 'foo']), /^<\|(start|channel)\|>/);
-    assert.equal(
-      recite({ form: channels, opened: true }, ['12', ...thought.slice(4), '<|end|>']),
-      `12${thought.slice(4).join('')}foo`,
-    );
   });
 });
