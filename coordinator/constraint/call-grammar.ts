@@ -15,18 +15,21 @@ export interface ConstrainedCall {
 }
 
 /**
- * What an answer has to look like for its calls to be valid, after any reasoning. Calls are `before`, one or more of `calls` with
- * `separator` between them, `after`; then the answer ends. Texts may hold marks that are control tokens: they are to be encoded with
- * these recognised.
+ * What an answer has to look like for its calls to be valid, after any reasoning. Calls are `before`, one or more of
+ * `calls` with `separator` between them, `after`; then the answer ends. Texts may hold marks that are control tokens:
+ * they are to be encoded with these recognised.
  */
 export interface CallConstraint {
-  /** The answer is calls, with `lead` in front of them. Otherwise it is free until it comes to the trigger, or to an opening. */
+  /**
+   * The answer is calls, with `lead` in front of them. Otherwise it is free until it comes to the trigger, or to an
+   * opening.
+   */
   readonly required: boolean;
   readonly lead: string;
   readonly trigger: string | null;
   /**
-   * Beginnings of the first call, up to the name, and of a list of calls after `[`: at the start of an answer, or of a code block. The
-   * first of them is the beginning of each prefix.
+   * Beginnings of the first call, up to the name, and of a list of calls after `[`: at the start of an answer, or of a
+   * code block. The first of them is the beginning of each prefix.
    */
   readonly openings: readonly string[];
   /** Texts that begin such a code block, and the one that may end it; null where none does. */
@@ -41,10 +44,10 @@ export interface CallConstraint {
 const ANY_OBJECT: Grammar = { rules: ANY_JSON, root: JSON_RULES.object };
 
 /**
- * The answers that keep to a constraint: calls; calls or what `otherwise` allows; or, where there is none, free text, with calls once
- * it comes to the trigger or an opening.
- * @throws StarlingError as schemaGrammar, where calls are required; otherwise the arguments of a call whose schema cannot be kept to
- * are any object
+ * The answers that keep to a constraint: calls; calls or what `otherwise` allows; or, where there is none, free text,
+ * with calls once it comes to the trigger or an opening.
+ * @throws StarlingError as schemaGrammar, where calls are required; otherwise the arguments of a call whose schema
+ * cannot be kept to are any object
  */
 export function callGrammar(constraint: CallConstraint, otherwise: Grammar | null): Grammar {
   const { required, lead, trigger, openings, fences, before, separator, after } = constraint;
@@ -100,7 +103,10 @@ export function includeCalls(
   }));
 }
 
-/** Adds the rules of a grammar, with a prefix to their names; those of any JSON are there once. @returns what its root takes */
+/**
+ * Adds the rules of a grammar, with a prefix to their names; those of any JSON are there once.
+ * @returns what its root takes
+ */
 export function include(rules: Map<string, Expression>, grammar: Grammar, prefix: string): Expression {
   const newName = (name: string): string => {
     const isShared = ANY_JSON.has(name) && ANY_JSON.get(name) === grammar.rules.get(name);

@@ -9,7 +9,10 @@ import {
   text,
 } from './expression.ts';
 
-/** JSON that counts where a text, or a code block in it, begins: a beginning, one of some names, a quotation mark, and a rest. */
+/**
+ * JSON that counts where a text, or a code block in it, begins: a beginning, one of some names, a quotation mark, and a
+ * rest.
+ */
 export interface Opening {
   /** Without white space, which may stand between the parts; each ends with the quotation mark before the name. */
   readonly begins: readonly string[];
@@ -47,8 +50,8 @@ export function freeUntil(turns: Turns): Expression {
 }
 
 /**
- * The automaton of a free text: it knows which beginning of a mark the text ends with (Aho and Corasick 1975), or which beginning of an
- * opening it has got to.
+ * The automaton of a free text: it knows which beginning of a mark the text ends with (Aho and Corasick 1975), or which
+ * beginning of an opening it has got to.
  */
 class FreeText {
   readonly #turns: Turns;

@@ -10,8 +10,8 @@ type Place = 'header' | 'message' | 'last message';
 const IN_HEADER = /^(?:<\|\w+\|>|[^<]*)$/;
 
 /**
- * An answer in channels under a constraint that channelGrammar made, as far as it has got. It does not change: `after` gives another
- * one. Marks are the tokens, and no text that is spelled like them.
+ * An answer in channels under a constraint that channelGrammar made, as far as it has got. It does not change: `after`
+ * gives another one. Marks are the tokens, and no text that is spelled like them.
  */
 export class ChannelledText {
   readonly #constraint: Constraint;

@@ -2,12 +2,15 @@ import type { Constraint } from '../constraint/constraint.ts';
 import type { EnclosedReasoning } from '../model/reasoning-marks.ts';
 import type { TextCodec } from './text-codec.ts';
 
-/** Where a text has got to. Its format applies to the answer. `undecided`: it may begin with reasoning, or with the answer. */
+/**
+ * Where a text has got to. Its format applies to the answer. `undecided`: it may begin with reasoning, or with the
+ * answer.
+ */
 type Place = 'undecided' | 'reasoning' | 'answer';
 
 /**
- * A text whose answer has a format, after reasoning that marks enclose, as far as it has got. It does not change: `after` gives another
- * one.
+ * A text whose answer has a format, after reasoning that marks enclose, as far as it has got. It does not change:
+ * `after` gives another one.
  */
 export class FormattedText {
   readonly #constraint: Constraint;

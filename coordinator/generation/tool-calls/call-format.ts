@@ -6,8 +6,8 @@ import type { ToolCallFamily } from './tool-call-family.ts';
 import type { ToolUse } from './tools.ts';
 
 /**
- * What the answer to a request with tools must look like; undefined for anything. Calls that are required leave no room for another
- * format.
+ * What the answer to a request with tools must look like; undefined for anything. Calls that are required leave no room
+ * for another format.
  * @param wanted the format that the request asks for
  * @param isContinued whether the answer goes on with a message
  * @throws StarlingError unsupported_parameter where calls are required of one that is in a channel already

@@ -96,7 +96,10 @@ function withCallsInText(message: ChatMessage, shape: CallShape): ChatMessage {
   return { ...rest, content: [textOf(message), `${leadOf(shape)}${text}`].filter((part) => part !== '').join('\n') };
 }
 
-/** Results of calls become what the user says, all those that follow each other, and what the user says then, in one message. */
+/**
+ * Results of calls become what the user says, all those that follow each other, and what the user says then, in one
+ * message.
+ */
 function withResultsInText(messages: readonly ChatMessage[]): ChatMessage[] {
   const told: ChatMessage[] = [];
   let endsInResult = false;
@@ -114,7 +117,10 @@ function withResultsInText(messages: readonly ChatMessage[]): ChatMessage[] {
   return told;
 }
 
-/** Tools told at the end of the system's message, or at the beginning of the first other one: some templates take none of the system. */
+/**
+ * Tools told at the end of the system's message, or at the beginning of the first other one: some templates take none
+ * of the system.
+ */
 function withToolsInText(messages: readonly ChatMessage[], tools: readonly ChatTool[]): ChatMessage[] {
   const [first, ...rest] = messages;
   if (first === undefined) return [];

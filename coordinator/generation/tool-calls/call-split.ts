@@ -26,9 +26,10 @@ const MAX_HELD = 1 << 16;
 const isSpace = (c: string): boolean => /\s/.test(c);
 
 /**
- * Tells the calls in an answer from its text, as they come. A call has begun when its name, that of an offered function, and the start of
- * its arguments are there; until then it is held back, and is text if no call comes of it. Marks of calls are not shown, nor is the
- * whitespace around calls. It goes from character to character, so how the text is cut into pieces makes no difference.
+ * Tells the calls in an answer from its text, as they come. A call has begun when its name, that of an offered
+ * function, and the start of its arguments are there; until then it is held back, and is text if no call comes of it.
+ * Marks of calls are not shown, nor is the whitespace around calls. It goes from character to character, so how the
+ * text is cut into pieces makes no difference.
  */
 export class CallSplit {
   readonly #syntax: CallSyntax;

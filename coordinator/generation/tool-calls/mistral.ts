@@ -5,7 +5,8 @@ const ARGUMENTS = '[ARGS]';
 
 /**
  * Mistral. Up to version 7 of its tokenizer `[TOOL_CALLS][{"name": …, "arguments": …}, …]`, from version 11 on
- * `[TOOL_CALLS]name[ARGS]{…}`, once for each call, perhaps with a `[CALL_ID]` between. The template tells which; either is read.
+ * `[TOOL_CALLS]name[ARGS]{…}`, once for each call, perhaps with a `[CALL_ID]` between. The template tells which; either
+ * is read.
  */
 export function mistral(template: string): ToolCallFamily | null {
   if (!template.includes(CALLS)) return null;

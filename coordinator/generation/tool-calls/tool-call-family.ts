@@ -5,8 +5,8 @@ export interface CallShape {
   /** After this text, wherever it stands in an answer, calls follow; null where nothing marks them. */
   readonly trigger: string | null;
   /**
-   * Texts with which calls without a trigger begin, up to the name of the first: at the start of an answer, or after a mark of the
-   * syntax that need not mean calls. The first is how a call is to be written.
+   * Texts with which calls without a trigger begin, up to the name of the first: at the start of an answer, or after a
+   * mark of the syntax that need not mean calls. The first is how a call is to be written.
    */
   readonly openings: readonly string[];
   /** Between the trigger and the first call, and after the last. */

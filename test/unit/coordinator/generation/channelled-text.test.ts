@@ -11,6 +11,7 @@ import { reasoningForm } from '../../../../coordinator/model/reasoning-marks.ts'
 import { createLogger } from '../../../../daemon/log.ts';
 import { HashModel } from '../../../fixtures/hash-model.ts';
 import { END, JSON_PIECES, pieceCodec } from '../../../fixtures/piece-codec.ts';
+import { recite, tokenOf as tokenIn } from '../../../fixtures/recite.ts';
 
 const MARKS = ['<|start|>', '<|channel|>', '<|message|>', '<|end|>', '<|constrain|>'];
 const WORDS = ['analysis', 'final', 'commentary', 'assistant', ' to=functions.', 'get', 'get_time', ' '];
@@ -24,10 +25,7 @@ const codec: typeof pieces = {
       .split(/(<\|\w+\|>)/)
       .flatMap((part) => (MARKS.includes(part) ? [tokenOf(part)] : pieces.encode(part, options))),
 };
-const tokenOf = (text: string): number => {
-  for (let token = pieces.vocabSize - 1; ; token--)
-    if (Buffer.from(pieces.pieceBytes(token)).toString() === text) return token;
-};
+const tokenOf = (text: string): number => tokenIn(pieces, text);
 const idOf = (text: string): number | null => (MARKS.includes(text) ? tokenOf(text) : null);
 const template = '{{ tools }} <|channel|> functions.';
 const form = reasoningForm(template, idOf)!;
@@ -59,19 +57,11 @@ const request = (fields: Partial<GenerationRequest>): GenerationRequest => ({
   ...fields,
 });
 
-/** The text of a model that would like to write these tokens, '' for an end, and then others alike. */
-function recite(wanted: OutputFormat, liked: readonly string[], opened = false): string {
+/** What comes of a wish to write these tokens. */
+function written(wanted: OutputFormat, liked: readonly string[], opened = false): string {
   const constraint = new OutputFormats(codec, codec.vocabSize).constraint(wanted);
   const answer = new Answer(request({ reasoning: { form, opened } }), codec, 400, constraint);
-  let text = '';
-  for (const piece of [...liked, ...Array<string>(60).fill('foo')]) {
-    const logits = new Float32Array(codec.vocabSize);
-    logits[piece === '' ? END : tokenOf(piece)] = 9;
-    const { token, end } = answer.take(logits);
-    text += Buffer.from(codec.pieceBytes(token)).toString();
-    if (end !== null) return text;
-  }
-  return text;
+  return recite(answer, codec, liked, Array(60).fill('foo'));
 }
 
 const THOUGHT = ['<|channel|>', 'analysis', '<|message|>', '12', '<|end|>', '<|start|>', 'assistant'];
@@ -83,15 +73,15 @@ const TIME = '<|channel|>commentary to=functions.get_time <|constrain|>json<|mes
 describe('an answer in channels', () => {
   it('has its format in the last message, after any reasoning', () => {
     const only = format(false, FOO, []);
-    const written = [...THOUGHT, ...THOUGHT, ...FINAL];
-    assert.equal(recite(only, [...written, 'true']), `${written.join('')}true`);
-    assert.equal(recite(only, ['12', 'final', '12', 'foo']), `${FINAL.join('')}foo`, 'headers are kept to');
-    assert.equal(recite(only, [...written, '', '<|end|>']).slice(written.join('').length), 'foo', 'no early end');
+    const before = [...THOUGHT, ...THOUGHT, ...FINAL];
+    assert.equal(written(only, [...before, 'true']), `${before.join('')}true`);
+    assert.equal(written(only, ['12', 'final', '12', 'foo']), `${FINAL.join('')}foo`, 'headers are kept to');
+    assert.equal(written(only, [...before, '', '<|end|>']).slice(before.join('').length), 'foo', 'no early end');
     assert.equal(
-      recite(only, ['12', ...THOUGHT.slice(4), ...FINAL], true),
+      written(only, ['12', ...THOUGHT.slice(4), ...FINAL], true),
       `12${[...THOUGHT.slice(4), ...FINAL].join('')}foo`,
     );
-    assert.ok(!recite(only, [...PREAMBLE, ...FINAL]).includes('commentary'));
+    assert.ok(!written(only, [...PREAMBLE, ...FINAL]).includes('commentary'));
   });
 
   it('has no end within reasoning, and no mark but its own', () => {
@@ -104,16 +94,16 @@ describe('an answer in channels', () => {
       ...THOUGHT.slice(4),
       ...FINAL,
     ];
-    const text = recite(format(false, FOO, []), stray);
+    const text = written(format(false, FOO, []), stray);
     assert.equal(MARKS.map((mark) => text.split(mark).length - 1).join(), '1,2,2,1,0', text);
   });
 
   it('is text or calls with valid arguments where calls are up to the model', () => {
     const free = format(false);
     const said = [...THOUGHT, ...PREAMBLE];
-    assert.equal(recite(free, [...said, ...FINAL, '12', '']), `${[...said, ...FINAL].join('')}12`);
-    assert.equal(recite(free, [...said, ...CALL, 'get_time']), `${said.join('')}${TIME}`);
-    const get = recite(free, [...CALL, 'get', ' ', '<', '<|', 'json<', 'foo', '{}', '12']);
+    assert.equal(written(free, [...said, ...FINAL, '12', '']), `${[...said, ...FINAL].join('')}12`);
+    assert.equal(written(free, [...said, ...CALL, 'get_time']), `${said.join('')}${TIME}`);
+    const get = written(free, [...CALL, 'get', ' ', '<', '<|', 'json<', 'foo', '{}', '12']);
     assert.match(
       get,
       /^<\|channel\|>commentary to=functions\.get <\|constrain\|>json<\|message\|>\{"city": "(Oslo|Rome)"\}$/,
@@ -122,18 +112,18 @@ describe('an answer in channels', () => {
 
   it('is a call or keeps to its format where there are both', () => {
     const either = format(false, FOO);
-    assert.equal(recite(either, [...FINAL, '12', 'true']), `${FINAL.join('')}foo`);
-    assert.equal(recite(either, [...THOUGHT, ...CALL, 'get_time']), `${THOUGHT.join('')}${TIME}`);
+    assert.equal(written(either, [...FINAL, '12', 'true']), `${FINAL.join('')}foo`);
+    assert.equal(written(either, [...THOUGHT, ...CALL, 'get_time']), `${THOUGHT.join('')}${TIME}`);
     assert.ok(
-      recite(either, [...CALL.slice(0, 2), '<|message|>']).includes('commentary to=functions.'),
+      written(either, [...CALL.slice(0, 2), '<|message|>']).includes('commentary to=functions.'),
       'nothing said before',
     );
   });
 
   it('is a call, after any reasoning, where that is required', () => {
     const required = format(true, null, CALLS.slice(1));
-    assert.equal(recite(required, ['foo', 'commentary', ...FINAL]), TIME);
-    const only = recite(required, [...THOUGHT, 'foo', 'commentary']);
+    assert.equal(written(required, ['foo', 'commentary', ...FINAL]), TIME);
+    const only = written(required, [...THOUGHT, 'foo', 'commentary']);
     assert.equal(only, `${THOUGHT.join('')}${TIME}`);
   });
 });

@@ -10,15 +10,13 @@ import type { ReasoningForm } from '../../../../coordinator/model/reasoning-mark
 import { createLogger } from '../../../../daemon/log.ts';
 import { HashModel } from '../../../fixtures/hash-model.ts';
 import { END, JSON_PIECES, pieceCodec } from '../../../fixtures/piece-codec.ts';
+import { recite, tokenOf as tokenIn } from '../../../fixtures/recite.ts';
 import { validator } from '../../../fixtures/schema-suite.ts';
 
 const log = createLogger('silent', 'test');
 const MARKS = ['<think>', '</think>'];
 const codec = pieceCodec([...JSON_PIECES, ...MARKS]);
-const tokenOf = (text: string): number => {
-  for (let token = codec.vocabSize - 1; ; token--)
-    if (Buffer.from(codec.pieceBytes(token)).toString() === text) return token;
-};
+const tokenOf = (text: string): number => tokenIn(codec, text);
 
 const SCHEMA = {
   type: 'object',
@@ -221,28 +219,20 @@ describe('a format and reasoning', () => {
       [tokenOf('</think>'), '</think>'],
     ]),
   };
-  /** The text of a model that would like to write these tokens, and then other tokens alike. */
-  function recite(reasoning: Reasoning, wanted: readonly string[]): string {
+  /** What comes of a wish to write these tokens. */
+  function written(reasoning: Reasoning, liked: readonly string[]): string {
     const constraint = new OutputFormats(codec, codec.vocabSize).constraint({ kind: 'regex', pattern: 'foo|true' });
     const answer = new Answer(request({ reasoning, sampling: GREEDY, format: FORMAT }), codec, 400, constraint);
-    let text = '';
-    for (const piece of [...wanted, ...Array<string>(20).fill('foo')]) {
-      const logits = new Float32Array(codec.vocabSize);
-      logits[piece === '' ? END : tokenOf(piece)] = 9;
-      const { token, end } = answer.take(logits);
-      text += Buffer.from(codec.pieceBytes(token)).toString();
-      if (end !== null) return text;
-    }
-    return text;
+    return recite(answer, codec, liked, Array(20).fill('foo'));
   }
 
   it('go together: the format begins when the reasoning is over', () => {
     const opened = { form: enclosed, opened: true };
-    assert.equal(recite(opened, [' the', '12', '</think>', 'null', '12']), ' the12</think>foo');
+    assert.equal(written(opened, [' the', '12', '</think>', 'null', '12']), ' the12</think>foo');
     // No end before an answer.
-    assert.notEqual(recite(opened, [' the', '', '</think>']).slice(0, 5), ' the</');
+    assert.notEqual(written(opened, [' the', '', '</think>']).slice(0, 5), ' the</');
     const byText = { form: { ...enclosed, tokens: new Map() }, opened: true };
-    assert.equal(recite(byText, [' the', '<', '/', 't', 'h', 'i', 'n', 'k', '>', 'null']), ' the</think>foo');
+    assert.equal(written(byText, [' the', '<', '/', 't', 'h', 'i', 'n', 'k', '>', 'null']), ' the</think>foo');
   });
 
   it('go together where the reasoning stays in the text', async () => {
@@ -263,8 +253,8 @@ describe('a format and reasoning', () => {
 
   it('go together where the model may open the reasoning itself', () => {
     const closed = { form: enclosed, opened: false };
-    assert.equal(recite(closed, ['<think>', '12', '</think>', 'foo']), '<think>12</think>foo');
-    assert.equal(recite(closed, ['foo']), 'foo');
-    assert.equal(recite(closed, ['</think>', 'true']), 'foo');
+    assert.equal(written(closed, ['<think>', '12', '</think>', 'foo']), '<think>12</think>foo');
+    assert.equal(written(closed, ['foo']), 'foo');
+    assert.equal(written(closed, ['</think>', 'true']), 'foo');
   });
 });
