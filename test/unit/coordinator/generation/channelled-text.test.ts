@@ -32,7 +32,7 @@ const form = reasoningForm(template, idOf)!;
 const calling = { form: toolCallForm(template, idOf)!, names: new Set(['get', 'get_time']), newId: String };
 
 const callOf = (name: string, schema: Readonly<Record<string, unknown>>): ConstrainedCall => {
-  const [prefix, suffix] = calling.form.family.shape.call(name);
+  const [prefix, suffix] = calling.form.family.shape!.call(name);
   return { name, prefix, schema: { ...schema, additionalProperties: false }, suffix };
 };
 const CALLS = [
