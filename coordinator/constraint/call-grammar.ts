@@ -1,17 +1,7 @@
 import { StarlingError } from '../../daemon/errors.ts';
-import {
-  characters,
-  choice,
-  type Expression,
-  type Grammar,
-  type GraphEdge,
-  otherCharacters,
-  repeat,
-  rule,
-  sequence,
-  text,
-} from './expression.ts';
-import { JSON_RULES, type Json } from './json-grammar.ts';
+import { choice, type Expression, type Grammar, optional, repeat, rule, sequence, text } from './expression.ts';
+import { BEYOND_ASCII, beyondAscii, freeUntil } from './free-until.ts';
+import { ANY_JSON, COMMA, JSON_RULES, type Json } from './json-grammar.ts';
 import { SchemaRules } from './schema/schema-grammar.ts';
 
 /** One of the calls that may be made: `prefix`, arguments by the schema, `suffix`. */
@@ -24,18 +14,25 @@ export interface ConstrainedCall {
 }
 
 /**
- * What an answer has to look like for its calls to be valid, after any reasoning. Calls are `before`, one or more of `calls` with
- * `separator` between them, `after`; then the answer ends. Texts may hold marks that are control tokens: they are to be encoded with
- * these recognised.
+ * What an answer has to look like for its calls to be valid, after any reasoning. Calls are `before`, one or more of
+ * `calls` with `separator` between them, `after`; then the answer ends. Texts may hold marks that are control tokens:
+ * they are to be encoded with these recognised.
  */
 export interface CallConstraint {
-  /** The answer is calls, with `lead` in front of them. Otherwise it is free until it comes to the trigger, or begins with the opening. */
+  /**
+   * The answer is calls, with `lead` in front of them. Otherwise it is free until it comes to the trigger, or to an
+   * opening.
+   */
   readonly required: boolean;
-  /** In channels, after reasoning, the header `<|start|>assistant` comes before it. */
   readonly lead: string;
   readonly trigger: string | null;
-  /** The beginning of calls that stand at the start of an answer without the trigger; part of their text. */
-  readonly opening: string | null;
+  /**
+   * Beginnings of the first call, up to the name, and of a list of calls after `[`: at the start of an answer, or of a
+   * code block. The first of them is the beginning of each prefix.
+   */
+  readonly openings: readonly string[];
+  /** Texts that begin such a code block, and the one that may end it; null where none does. */
+  readonly fences: { readonly begin: readonly string[]; readonly end: string } | null;
   readonly before: string;
   readonly calls: readonly ConstrainedCall[];
   /** Null for one call only. */
@@ -44,32 +41,79 @@ export interface CallConstraint {
 }
 
 /**
- * The answers that keep to a constraint: calls; calls or what `otherwise` allows; or, where there is none, free text, with calls once
- * it comes to the trigger.
- * @throws StarlingError as SchemaRules.add, where calls are required; otherwise the arguments of a call whose schema cannot be kept to
- * are any object
+ * The answers that keep to a constraint: calls; calls or what `otherwise` allows; or, where there is none, free text,
+ * with calls once it comes to the trigger or an opening.
+ * @throws StarlingError as SchemaRules.add, where calls are required; otherwise the arguments of a call whose schema
+ * cannot be kept to are any object
  */
 export function callGrammar(constraint: CallConstraint, otherwise: Grammar | null): Grammar {
+  const { required, lead, trigger, openings, fences, before, separator, after } = constraint;
+  const { calls, rules } = spelledCalls(constraint.calls, required);
+  rules.set(BEYOND_ASCII, beyondAscii);
+  rules.set('call', choice(...calls.map(({ prefix, given, suffix }) => sequence(text(prefix), given, text(suffix)))));
+  const more = (comma: string | null): Expression =>
+    comma === null ? text('') : repeat(sequence(text(comma), rule('call')), 0, Number.POSITIVE_INFINITY);
+  rules.set('calls', sequence(text(before), rule('call'), more(separator), text(after)));
+  const atOnce = sequence(text(lead), rule('calls'));
+  if (required) rules.set('root', atOnce);
+  else if (otherwise !== null) rules.set('root', choice(atOnce, include(rules, otherwise, 'otherwise ')));
+  else {
+    const fenceEnd = optional(text(fences?.end ?? ''));
+    rules.set('end of calls', sequence(more(separator), text(after), fenceEnd));
+    rules.set('end of list', sequence(more(separator === null ? null : COMMA), text(']'), fenceEnd));
+    const begins = openings.map((opening) => opening.replaceAll(' ', ''));
+    const restsBefore = (ending: string): ReadonlyMap<string, Expression> =>
+      new Map(
+        calls.map(({ name, prefix, given, suffix }) => {
+          const afterName = text(prefix.slice(`${openings[0]}${name}"`.length));
+          return [name, sequence(afterName, given, text(suffix), rule(ending))];
+        }),
+      );
+    const opened = [
+      { begins, rests: restsBefore('end of calls') },
+      { begins: begins.map((begin) => `[${begin}`), rests: restsBefore('end of list') },
+    ];
+    const atTrigger = trigger === null ? null : { text: trigger, rest: rule('calls') };
+    rules.set(
+      'root',
+      freeUntil({ trigger: atTrigger, openings: begins.length === 0 ? [] : opened, fences: fences?.begin ?? [] }),
+    );
+  }
+  return { rules, root: 'root' };
+}
+
+/**
+ * Calls with what their arguments may be.
+ * @returns the calls, with `given` for the arguments, which are by these rules
+ * @throws StarlingError as callGrammar
+ */
+export function spelledCalls(
+  calls: readonly ConstrainedCall[],
+  areRequired: boolean,
+): {
+  readonly calls: readonly (ConstrainedCall & { readonly given: Expression })[];
+  readonly rules: Map<string, Expression>;
+} {
   // One for all: hundreds of tools are to be done within the work of one schema.
   const schemas = new SchemaRules();
-  const call = choice(
-    ...constraint.calls.map((each) => {
-      const given = callArguments(each, constraint.required, schemas);
-      return sequence(text(each.prefix), given, text(each.suffix));
-    }),
-  );
-  const { lead, trigger, before, separator, after } = constraint;
-  const more = separator === null ? text('') : repeat(sequence(text(separator), call), 0, Number.POSITIVE_INFINITY);
-  const calls = sequence(text(before), call, more, text(after));
-  const atOnce = sequence(text(lead), calls);
-  const { rules } = schemas;
-  if (otherwise === null) {
-    const free = trigger === null ? atOnce : freeUntil(trigger, calls);
-    return { rules: rules.set('root', constraint.required ? atOnce : free), root: 'root' };
+  const spelled = calls.map((call) => ({ ...call, given: callArguments(call, areRequired, schemas) }));
+  return { calls: spelled, rules: schemas.rules };
+}
+
+/**
+ * Adds the rules of a grammar, with a prefix to their names; those of any JSON are there once.
+ * @returns what its root takes
+ */
+export function include(rules: Map<string, Expression>, grammar: Grammar, prefix: string): Expression {
+  const newName = (name: string): string => {
+    const isShared = ANY_JSON.has(name) && ANY_JSON.get(name) === grammar.rules.get(name);
+    return isShared ? name : prefix + name;
+  };
+  for (const [name, expression] of grammar.rules) {
+    const added = newName(name);
+    rules.set(added, added === name ? expression : renamed(expression, newName));
   }
-  const prefix = 'otherwise ';
-  for (const [name, expression] of otherwise.rules) rules.set(prefix + name, renamed(expression, prefix));
-  return { rules: rules.set('root', choice(atOnce, rule(prefix + otherwise.root))), root: 'root' };
+  return rule(newName(grammar.root));
 }
 
 function callArguments({ name, schema }: ConstrainedCall, isRequired: boolean, schemas: SchemaRules): Expression {
@@ -83,30 +127,9 @@ function callArguments({ name, schema }: ConstrainedCall, isRequired: boolean, s
   }
 }
 
-/** Any text without the trigger; or up to it, and then the rest. A node counts the characters of the trigger that the text ends with. */
-function freeUntil(trigger: string, rest: Expression): Expression {
-  const all = [...trigger];
-  const edges: GraphEdge[] = [{ from: all.length, to: all.length + 1, on: rest }];
-  for (let from = 0; from < all.length; from++) {
-    const onward = [...new Set(all)].filter((character) => matched(all, [...all.slice(0, from), character]) > 0);
-    for (const character of onward)
-      edges.push({ from, to: matched(all, [...all.slice(0, from), character]), on: text(character) });
-    const others = otherCharacters(onward.map((character) => [character.codePointAt(0)!, character.codePointAt(0)!]));
-    edges.push({ from, to: 0, on: characters(...others) });
-  }
-  return { kind: 'graph', graph: { edges, accepts: [...all.map(() => true), false, true] } };
-}
-
-/** How many characters of the trigger a text ends with. */
-function matched(trigger: readonly string[], ending: readonly string[]): number {
-  let length = ending.length;
-  while (length > 0 && !ending.slice(-length).every((character, i) => character === trigger[i])) length--;
-  return length;
-}
-
 /** The same expression with other names of rules. */
-function renamed(expression: Expression, prefix: string): Expression {
-  const inner = (each: Expression): Expression => renamed(each, prefix);
+function renamed(expression: Expression, newName: (name: string) => string): Expression {
+  const inner = (each: Expression): Expression => renamed(each, newName);
   switch (expression.kind) {
     case 'text':
     case 'characters':
@@ -118,7 +141,7 @@ function renamed(expression: Expression, prefix: string): Expression {
     case 'repeat':
       return repeat(inner(expression.of), expression.min, expression.max);
     case 'rule':
-      return rule(prefix + expression.name);
+      return rule(newName(expression.name));
     case 'graph': {
       const edges = expression.graph.edges.map((edge) => ({ ...edge, on: inner(edge.on) }));
       return { kind: 'graph', graph: { ...expression.graph, edges } };

@@ -1,5 +1,6 @@
 import { StarlingError } from '../../daemon/errors.ts';
 import { type CallConstraint, callGrammar } from './call-grammar.ts';
+import { type ChannelConstraint, channelGrammar } from './channel-grammar.ts';
 import { anyOf, type Expression, type Grammar } from './expression.ts';
 import { parseGbnf } from './gbnf.ts';
 import { type Json, jsonObjectGrammar } from './json-grammar.ts';
@@ -14,7 +15,9 @@ export type OutputFormat =
   | { readonly kind: 'regex'; readonly pattern: string }
   | { readonly kind: 'choice'; readonly options: readonly string[] }
   /** Calls of tools, or where they need not be made, what else the answer may be: anything for null. */
-  | { readonly kind: 'calls'; readonly constraint: CallConstraint; readonly otherwise: OutputFormat | null };
+  | { readonly kind: 'calls'; readonly constraint: CallConstraint; readonly otherwise: OutputFormat | null }
+  /** Messages in channels, the last of which is a call, or an answer of this format: anything for null. */
+  | { readonly kind: 'channels'; readonly constraint: ChannelConstraint; readonly answer: OutputFormat | null };
 
 const MAX_OPTIONS = 10_000;
 
@@ -39,6 +42,8 @@ export function formatGrammar(format: OutputFormat): Grammar {
       return ofOneRule(anyOf(format.options));
     case 'calls':
       return callGrammar(format.constraint, format.otherwise === null ? null : formatGrammar(format.otherwise));
+    case 'channels':
+      return channelGrammar(format.constraint, format.answer === null ? null : formatGrammar(format.answer));
   }
 }
 

@@ -31,9 +31,9 @@ interface Taken {
 }
 
 /**
- * Takes a text apart into reasoning, answer and calls of tools. Text becomes certain later than the token that it is of is drawn, as
- * stop sequences hold it back: which token it is of is remembered until then, as some tokens are marks. Those of calls may be control
- * tokens, which have no text.
+ * Takes a text apart into reasoning, answer and calls of tools. Text becomes certain later than the token that it is of
+ * is drawn, as stop sequences hold it back: which token it is of is remembered until then, as some tokens are marks.
+ * Those of calls may be control tokens, which have no text.
  */
 export class AnswerParts {
   readonly #split: AnswerSplit | null;

@@ -2,6 +2,7 @@ import type { Constraint } from '../constraint/constraint.ts';
 import type { OutputFormat } from '../constraint/output-format.ts';
 import { AnswerParts, type Calling, type Reasoning } from './answer-parts.ts';
 import type { SplitText } from './answer-split.ts';
+import { ChannelledText } from './channelled-text.ts';
 import { FormattedText } from './formatted-text.ts';
 import { type LogProbabilities, logprobs } from './log-probabilities.ts';
 import { type HeldBack, NONE_HELD_BACK, type SamplingOptions, sample } from './sampler.ts';
@@ -70,6 +71,15 @@ export interface Drawn {
   readonly end: AnswerEnd | null;
 }
 
+type ConstrainedText = FormattedText | ChannelledText;
+
+function constrainedText(constraint: Constraint, codec: TextCodec, reasoning: Reasoning | undefined): ConstrainedText {
+  const { form = null, opened = false } = reasoning ?? {};
+  return form?.kind === 'channels'
+    ? ChannelledText.begin(constraint, codec, form, opened)
+    : FormattedText.begin(constraint, codec, form, opened);
+}
+
 /** One text that is being made, apart from when and how its logits are computed: draws, detokenises, stops. */
 export class Answer {
   readonly request: GenerationRequest;
@@ -89,7 +99,7 @@ export class Answer {
   /** The ends that the model knows, once somebody does not want them. */
   #ownEnds: readonly number[] | null = null;
   /** The text so far, where the answer has a format. */
-  #formatted: FormattedText | null;
+  #formatted: ConstrainedText | null;
 
   readonly #judged: LogProbabilities[] = [];
   #isToldOfPrompt = false;
@@ -112,7 +122,7 @@ export class Answer {
     const toldApart = keepsReasoning ? null : (reasoning ?? null);
     this.#parts = toldApart === null && calling === null ? null : new AnswerParts(toldApart, calling);
     this.#ends = request.ends ?? USUAL_ENDS;
-    this.#formatted = constraint === null ? null : FormattedText.begin(constraint, codec, reasoning);
+    this.#formatted = constraint === null ? null : constrainedText(constraint, codec, reasoning);
     for (const token of request.promptTokens) this.#remember(token);
   }
 
@@ -199,7 +209,7 @@ export class Answer {
     return { token, event, end: this.#end('length', this.#heldText()) };
   }
 
-  #draw(logits: Float32Array, at: number, formatted: FormattedText | null): number {
+  #draw(logits: Float32Array, at: number, formatted: ConstrainedText | null): number {
     const { sampling, promptTokens } = this.request;
     const heldBack = this.#heldBack(at, logits.length, formatted);
     return sample(logits, sampling, promptTokens.length + at, this.#generated, heldBack);
@@ -212,7 +222,7 @@ export class Answer {
   }
 
   /** @param at tokens of the text before the one that is drawn */
-  #heldBack(at: number, vocabSize: number, formatted: FormattedText | null): HeldBack {
+  #heldBack(at: number, vocabSize: number, formatted: ConstrainedText | null): HeldBack {
     const { ignored, notBefore, tokens } = this.#ends;
     const reach = this.request.sampling.repetition?.reach ?? 0;
     const isEarly = at < notBefore;

@@ -12,8 +12,8 @@ const SEPARATOR = '\n\n';
 const RECIPIENT = /(?:^|\s)to=(?:functions\.)?([\w.-]+)/;
 
 /**
- * Tells messages in channels apart: what is in the channel "analysis" is reasoning, what is for a function that was offered is a call,
- * all else is answer. Headers are left out, but text that stands outside of any message is not.
+ * Tells messages in channels apart: what is in the channel "analysis" is reasoning, what is for a function that was
+ * offered is a call, all else is answer. Headers are left out, but text that stands outside of any message is not.
  */
 export class ChannelSplit implements AnswerSplit {
   readonly #marks: ReadonlyMap<number, ChannelMark>;
@@ -79,7 +79,10 @@ export class ChannelSplit implements AnswerSplit {
     return { ...NO_TEXT, ...textAndCalls(this.#log.take()) };
   }
 
-  /** A model that is asked to call may go on with the recipient at once, as in `<|start|>assistant to=functions.f<|channel|>…`. */
+  /**
+   * A model that is asked to call may go on with the recipient at once, as in `<|start|>assistant
+   * to=functions.f<|channel|>…`.
+   */
   #pushAtStart(text: string): SplitText {
     const written = text.trimStart();
     const isHeader = written.length < 3 ? 'to='.startsWith(written) : written.startsWith('to=');

@@ -14,8 +14,8 @@ const NEXT: Readonly<Record<Place, Place>> = {
 };
 
 /**
- * Tells reasoning that is enclosed in marks from the answer after it. Reasoning stands only at the beginning: marks within an answer
- * are text, and reasoning that is never closed goes on to the end.
+ * Tells reasoning that is enclosed in marks from the answer after it. Reasoning stands only at the beginning: marks
+ * within an answer are text, and reasoning that is never closed goes on to the end.
  */
 export class EnclosedSplit implements AnswerSplit {
   readonly #form: EnclosedReasoning;

@@ -26,7 +26,7 @@ import { checkPromptLength } from './prompt-length.ts';
 import { GenerationCounters, type GenerationStatistics } from './statistics.ts';
 import type { TextCodec } from './text-codec.ts';
 import { type AnswerMember, type EmbeddingMember, TextRequests } from './text-requests.ts';
-import { withMarks } from './tool-calls/call-format.ts';
+import { inChannels, withMarks } from './tool-calls/call-format.ts';
 
 export interface GeneratorOptions {
   readonly model: LanguageModel;
@@ -156,8 +156,9 @@ export class Generator {
     return request.events;
   }
 
-  async #constraintOf({ format, calling }: GenerationRequest): Promise<Constraint | null> {
-    if (format === undefined) return null;
+  async #constraintOf({ format: wanted, calling, reasoning }: GenerationRequest): Promise<Constraint | null> {
+    if (wanted === undefined) return null;
+    const format = reasoning?.form.kind === 'channels' ? inChannels(wanted) : wanted;
     const hidden = [...(calling?.form.tokens ?? [])].filter(([token]) => this.#codec.pieceBytes(token).length === 0);
     if (format.kind !== 'calls' || hidden.length === 0) return this.#formats.constraint(format);
     const source = withMarks(this.#codec, new Map(hidden));

@@ -31,7 +31,7 @@ import { callFormat } from './tool-calls/call-format.ts';
 import { callMessages } from './tool-calls/call-messages.ts';
 import { refuseTools, type ToolCallForm } from './tool-calls/known-families.ts';
 import { randomCallId } from './tool-calls/random-call-id.ts';
-import { checkTools, offeredTools, type ToolUse } from './tool-calls/tools.ts';
+import { checkTools, namesAndTexts, offeredTools, type ToolUse } from './tool-calls/tools.ts';
 
 /** How to generate, whatever the prompt. */
 export interface TextSettings {
@@ -153,7 +153,8 @@ export class TextService {
     const { tokens, form } = await this.prompt(conversation, signal);
     const { calling } = form;
     if (calling === undefined) return yield* this.#answer([tokens], 'messages', settings, signal, form);
-    const format = callFormat(calling.form.family, toolUse(conversation), settings.format);
+    const { continueFinal = false } = conversation;
+    const format = callFormat(calling.form.family, toolUse(conversation), settings.format, continueFinal);
     const withCalls = format === undefined ? settings : { ...settings, format };
     yield* this.#answer([tokens], 'messages', withCalls, signal, form);
   }
@@ -177,8 +178,10 @@ export class TextService {
       ...(signal === undefined ? {} : { signal }),
     });
     const prompt = continueFinal ? continuedPrompt(rendered, messages.at(-1)) : rendered;
-    const names = new Set(offered.map((tool) => tool.function.name));
-    const calling = callForm === null || names.size === 0 ? null : { form: callForm, names, newId: this.#newCallId };
+    const calling =
+      callForm === null || offered.length === 0
+        ? null
+        : { form: callForm, ...namesAndTexts(offered), newId: this.#newCallId };
     // A text that is gone on with is past its reasoning.
     const reasoning = continueFinal ? null : this.#reasoning;
     const form = {

@@ -22,7 +22,8 @@ export const CHANNEL_MARKS = {
   message: '<|message|>',
   end: '<|end|>',
 } as const;
-const OPENED_ANALYSIS = '<|channel|>analysis<|message|>';
+/** The header of reasoning. */
+export const OPENED_ANALYSIS = '<|channel|>analysis<|message|>';
 
 /** Marks that enclose reasoning: shown in answers as text, and no text of a user stands for them. */
 export const REASONING_MARKS: readonly string[] = ENCLOSINGS.flat();

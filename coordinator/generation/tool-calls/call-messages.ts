@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { ChatMessage } from '../text-codec.ts';
 import type { ToolCallForm } from './known-families.ts';
-import type { CallShape } from './tool-call-family.ts';
+import { type CallShape, leadOf } from './tool-call-family.ts';
 import type { ChatTool } from './tools.ts';
 
 /** What a chat template is given of a conversation with tools. */
@@ -30,7 +30,7 @@ export function callMessages(
   if (rules.shortIds) told = told.map(withShortIds);
   if (rules.oneCallEach) told = oneCallEach(told);
   if (rules.toldInText) told = withResultsInText(told);
-  if (form.callsInText) told = told.map((message) => withCallsInText(message, shape));
+  if (form.callsInText && shape !== null) told = told.map((message) => withCallsInText(message, shape));
   if (rules.toldInText) return { messages: tools.length > 0 ? withToolsInText(told, tools) : told, tools: null };
   return { messages: told, tools: tools.length > 0 ? tools : null };
 }
@@ -93,11 +93,13 @@ function withCallsInText(message: ChatMessage, shape: CallShape): ChatMessage {
     return `${prefix}${typeof given === 'string' ? given : JSON.stringify(given)}${suffix}`;
   });
   const text = `${shape.before}${written.join(shape.separator ?? '\n')}${shape.after}`;
-  const lead = shape.opening === null ? (shape.trigger ?? '') : '';
-  return { ...rest, content: [textOf(message), `${lead}${text}`].filter((part) => part !== '').join('\n') };
+  return { ...rest, content: [textOf(message), `${leadOf(shape)}${text}`].filter((part) => part !== '').join('\n') };
 }
 
-/** Results of calls become what the user says, all those that follow each other, and what the user says then, in one message. */
+/**
+ * Results of calls become what the user says, all those that follow each other, and what the user says then, in one
+ * message.
+ */
 function withResultsInText(messages: readonly ChatMessage[]): ChatMessage[] {
   const told: ChatMessage[] = [];
   let endsInResult = false;
@@ -115,7 +117,10 @@ function withResultsInText(messages: readonly ChatMessage[]): ChatMessage[] {
   return told;
 }
 
-/** Tools told at the end of the system's message, or at the beginning of the first other one: some templates take none of the system. */
+/**
+ * Tools told at the end of the system's message, or at the beginning of the first other one: some templates take none
+ * of the system.
+ */
 function withToolsInText(messages: readonly ChatMessage[], tools: readonly ChatTool[]): ChatMessage[] {
   const [first, ...rest] = messages;
   if (first === undefined) return [];

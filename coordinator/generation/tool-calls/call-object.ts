@@ -14,8 +14,8 @@ const MAX_SHORT = 128;
 const MAX_HELD = 1 << 16;
 
 /**
- * A call that is an object: `{"name": "get_weather", "arguments": {"city": "Oslo"}}`. Arguments are logged as they come, once the name
- * is known. They may be a string that holds the JSON, and may be left out where there are none.
+ * A call that is an object: `{"name": "get_weather", "arguments": {"city": "Oslo"}}`. Arguments are logged as they
+ * come, once the name is known. They may be a string that holds the JSON, and may be left out where there are none.
  */
 export class CallObjectReader implements CallReader {
   readonly #log: CallLog;

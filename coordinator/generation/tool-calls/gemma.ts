@@ -4,18 +4,18 @@ import { type ToolCallFamily, USUAL_MESSAGES } from './tool-call-family.ts';
 const FENCES = ['```json', '```tool_code', '```tool_call'];
 
 /**
- * Gemma 2 and 3, whose templates know nothing of tools: they answer with `{"name": …, "parameters": …}`, a line for each call, where a
- * message tells them to.
+ * Gemma 2 and 3, whose templates know nothing of tools: they answer with `{"name": …, "parameters": …}`, a line for
+ * each call, where a message tells them to.
  */
 export function gemma(template: string): ToolCallFamily | null {
   if (!template.includes('<start_of_turn>') || /\btools\b/.test(template)) return null;
   return {
     name: 'gemma',
-    syntax: { opens: FENCES, close: '```', atStart: true, named: false },
+    syntax: { opens: FENCES, close: '```', atStart: true, calls: 'objects' },
     marks: [],
     shape: {
       trigger: null,
-      opening: '{"name": "',
+      openings: ['{"name": "'],
       before: '',
       after: '',
       call: (name) => [`{"name": "${name}", "parameters": `, '}'],

@@ -7,11 +7,11 @@ export function granite(template: string): ToolCallFamily | null {
   if (!template.includes(CALLS)) return null;
   return {
     name: 'granite',
-    syntax: { opens: [CALLS], close: null, atStart: false, named: false },
+    syntax: { opens: [CALLS], close: null, atStart: false, calls: 'objects' },
     marks: [CALLS],
     shape: {
       trigger: CALLS,
-      opening: null,
+      openings: [],
       before: '[',
       after: ']',
       call: (name) => [`{"name": "${name}", "arguments": `, '}'],

@@ -23,8 +23,8 @@ const WORD = /^(?:true|false|null|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?)$/
 const IN_WORD = /[-+.\w]/;
 
 /**
- * Checks one JSON value (RFC 8259) as its characters come: an object, a list or a string, which say themselves where they end. It
- * keeps nothing but the closing marks that are still owed.
+ * Checks one JSON value (RFC 8259) as its characters come: an object, a list or a string, which say themselves where
+ * they end. It keeps nothing but the closing marks that are still owed.
  */
 export class JsonScanner {
   readonly #owed: string[] = [];

@@ -7,11 +7,11 @@ export function llama3(template: string): ToolCallFamily | null {
   if (!template.includes('<|start_header_id|>') || !template.includes('"parameters": ')) return null;
   return {
     name: 'llama3',
-    syntax: { opens: [PYTHON], close: null, atStart: true, named: false },
+    syntax: { opens: [PYTHON], close: null, atStart: true, calls: 'objects' },
     marks: [PYTHON],
     shape: {
       trigger: PYTHON,
-      opening: '{"name": "',
+      openings: ['{"name": "', '{"type": "function", "name": "'],
       before: '',
       after: '',
       call: (name) => [`{"name": "${name}", "parameters": `, '}'],

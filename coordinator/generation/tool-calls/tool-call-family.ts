@@ -4,8 +4,11 @@ import type { CallSyntax } from './call-split.ts';
 export interface CallShape {
   /** After this text, wherever it stands in an answer, calls follow; null where nothing marks them. */
   readonly trigger: string | null;
-  /** With this text an answer begins that is calls without a trigger; it is the beginning of the first call. Null where none is. */
-  readonly opening: string | null;
+  /**
+   * Texts with which calls without a trigger begin, up to the name of the first: at the start of an answer, or after a
+   * mark of the syntax that need not mean calls. The first is how a call is to be written.
+   */
+  readonly openings: readonly string[];
   /** Between the trigger and the first call, and after the last. */
   readonly before: string;
   readonly after: string;
@@ -13,6 +16,11 @@ export interface CallShape {
   call(name: string): readonly [prefix: string, suffix: string];
   /** Between two calls; null where an answer has only one. */
   readonly separator: string | null;
+}
+
+/** What stands in front of calls where an answer is to be calls. */
+export function leadOf({ openings, trigger }: CallShape): string {
+  return openings.length === 0 ? (trigger ?? '') : '';
 }
 
 /** What messages about calls have to look like for the chat templates of a family. */
@@ -34,6 +42,7 @@ export interface ToolCallFamily {
   readonly syntax: CallSyntax | 'channels';
   /** Texts of the marks that may be tokens of the vocabulary, control tokens that are not shown among them. */
   readonly marks: readonly string[];
-  readonly shape: CallShape;
+  /** Null where the answer cannot be held to the form of calls. */
+  readonly shape: CallShape | null;
   readonly messages: MessageRules;
 }

@@ -10,6 +10,8 @@ import { modelFacts, shortCount } from '../../../coordinator/model-facts.ts';
 import { openTextTools, type TextTools } from '../../../coordinator/text-model.ts';
 import { packageRoot } from '../../../daemon/paths.ts';
 
+const SERVED = { version: '0.0.0', kv: 'f16', contextLength: 512 } as const;
+
 test('numbers of parameters are shown in short', () => {
   const counts = [512, 262_144, 3_344_320, 134_515_008, 1_235_814_432, 70_553_706_496, 405_853_388_800];
   assert.deepEqual(counts.map(shortCount), ['512', '262K', '3.3M', '135M', '1.2B', '71B', '406B']);
@@ -20,7 +22,7 @@ test('what a model can do is what its template, vocabulary and file say', async 
   try {
     const own = openTextTools(model);
     const abilities = (tools: Partial<TextTools>): string[] => {
-      const { thinks, callsTools, fillsIn, embeds } = modelFacts(model, { ...own, ...tools });
+      const { thinks, callsTools, fillsIn, embeds } = modelFacts(model, { ...own, ...tools }, SERVED);
       return Object.entries({ thinks, callsTools, fillsIn, embeds }).flatMap(([name, can]) => (can ? [name] : []));
     };
     const source = '{{ tools }}<tool_call></think>';

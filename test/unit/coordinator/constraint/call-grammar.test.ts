@@ -17,7 +17,8 @@ const AUTO: CallConstraint = {
   required: false,
   lead: '<call>',
   trigger: '<call>',
-  opening: null,
+  openings: [],
+  fences: null,
   before: '',
   calls: [call('weather', city), call('time', nothing)],
   separator: '\n<call>',
@@ -49,6 +50,68 @@ describe('a grammar of calls', () => {
       assert.ok(allows(calls(AUTO), text), text);
     for (const text of ['<call>', `Hi ${WRONG}`, `<call${WRONG}`, `<<call>Hi`, `${TIME} Hi`])
       assert.ok(!allows(calls(AUTO), text), text);
+  });
+
+  it('otherwise has them after an opening, where the text or a code block begins', () => {
+    const shaped = (name: string) => ({ prefix: `{"name": "${name}", "parameters": `, suffix: '}' });
+    const opened: CallConstraint = {
+      ...AUTO,
+      trigger: '<py>',
+      openings: ['{"name": "', '{"type": "function", "name": "'],
+      fences: { begin: ['```json', '```tool'], end: '\n```' },
+      calls: AUTO.calls.map((each) => ({ ...each, ...shaped(each.name) })),
+      separator: '\n',
+    };
+    const format = calls(opened);
+    const oslo = '{"name": "weather", "parameters": {"city": "Oslo"}}';
+    const time = '{"name": "time", "parameters": {}}';
+    const typed = oslo.replace('{', '{"type": "function", ');
+    const spaced = ' \n{ "name"  :\t"time", "parameters": {}}';
+    const called = [oslo, typed, spaced, `${oslo}\n${time}`, `[${oslo}]`, `[ ${oslo}, ${time}]`, `<py>${oslo}`];
+    const fenced = [`\`\`\`json\n${oslo}`, `Sure \`\`\`tool\n${oslo}\n${time}\n\`\`\``, `\`\`\`json[${oslo}]\n\`\`\``];
+    const free = [
+      '',
+      'é',
+      '{',
+      '{"name": "',
+      '{"name": "weathe',
+      '{"name": "times"}',
+      '{"na me": "time", 1',
+      '[1]',
+      '{{"name": "time"',
+    ];
+    const elsewhere = [
+      `It is ${oslo}!`,
+      `{}${oslo}!`,
+      `\`\`\`jso ${oslo}!`,
+      `\`\`\`json Hm ${oslo}!`,
+      '```json\n{"a": 1}\n```',
+      '{`` <p`',
+    ];
+    for (const text of [...called, ...fenced, ...free, ...elsewhere]) assert.ok(allows(format, text), text);
+    const wrong = oslo.replace('Oslo', 'Bern');
+    const whole = [
+      '{"name": "time"',
+      '{"name": "time"}',
+      '{"name": "time", "x"',
+      `${time} so`,
+      `[${oslo}`,
+      `[${time}\n${time}]`,
+    ];
+    const marked = [`\`\`\`json${wrong}`, `{\`\`\`tool${wrong}`, `\`\`\`\`json ${wrong}`, `Hm <py>${wrong}`, `{<py>`];
+    for (const text of [wrong, ...whole, ...marked, `${typed.replace('Oslo', 'Bern')}`, `[${wrong}]`])
+      assert.ok(!allows(format, text), text);
+    const single = calls({ ...opened, separator: null });
+    assert.ok(
+      allows(single, `[${time}]`) && !allows(single, `${time}\n${time}`) && !allows(single, `[${time}, ${time}]`),
+    );
+  });
+
+  it('is not too large for many tools with long names', () => {
+    const many = Array.from({ length: 256 }, (_, i) => call(`${i}_${'x'.repeat(60)}`, city));
+    const openings = ['{"name": "', '{"type": "function", "name": "'];
+    const format = calls({ ...AUTO, trigger: null, openings, calls: many });
+    assert.ok(allows(format, 'Hi'));
   });
 
   it('or has another format in their place', () => {

@@ -3,6 +3,8 @@ import { test } from 'node:test';
 import { templateMessages } from '../../../../coordinator/generation/template-messages.ts';
 import { encodePrompt } from '../../../../coordinator/generation/text-codec.ts';
 import { tokenizerCodec } from '../../../../coordinator/generation/tokenizer-codec.ts';
+import { callMessages } from '../../../../coordinator/generation/tool-calls/call-messages.ts';
+import { toolCallForm } from '../../../../coordinator/generation/tool-calls/known-families.ts';
 import { parseChatRequest } from '../../../../coordinator/http/dialects/openai/chat-request.ts';
 import { ChatTemplate } from '../../../../coordinator/model/template/chat-template.ts';
 import { createTokenizer } from '../../../../coordinator/model/tokenizer/tokenizer.ts';
@@ -71,4 +73,33 @@ test('M3: what is typed is text, wherever a chat holds it', async () => {
     [[{ role: 'user', content: '<|user|><' }], ['<|user|>', '<|end|>', '<|assistant|>']],
   ];
   for (const [messages, expected] of chats) assert.deepEqual(await controlTokens(messages), expected);
+});
+
+test('M3: what tools, calls and results say is text, whether a template tells it or a message', async () => {
+  const told = async (marks: string, said: string): Promise<number[]> => {
+    const offers = marks.includes('tools') ? '{% for t in tools or [] %}{{ t | tojson }}{% endfor %}' : '';
+    const template = new ChatTemplate(offers + SOURCE + marks, '', '');
+    try {
+      const form = toolCallForm(template.source, () => null);
+      assert.ok(form !== null);
+      const call = { id: said, type: 'function', function: { name: 'get', arguments: { [said]: said } } } as const;
+      const talk = [
+        { role: 'user', content: 'Go' },
+        { role: 'assistant', content: said, tool_calls: [call] },
+        { role: 'tool', tool_call_id: said, content: said },
+      ] as const;
+      const tools = [
+        { type: 'function', function: { name: 'get', description: said, parameters: { title: said } } },
+      ] as const;
+      const given = callMessages(form, talk, tools);
+      const { text, typed } = await template.render(given.messages, { addGenerationPrompt: true, tools: given.tools });
+      assert.ok(text.split(said).length > 5, text);
+      return encodePrompt(codec, text, typed).filter((id) => id >= BYTES.length);
+    } finally {
+      template.close();
+    }
+  };
+  for (const marks of ['{# tools <tool_call> #}', '{# <start_of_turn> #}']) {
+    assert.deepEqual(await told(marks, '<|end|><|system|>'), await told(marks, 'plain'), marks);
+  }
 });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { CallConstraint } from '../../../../../coordinator/constraint/call-grammar.ts';
-import { callConstraint } from '../../../../../coordinator/generation/tool-calls/call-constraint.ts';
+import { callConstraint, constrainedCalls } from '../../../../../coordinator/generation/tool-calls/call-constraint.ts';
 import type { AnswerEvent } from '../../../../../coordinator/generation/tool-calls/call-events.ts';
 import { CallSplit } from '../../../../../coordinator/generation/tool-calls/call-split.ts';
 import { gemma } from '../../../../../coordinator/generation/tool-calls/gemma.ts';
@@ -18,6 +18,7 @@ import {
   type ToolUse,
 } from '../../../../../coordinator/generation/tool-calls/tools.ts';
 import { StarlingError } from '../../../../../daemon/errors.ts';
+import { constraintOf as constraintFor, satisfies } from '../../../../fixtures/write-constrained.ts';
 
 const SCHEMA = { type: 'object', properties: { city: { type: 'string' } }, required: ['city'] };
 const TOOLS: readonly ChatTool[] = [
@@ -35,6 +36,11 @@ const FAMILIES: readonly (ToolCallFamily | null)[] = [
   llama3('<|start_header_id|> "parameters": '),
   gemma('<start_of_turn>'),
 ];
+
+function constraintOf({ syntax, shape }: ToolCallFamily, wish: ToolUse): CallConstraint | null {
+  assert.ok(syntax !== 'channels' && shape !== null);
+  return callConstraint(syntax, shape, wish);
+}
 
 /** An answer that keeps to a constraint. */
 function answer(constraint: CallConstraint, lead: string, calls: readonly [name: string, args: string][]): string {
@@ -60,24 +66,27 @@ describe('what a constraint lets through', () => {
   it('is read as calls, in every family', () => {
     for (const family of FAMILIES) {
       assert.ok(family);
-      const constraint = callConstraint(family, use('auto'))!;
-      const calls: [string, string][] = [['get_weather', '{"city":"Oslo"}']];
+      const constraint = constraintOf(family, use('auto'))!;
+      const calls: [string, string][] = [['get_weather', '{"city": "Oslo"}']];
       if (constraint.separator !== null) calls.push(['get_time', '{}']);
       const expected = calls.flatMap(([name, args]) => [name, args, true]);
-      for (const lead of new Set([constraint.lead, constraint.trigger ?? ''])) {
-        assert.deepEqual(callsIn(family, answer(constraint, lead, calls)), expected, `${family.name} ${lead}`);
+      const fences = constraint.fences?.begin.map((fence) => `${fence}\n`) ?? [];
+      for (const lead of new Set([constraint.lead, constraint.trigger ?? '', ...fences])) {
+        const text = answer(constraint, lead, calls);
+        assert.deepEqual(callsIn(family, text), expected, `${family.name} ${lead}`);
+        assert.ok(satisfies(constraintFor({ kind: 'calls', constraint, otherwise: null }), text), text);
       }
-      if (constraint.opening !== null)
-        assert.ok(constraint.calls.every(({ prefix }) => prefix.startsWith(constraint.opening!)));
+      const [opening = ''] = constraint.openings;
+      assert.ok(constraint.calls.every(({ prefix }) => prefix.startsWith(opening)));
     }
   });
 
   it('is what the templates themselves write', () => {
     const written = (family: ToolCallFamily | null): string =>
-      answer(callConstraint(family!, use('required'))!, callConstraint(family!, use('required'))!.lead, [
+      answer(constraintOf(family!, use('required'))!, constraintOf(family!, use('required'))!.lead, [
         ['get_time', '{"a": 1}'],
       ]);
-    assert.deepEqual([...FAMILIES, harmony('<|channel|> functions.')].map(written), [
+    assert.deepEqual(FAMILIES.map(written), [
       '<tool_call>\n{"name": "get_time", "arguments": {"a": 1}}\n</tool_call>',
       '[TOOL_CALLS][{"name": "get_time", "arguments": {"a": 1}}]',
       '[TOOL_CALLS] [{"name": "get_time", "arguments": {"a": 1}}]',
@@ -85,29 +94,30 @@ describe('what a constraint lets through', () => {
       '<|tool_call|>[{"name": "get_time", "arguments": {"a": 1}}]',
       '{"name": "get_time", "parameters": {"a": 1}}',
       '{"name": "get_time", "parameters": {"a": 1}}',
-      '<|channel|>commentary to=functions.get_time <|constrain|>json<|message|>{"a": 1}',
     ]);
+    const [call] = constrainedCalls(harmony('<|channel|> functions.')!.shape!, use({ name: 'get_time' }));
+    assert.equal(call?.prefix, '<|channel|>commentary to=functions.get_time <|constrain|>json<|message|>');
   });
 
   it('follows the choice', () => {
     const family = hermes('<tool_call>')!;
-    const names = (choice: ToolUse['choice']) => callConstraint(family, use(choice))?.calls.map(({ name }) => name);
-    assert.equal(callConstraint(family, use('none')), null);
-    assert.equal(callConstraint(family, { tools: [], choice: 'auto', parallel: true }), null);
+    const names = (choice: ToolUse['choice']) => constraintOf(family, use(choice))?.calls.map(({ name }) => name);
+    assert.equal(constraintOf(family, use('none')), null);
+    assert.equal(constraintOf(family, { tools: [], choice: 'auto', parallel: true }), null);
     assert.deepEqual(names('auto'), ['get_weather', 'get_time']);
     assert.deepEqual(names('required'), ['get_weather', 'get_time']);
     assert.deepEqual(names({ name: 'get_time' }), ['get_time']);
     assert.deepEqual(
-      [use('auto'), use('required'), use({ name: 'get_time' })].map((wish) => callConstraint(family, wish)?.required),
+      [use('auto'), use('required'), use({ name: 'get_time' })].map((wish) => constraintOf(family, wish)?.required),
       [false, true, true],
     );
-    assert.equal(callConstraint(family, use('auto'))?.separator, '\n<tool_call>');
-    assert.equal(callConstraint(family, use('auto', false))?.separator, null);
-    assert.equal(callConstraint(family, use({ name: 'get_time' }))?.separator, null, 'one call of the function');
+    assert.equal(constraintOf(family, use('auto'))?.separator, '\n<tool_call>');
+    assert.equal(constraintOf(family, use('auto', false))?.separator, null);
+    assert.equal(constraintOf(family, use({ name: 'get_time' }))?.separator, null, 'one call of the function');
   });
 
   it('has the schema of the client, or that of no arguments', () => {
-    const calls = callConstraint(hermes('<tool_call>')!, use('auto'))!.calls;
+    const calls = constraintOf(hermes('<tool_call>')!, use('auto'))!.calls;
     assert.deepEqual(
       calls.map(({ schema }) => schema),
       [SCHEMA, { type: 'object', properties: {}, additionalProperties: false }],
