@@ -86,7 +86,10 @@ export const TEXT_FIELDS = {
 
 type TextFields = z.output<z.ZodObject<typeof TEXT_FIELDS>>;
 
-/** `repetition_penalty` is that of vLLM and Transformers, over everything; `repeat_penalty` that of llama.cpp, over what came last. */
+/**
+ * `repetition_penalty` is that of vLLM and Transformers, over everything; `repeat_penalty` that of llama.cpp, over what
+ * came last.
+ */
 function repetition(fields: TextFields): RepetitionPenalty | null {
   const { repetition_penalty, repeat_penalty, repeat_last_n } = fields;
   if (repetition_penalty !== 1 && typeof repetition_penalty === 'number') {
