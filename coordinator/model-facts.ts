@@ -17,6 +17,8 @@ export interface ModelFacts {
   readonly template: string;
   /** It tells its reasoning apart. */
   readonly thinks: boolean;
+  /** It can be offered tools. */
+  readonly callsTools: boolean;
   /** See systemFingerprint. */
   readonly fingerprint: string;
 }
@@ -36,7 +38,7 @@ export function shortCount(count: number): string {
 
 export function modelFacts(
   { id, gguf, spec }: OpenModel,
-  { template, reasoning }: TextTools,
+  { template, reasoning, toolCalls }: TextTools,
   served: Pick<SystemParts, 'version' | 'kv' | 'contextLength'>,
 ): ModelFacts {
   let parameters = 0;
@@ -56,6 +58,7 @@ export function modelFacts(
     digest: id,
     template: template.source,
     thinks: reasoning !== null,
+    callsTools: toolCalls !== null,
     fingerprint: systemFingerprint({ ...served, model: id, quantization }),
   };
 }
