@@ -36,7 +36,7 @@ export function endpointRoot(url: string): string {
 
 /**
  * Asks a chat endpoint and yields the answer as it comes, and the reasoning that the endpoint tells apart.
- * @throws StarlingError endpoint_unreachable; the endpoint's own error
+ * @throws StarlingError endpoint_unreachable, key_invalid; the endpoint's own error
  */
 export async function* streamChat(options: StreamChatOptions): AsyncGenerator<SplitText, void, undefined> {
   const { url, apiKey, model, messages, temperature, maxTokens, signal } = options;
@@ -65,7 +65,7 @@ export async function* streamChat(options: StreamChatOptions): AsyncGenerator<Sp
   }
 }
 
-/** The model that an endpoint serves. @throws StarlingError endpoint_unreachable, unauthorized */
+/** The model that an endpoint serves. @throws StarlingError endpoint_unreachable, key_invalid, unauthorized */
 export async function servedModel(url: string, apiKey?: string): Promise<string> {
   const response = await request(`${endpointRoot(url)}/v1/models`, { headers: keyHeader(apiKey) });
   if (response.status === 401) throw failed(await response.text(), response.status);
@@ -77,8 +77,15 @@ export async function servedModel(url: string, apiKey?: string): Promise<string>
   return models.data.data[0]!.id;
 }
 
-const keyHeader = (apiKey: string | undefined): Record<string, string> =>
-  apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` };
+/** @throws StarlingError key_invalid for a key that no header can carry */
+function keyHeader(apiKey: string | undefined): Record<string, string> {
+  if (apiKey === undefined) return {};
+  if (/^[\x21-\x7e]+$/.test(apiKey)) return { authorization: `Bearer ${apiKey}` };
+  throw new StarlingError(
+    'key_invalid',
+    'the key of the endpoint is empty, or has spaces or characters beyond ASCII, which no key has: look at --api-key and STARLING_API_KEY',
+  );
+}
 
 async function request(url: string, init: RequestInit): Promise<Response> {
   try {

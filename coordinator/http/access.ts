@@ -56,7 +56,10 @@ export function isHostAllowed(header: string, policy: AccessPolicy): boolean {
   return policy.allowedHosts.some((allowed) => comparable(allowed) === name);
 }
 
-/** Whether a page of this Origin may use the endpoint: pages of this computer, of the endpoint itself, and those allowed. */
+/**
+ * Whether a page of this Origin may use the endpoint: pages of this computer, of the endpoint itself, and those
+ * allowed.
+ */
 export function isOriginAllowed(origin: string, hostHeader: string, policy: AccessPolicy): boolean {
   if (policy.allowedOrigins.some((allowed) => originPattern(allowed)?.(origin))) return true;
   if (!URL.canParse(origin)) return false;

@@ -5,7 +5,10 @@ import type { ApiKeys } from '../keys/api-keys.ts';
 /** What watches whether a server is up has no key. */
 const OPEN_PATHS: ReadonlySet<string> = new Set(['/health', '/health/']);
 
-/** What comes with a request that this process makes to itself, for the owner of a key or for nobody: no client can bring it. */
+/**
+ * What comes with a request that this process makes to itself, for the owner of a key or for nobody: no client can
+ * bring it.
+ */
 export interface InternalBindings {
   readonly owner: string | null;
 }

@@ -1,5 +1,5 @@
 import { StarlingError } from '../../daemon/errors.ts';
-import { DISCARD_LIMIT, isUnpackingFault } from './json-body.ts';
+import { DISCARD_LIMIT, goneAway, isUnpackingFault } from './json-body.ts';
 
 const ENDED = { done: true, value: undefined } as const;
 
@@ -73,7 +73,7 @@ export class ByteReader {
 
 function interrupted(cause: unknown): never {
   if (isUnpackingFault(cause)) throw malformed('it is damaged, or not encoded so');
-  throw new StarlingError('cancelled', 'the client went away before the body of its request was there', { cause });
+  throw goneAway(cause);
 }
 
 /** A form that cannot be read. */

@@ -5,7 +5,9 @@ import { errorText } from './error-response.ts';
 
 /** Enough for a full queue and its pages, several times over, and far below any limit on open files. */
 export const MAX_CONNECTIONS = 1024;
-/** Connections beyond that are told so; beyond this factor they are closed, as answering them would be what overloads. */
+/**
+ * Connections beyond that are told so; beyond this factor they are closed, as answering them would be what overloads.
+ */
 const CROWD = 2;
 /** Longer than the programs keep theirs that connect to such servers: a Go client 90 s, most others less. */
 export const KEEP_ALIVE_MS = 120_000;
@@ -19,7 +21,9 @@ const MALFORMED: Readonly<Record<string, readonly [status: number, problem: stri
   ERR_HTTP_REQUEST_TIMEOUT: [408, 'it did not arrive whole in time'],
 };
 
-/** Has a server answer what never becomes a request of a route: too many connections, and requests that cannot be read. */
+/**
+ * Has a server answer what never becomes a request of a route: too many connections, and requests that cannot be read.
+ */
 export function answerConnections(server: Server, most = MAX_CONNECTIONS): void {
   const open = new Set<Socket>();
   const crowded = new WeakSet<Socket>();

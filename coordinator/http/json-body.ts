@@ -8,8 +8,8 @@ import { systemCode } from '../../daemon/system-error.ts';
 /** Most bytes of a request's body: several times what the longest context holds as text. */
 export const BODY_LIMIT = 4 * 1024 * 1024;
 /**
- * Of a body that is refused, so much is still taken, and thrown away: a client that is busy sending when the connection closes
- * never sees the answer that tells it why.
+ * Of a body that is refused, so much is still taken, and thrown away: a client that is busy sending when the connection
+ * closes never sees the answer that tells it why.
  */
 export const DISCARD_LIMIT = 64 * 1024 * 1024;
 
@@ -51,6 +51,10 @@ export function bodyOf(request: Request): AsyncIterable<Uint8Array> {
 /** Whether a body could not be read because what it is packed into is damaged. */
 export const isUnpackingFault = (cause: unknown): boolean => /^(Z_|ERR_BROTLI)/.test(systemCode(cause) ?? '');
 
+/** Why a body ends where its client did not end it. */
+export const goneAway = (cause: unknown): StarlingError =>
+  new StarlingError('cancelled', 'the client went away before the body of its request was there', { cause });
+
 async function readText(request: Request): Promise<string> {
   if (Number(request.headers.get('content-length') ?? 0) > DISCARD_LIMIT) throw tooLarge();
   const isPlain = request.headers.get('content-encoding') === null;
@@ -69,11 +73,13 @@ async function readText(request: Request): Promise<string> {
 
 /**
  * The body of a request as a JSON object, whatever its content type says.
- * @throws StarlingError request_too_large, unsupported_encoding, invalid_json; invalid_request when it is JSON but no object
+ * @throws StarlingError request_too_large, unsupported_encoding, invalid_json; invalid_request when it is JSON but no
+ * object; cancelled when its client goes away before it is there
  */
 export async function readJsonObject(c: Context): Promise<Readonly<Record<string, unknown>>> {
   const text = await readText(c.req.raw).catch((cause: unknown) => {
-    if (!isUnpackingFault(cause)) throw cause;
+    if (cause instanceof StarlingError) throw cause;
+    if (!isUnpackingFault(cause)) throw goneAway(cause);
     const message = 'the body of the request cannot be unpacked: it is damaged, or not encoded so';
     throw new StarlingError('invalid_json', message, { cause });
   });

@@ -6,9 +6,9 @@ const PATTERN = /^([a-z][a-z0-9+.-]*):\/\/(\*|(?:\*\.)?[a-z0-9_.-]+|\[[0-9a-f:.]
 const USUAL_PORTS: Readonly<Record<string, string>> = { http: '80', https: '443' };
 
 /**
- * Reads what `--allow-origin` takes: `*` for every page there is, `null` for files and sandboxed pages, an origin such as
- * `https://chat.example`, or a pattern: `http://localhost:*`, `https://*.example.org`, `chrome-extension://*`. Case, a slash at the
- * end and a port that is the usual one do not matter, as browsers leave them out.
+ * Reads what `--allow-origin` takes: `*` for every page there is, `null` for files and sandboxed pages, an origin such
+ * as `https://chat.example`, or a pattern: `http://localhost:*`, `https://*.example.org`, `chrome-extension://*`. Case,
+ * a slash at the end and a port that is the usual one do not matter, as browsers leave them out.
  * @returns null for anything else, such as an address with a path
  */
 export function originPattern(text: string): OriginPattern | null {

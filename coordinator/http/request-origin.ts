@@ -14,9 +14,9 @@ export interface RequestOrigin {
 const MAX_KEY = 512;
 
 /**
- * Where there are keys, a request is that of its key. Where there are none, it is that of whatever key it brings, and within that of
- * its `user` field or else of its client's address: many programs send the same placeholder, which does not make one user of two
- * computers.
+ * Where there are keys, a request is that of its key. Where there are none, it is that of whatever key it brings, and
+ * within that of its `user` field or else of its client's address: many programs send the same placeholder, which does
+ * not make one user of two computers.
  */
 export function requestOrigin(c: Context, api: ApiContext): RequestOrigin {
   const owner = api.authentication.ownerOf(c);

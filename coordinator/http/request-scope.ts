@@ -22,8 +22,8 @@ export class RequestScope {
 }
 
 /**
- * The requests under way. They hang on one listener of the server's signal between them: a listener for each would be taken for a
- * leak as soon as there are a dozen.
+ * The requests under way. They hang on one listener of the server's signal between them: a listener for each would be
+ * taken for a leak as soon as there are a dozen.
  */
 export class RequestScopes {
   readonly #open = new Set<RequestScope>();

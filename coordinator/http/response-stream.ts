@@ -16,7 +16,10 @@ export interface ResponseStreamOptions {
   readonly clock?: SilenceClock;
   /** A client that takes nothing for this long is given up, so that it cannot hold up those who wait. */
   readonly stalledClientMs: number;
-  /** Sends what there is to say, framed; `send` settles when the client has room for more and rejects when the request is over. */
+  /**
+   * Sends what there is to say, framed; `send` settles when the client has room for more and rejects when the request
+   * is over.
+   */
   readonly produce: (send: (text: string) => Promise<void>) => Promise<void>;
   /** The last that is said, framed, where something goes wrong on the way. */
   readonly failed: (error: StarlingError) => string;

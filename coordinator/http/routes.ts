@@ -27,7 +27,10 @@ export const ROUTES: readonly Route[] = [
 /** In the order in which they are asked whether a path is theirs; the last takes all that is left. */
 const DIALECTS: readonly Dialect[] = [anthropic, ollama, llamaCpp, openai];
 
-/** In whose words a request is told what is amiss. @param hasHeader whether it has a header of this name, in lower case */
+/**
+ * In whose words a request is told what is amiss.
+ * @param hasHeader whether it has a header of this name, in lower case
+ */
 export function dialectOf(path: string, hasHeader: (name: string) => boolean): Dialect {
   return DIALECTS.find(({ owns, header }) => (header !== undefined && hasHeader(header)) || owns(path)) ?? openai;
 }

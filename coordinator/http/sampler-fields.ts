@@ -1,11 +1,8 @@
 import { z } from 'zod';
 import { StarlingError } from '../../daemon/errors.ts';
 import type { TextSettings } from '../generation/text-service.ts';
+import { MAX_COUNT, MAX_STOP_LENGTH, MAX_STOPS } from './request-limits.ts';
 import type { RequestOrigin } from './request-origin.ts';
-
-const MAX_COUNT = 2 ** 31 - 1;
-const MAX_STOPS = 16;
-const MAX_STOP_LENGTH = 1024;
 
 /** A whole number that may be left out. */
 export const optionalInteger = (least: number) => z.int().min(least).max(MAX_COUNT).nullish();

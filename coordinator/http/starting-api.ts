@@ -7,7 +7,10 @@ import { errorResponse } from './error-response.ts';
 /** Seconds after which a client may ask again. */
 const RETRY_SECONDS = 5;
 
-/** What the endpoint answers while the model is brought up: that it is, so that clients wait instead of finding nothing there. */
+/**
+ * What the endpoint answers while the model is brought up: that it is, so that clients wait instead of finding nothing
+ * there.
+ */
 export function createStartingApi(access: AccessPolicy, log: Logger): Hono {
   const app = new Hono();
   app.onError((thrown, c) => errorResponse(thrown, c, log));

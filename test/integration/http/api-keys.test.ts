@@ -44,6 +44,8 @@ describe('an endpoint with keys', () => {
       const { choices } = await client(ADA).chat.completions.create({ model: 'starling', messages });
       assert.equal(choices[0]?.message.content, 'Hello');
       await assert.rejects(client('none').models.list(), AuthenticationError);
+      const file = new File([new Uint8Array(5e6)], 'large');
+      await assert.rejects(client('none').files.create({ file, purpose: 'batch' }), AuthenticationError);
       const body = JSON.stringify({ model: 'starling', max_tokens: 2, messages });
       assert.equal((await rawRequest(`${url}/v1/messages`, { headers: { 'x-api-key': BOB }, body })).status, 200);
       const { text } = await rawRequest(`${url}/metrics`, { headers: { 'x-api-key': BOB } });
@@ -94,6 +96,9 @@ describe('an endpoint with keys', () => {
   it('takes the key of the terminal client', async () => {
     await withEndpoint({ reply: 'Hello', http: { keys: keys() } }, async ({ url }) => {
       await assert.rejects(servedModel(url), { code: 'unauthorized' });
+      for (const key of ['schlüssel-0123456789', 'with space 0123456789', '']) {
+        await assert.rejects(servedModel(url, key), { code: 'key_invalid' });
+      }
       const model = await servedModel(url, ADA);
       await assert.rejects(streamChat({ url, model, messages }).next(), { code: 'unauthorized' });
       let answer = '';

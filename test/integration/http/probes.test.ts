@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { BODY_LIMIT } from '../../../coordinator/http/json-body.ts';
 import { HttpServer } from '../../../coordinator/http/server.ts';
 import { createLogger } from '../../../daemon/log.ts';
 import { byteToken } from '../../fixtures/fake-text-model.ts';
@@ -109,6 +110,39 @@ describe('what clients probe', () => {
     } finally {
       await server.stop();
     }
+  });
+
+  it('is told in its own words what is amiss', async () => {
+    const speaker = ({ type, error }: { type?: string; error: { code: unknown } | string }): string => {
+      if (typeof error === 'string') return 'Ollama';
+      if (type === 'error') return 'Anthropic';
+      return typeof error.code === 'number' ? 'llama.cpp' : 'OpenAI';
+    };
+    const paths = {
+      '/v1/chat/completions': 'OpenAI',
+      '/v1/messages': 'Anthropic',
+      '/api/chat': 'Ollama',
+      '/tokenize': 'llama.cpp',
+    };
+    const large = Buffer.alloc(BODY_LIMIT + 1, ' ');
+    await withEndpoint({}, async ({ url }) => {
+      const told = async (path: string, init: Parameters<typeof rawRequest>[1], status: number): Promise<string> => {
+        const response = await rawRequest(url + path, init);
+        assert.equal(response.status, status, response.text);
+        return speaker(JSON.parse(response.text) as Parameters<typeof speaker>[0]);
+      };
+      for (const [path, dialect] of Object.entries(paths)) {
+        assert.equal(await told(path, { body: '{' }, 400), dialect);
+        assert.equal(await told(path, { method: 'PUT', body: '{}' }, 405), dialect);
+        assert.equal(await told(path, { body: large }, 413), dialect);
+        assert.equal(await told(path, { body: '{}', headers: { host: 'evil.example' } }, 403), dialect);
+      }
+      const headers = { 'anthropic-version': '2023-06-01' };
+      assert.equal(await told('/v1/nothing', { headers }, 404), 'Anthropic');
+      assert.equal(await told('/v1/models', { method: 'PUT', headers, body: '{}' }, 405), 'Anthropic');
+      assert.equal(await told('/v1/nothing', {}, 404), 'OpenAI');
+      assert.equal(await told('/api/nothing', {}, 404), 'Ollama');
+    });
   });
 
   it('routes without /v1, with a slash at the end, by HEAD and OPTIONS', async () => {

@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import { StarlingError } from '../../../../daemon/errors.ts';
 import type { Message, TextPart, ToolCall } from '../../../generation/conversation.ts';
+import { MAX_NAME } from '../../request-limits.ts';
 
 const MAX_BLOCKS = 1000;
-const MAX_NAME = 512;
 
 const object = z.record(z.string(), z.unknown());
 const name = z.string().max(MAX_NAME);

@@ -2,19 +2,13 @@ import { z } from 'zod';
 import type { Json } from '../../../constraint/json-grammar.ts';
 import type { Conversation, Message, ToolChoice } from '../../../generation/conversation.ts';
 import type { TextSettings } from '../../../generation/text-service.ts';
+import { MAX_COUNT, MAX_MESSAGES, MAX_NAME, MAX_STOP_LENGTH, MAX_STOPS, MAX_TOOLS } from '../../request-limits.ts';
 import type { RequestOrigin } from '../../request-origin.ts';
 import type { UnknownNames } from '../../unknown-names.ts';
 import { validate } from '../../validation.ts';
 import { messageBody, systemBlocks, textOf, turnsOf } from './blocks.ts';
 
 type Body = Readonly<Record<string, unknown>>;
-
-const MAX_MESSAGES = 10_000;
-const MAX_TOOLS = 1024;
-const MAX_STOPS = 16;
-const MAX_STOP_LENGTH = 1024;
-const MAX_COUNT = 2 ** 31 - 1;
-const MAX_NAME = 512;
 
 const name = z.string().max(MAX_NAME);
 const object = z.record(z.string(), z.unknown());

@@ -4,12 +4,10 @@ import type { Embeddings } from '../../../generation/embedding.ts';
 import type { ApiContext } from '../../api-context.ts';
 import { embedTexts, vectorList } from '../../embed-texts.ts';
 import { readJsonObject } from '../../json-body.ts';
+import { MAX_INPUTS, MAX_NAME } from '../../request-limits.ts';
 import { requestOrigin } from '../../request-origin.ts';
 import { validate } from '../../validation.ts';
 import { checkOllamaModel } from './models.ts';
-
-const MAX_INPUTS = 2048;
-const MAX_NAME = 512;
 
 /** What says how a model is loaded or how text is sampled changes no vector. */
 const COMMON = {

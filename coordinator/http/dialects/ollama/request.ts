@@ -3,16 +3,13 @@ import type { Json } from '../../../constraint/json-grammar.ts';
 import type { Conversation, Message } from '../../../generation/conversation.ts';
 import type { Prompt } from '../../../generation/fill-in-the-middle.ts';
 import type { TextSettings } from '../../../generation/text-service.ts';
+import { MAX_MESSAGES, MAX_NAME, MAX_TOOLS } from '../../request-limits.ts';
 import type { RequestOrigin } from '../../request-origin.ts';
 import type { UnknownNames } from '../../unknown-names.ts';
 import { validate } from '../../validation.ts';
 import { generationOptions, IGNORED_OPTIONS, optionSettings } from './options.ts';
 
 type Body = Readonly<Record<string, unknown>>;
-
-const MAX_MESSAGES = 10_000;
-const MAX_TOOLS = 128;
-const MAX_NAME = 512;
 
 const object = z.record(z.string(), z.unknown());
 const images = z.array(z.unknown()).max(0, 'only text is read; leave it out').nullish();

@@ -67,8 +67,8 @@ class Lines {
 }
 
 /**
- * An answer as lines of JSON. Every line must be an object: clients take nothing else, so that a sign of life is one that says
- * nothing.
+ * An answer as lines of JSON. Every line must be an object: clients take nothing else, so that a sign of life is one
+ * that says nothing.
  * @param base what every line has: the model, and when it was said
  */
 export function lineStream(base: () => object, fields: SaidFields): StreamWords {

@@ -4,13 +4,10 @@ import { type AnswerPiece, answerPieces } from '../../../generation/answer-piece
 import type { TextService } from '../../../generation/text-service.ts';
 import type { ApiContext } from '../../api-context.ts';
 import { collectCalls } from '../../collect-calls.ts';
-import { readJsonObject } from '../../json-body.ts';
-import { requestOrigin } from '../../request-origin.ts';
-import { checkModel } from '../../served-model.ts';
 import { exchangeText, type FinishedChoice } from '../../text-exchange.ts';
 import { parseChatRequest } from './chat-request.ts';
-import { unknownFields } from './check-fields.ts';
 import { chunkStream } from './framing.ts';
+import { readRequest } from './read-request.ts';
 import { usageBody } from './usage.ts';
 
 /** Log probabilities of one token in the shape of OpenAI's chat API. */
@@ -69,10 +66,7 @@ export function choiceMessage({
 export function chatCompletions(api: ApiContext): Handler {
   const { service } = api;
   return async (c) => {
-    const body = await readJsonObject(c);
-    const request = parseChatRequest(body, requestOrigin(c, api));
-    api.unknownFields.tell(unknownFields('chat', body));
-    checkModel(request.model, service);
+    const request = await readRequest(c, api, 'chat', parseChatRequest);
     const { settings } = request;
     const hasLogprobs = settings.logprobs !== null;
     const base = {

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { StarlingError } from '../../../../daemon/errors.ts';
 import type { Conversation, Message, TextPart, ToolCall } from '../../../generation/conversation.ts';
 import type { TextSettings } from '../../../generation/text-service.ts';
+import { MAX_MESSAGES, MAX_TOOLS } from '../../request-limits.ts';
 import type { RequestOrigin } from '../../request-origin.ts';
 import { isFilled, validate } from '../../validation.ts';
 import { checkFields } from './check-fields.ts';
@@ -18,9 +19,7 @@ import {
 } from './text-fields.ts';
 import { TOOL_FIELDS, toolsOf } from './tools.ts';
 
-const MAX_MESSAGES = 10_000;
 const MAX_PARTS = 1000;
-const MAX_TOOL_CALLS = 128;
 const MAX_EFFORT = 32;
 
 const toolCall = z.object({
@@ -42,7 +41,7 @@ const message = z.looseObject({
   content: z.unknown().optional(),
   name: z.string().nullish(),
   tool_call_id: z.string().nullish(),
-  tool_calls: z.array(toolCall).max(MAX_TOOL_CALLS).nullish(),
+  tool_calls: z.array(toolCall).max(MAX_TOOLS).nullish(),
   reasoning_content: z.string().nullish(),
 });
 

@@ -30,6 +30,12 @@ export function checkFields(route: FieldRoute, body: Readonly<Record<string, unk
   }
 }
 
+/** @throws StarlingError invalid_request with this advice, where a body does not have a field */
+export function checkGiven(body: Readonly<Record<string, unknown>>, param: string, advice: string): void {
+  if (body[param] !== undefined && body[param] !== null) return;
+  throw new StarlingError('invalid_request', `'${param}' is missing; ${advice}`, { param });
+}
+
 /** The names of a body that the table of fields does not have. */
 export function unknownFields(route: FieldRoute, body: Readonly<Record<string, unknown>>): string[] {
   return Object.keys(body).filter((name) => !TABLES[route].has(name));

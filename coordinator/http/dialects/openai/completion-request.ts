@@ -4,7 +4,7 @@ import type { Gap } from '../../../generation/fill-in-the-middle.ts';
 import type { TextSettings } from '../../../generation/text-service.ts';
 import type { RequestOrigin } from '../../request-origin.ts';
 import { validate } from '../../validation.ts';
-import { checkFields } from './check-fields.ts';
+import { checkFields, checkGiven } from './check-fields.ts';
 import { FORMAT_FIELDS, outputFormat } from './output-format.ts';
 import { limitOf, MAX_TOP_LOGPROBS, optionalCount, TEXT_FIELDS, textSettings } from './text-fields.ts';
 import { inputList, type TextInput, textInputs } from './text-inputs.ts';
@@ -59,9 +59,7 @@ export function parseCompletionRequest(
   origin: RequestOrigin,
 ): CompletionRequest {
   checkFields('completions', body);
-  if (body.prompt === undefined || body.prompt === null) {
-    throw new StarlingError('invalid_request', `'prompt' is missing; give the text to continue`, { param: 'prompt' });
-  }
+  checkGiven(body, 'prompt', 'give the text to continue');
   const fields = validate(completionBody, body);
   const echo = fields.echo === true;
   const logprobs = fields.logprobs ?? null;

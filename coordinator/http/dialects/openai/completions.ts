@@ -2,25 +2,19 @@ import type { Handler } from 'hono';
 import type { FinishReason } from '../../../generation/answer.ts';
 import type { LogProbabilities } from '../../../generation/log-probabilities.ts';
 import type { ApiContext } from '../../api-context.ts';
-import { readJsonObject } from '../../json-body.ts';
-import { requestOrigin } from '../../request-origin.ts';
-import { checkModel } from '../../served-model.ts';
 import { type ChoiceEvent, exchangeText, type FinishedChoice } from '../../text-exchange.ts';
-import { unknownFields } from './check-fields.ts';
 import { answerTokens, type ListedToken, listLogprobs, promptTokens } from './completion-logprobs.ts';
 import { parseCompletionRequest } from './completion-request.ts';
 import { chunkStream } from './framing.ts';
 import { PromptsFirst } from './prompts-first.ts';
+import { readRequest } from './read-request.ts';
 import { usageBody } from './usage.ts';
 
 /** POST /v1/completions */
 export function completions(api: ApiContext): Handler {
   const { service } = api;
   return async (c) => {
-    const body = await readJsonObject(c);
-    const request = parseCompletionRequest(body, requestOrigin(c, api));
-    api.unknownFields.tell(unknownFields('completions', body));
-    checkModel(request.model, service);
+    const request = await readRequest(c, api, 'completions', parseCompletionRequest);
     const { settings } = request;
     const hasLogprobs = settings.logprobs !== null;
     const base = {

@@ -6,7 +6,10 @@ const IN_THE_TEXT = 'put what the model is to read into "input"';
 const FLOATS = 'values are 32-bit floats; use "encoding_format"';
 const NO_CUT = 'nothing of a text is dropped; shorten it, or serve with a larger --context';
 
-/** What becomes of the fields that clients of OpenAI, llama.cpp, vLLM, Jina, Voyage and Cohere send to have texts embedded. */
+/**
+ * What becomes of the fields that clients of OpenAI, llama.cpp, vLLM, Jina, Voyage and Cohere send to have texts
+ * embedded.
+ */
 export const EMBEDDING_FIELDS: readonly Field[] = [
   ...done('input', 'up to 2048 texts, as text or token ids', ROUTE),
   ...done('model', 'the served name, or `starling`', ROUTE),

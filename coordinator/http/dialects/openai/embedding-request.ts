@@ -1,14 +1,11 @@
 import { z } from 'zod';
-import { StarlingError } from '../../../../daemon/errors.ts';
 import type { EmbeddingOptions } from '../../../generation/embedding.ts';
+import { MAX_INPUTS } from '../../request-limits.ts';
 import type { RequestOrigin } from '../../request-origin.ts';
 import { validate } from '../../validation.ts';
-import { checkFields } from './check-fields.ts';
+import { checkFields, checkGiven } from './check-fields.ts';
 import { STANDING_FIELDS, standingOf } from './text-fields.ts';
 import { inputList, type TextInput, textInputs } from './text-inputs.ts';
-
-/** As at OpenAI. */
-const MAX_INPUTS = 2048;
 
 const embeddingBody = z.object({
   model: z.string().nullish(),
@@ -36,9 +33,7 @@ export function parseEmbeddingRequest(
   origin: RequestOrigin,
 ): EmbeddingRequest {
   checkFields('embeddings', body);
-  if (body.input === undefined || body.input === null) {
-    throw new StarlingError('invalid_request', `'input' is missing; give the text to embed`, { param: 'input' });
-  }
+  checkGiven(body, 'input', 'give the text to embed');
   const fields = validate(embeddingBody, body);
   return {
     model: fields.model ?? null,

@@ -1,11 +1,8 @@
 import type { Handler } from 'hono';
 import type { ApiContext } from '../../api-context.ts';
 import { embedTexts, vectorList } from '../../embed-texts.ts';
-import { readJsonObject } from '../../json-body.ts';
-import { requestOrigin } from '../../request-origin.ts';
-import { checkModel } from '../../served-model.ts';
-import { unknownFields } from './check-fields.ts';
 import { parseEmbeddingRequest } from './embedding-request.ts';
+import { readRequest } from './read-request.ts';
 
 const base64 = ({ buffer, byteOffset, byteLength }: Float32Array): string =>
   Buffer.from(buffer, byteOffset, byteLength).toString('base64');
@@ -14,10 +11,7 @@ const base64 = ({ buffer, byteOffset, byteLength }: Float32Array): string =>
 export function embeddings(api: ApiContext): Handler {
   const { service } = api;
   return async (c) => {
-    const body = await readJsonObject(c);
-    const { model, inputs, options, isBase64 } = parseEmbeddingRequest(body, requestOrigin(c, api));
-    api.unknownFields.tell(unknownFields('embeddings', body));
-    checkModel(model, service);
+    const { inputs, options, isBase64 } = await readRequest(c, api, 'embeddings', parseEmbeddingRequest);
     const { vectors, promptTokens, cachedTokens } = await embedTexts(c, api, inputs, options);
     const data = await vectorList(vectors, (vector, index) => ({
       object: 'embedding',

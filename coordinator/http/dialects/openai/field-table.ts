@@ -51,8 +51,8 @@ function isTyped(value: unknown, type: string): boolean {
 
 /**
  * What becomes of every field that clients of OpenAI, llama.cpp, vLLM, Ollama, LM Studio, text-generation-inference,
- * text-generation-webui, KoboldCpp and OpenRouter are known to send. A field that changes the answer is done or refused;
- * the names of fields that are not here are logged.
+ * text-generation-webui, KoboldCpp and OpenRouter are known to send. A field that changes the answer is done or
+ * refused; the names of fields that are not here are logged.
  */
 export const FIELDS: readonly Field[] = [
   ...done(

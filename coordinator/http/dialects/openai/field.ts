@@ -41,7 +41,9 @@ export function only(...values: readonly unknown[]): Neutral {
   return { words: shown(values), holds: (value) => values.some((each) => isSame(each, value)), examples: values };
 }
 
-/** What has nothing in it: false, an empty text, list or object. Some clients write an empty object as an empty list. */
+/**
+ * What has nothing in it: false, an empty text, list or object. Some clients write an empty object as an empty list.
+ */
 export const EMPTY: Neutral = only(false, '', [], {});
 
 /** Not even an empty value. */

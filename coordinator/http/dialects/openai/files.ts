@@ -39,7 +39,10 @@ export function uploadFile(api: ApiContext): Handler {
   };
 }
 
-/** A file's content; fails at its end, so that nothing of it is kept, if no part before or after says that it is for a batch. */
+/**
+ * A file's content; fails at its end, so that nothing of it is kept, if no part before or after says that it is for a
+ * batch.
+ */
 async function* withPurpose(
   { content }: FormPart,
   others: AsyncIterable<FormPart>,

@@ -15,8 +15,8 @@ export interface Chunks {
 }
 
 /**
- * Chunks as server-sent events: `data: {json}` each, `data: [DONE]` at the end; an error on the way is an event with an `error`
- * object and the end of the stream.
+ * Chunks as server-sent events: `data: {json}` each, `data: [DONE]` at the end; an error on the way is an event with an
+ * `error` object and the end of the stream.
  */
 export function chunkStream({ opening, event, idle, usage }: Chunks): StreamWords {
   const framed = (chunks: readonly object[]): string[] => chunks.map((chunk) => serverSentEvent(chunk));
@@ -34,10 +34,10 @@ export function chunkStream({ opening, event, idle, usage }: Chunks): StreamWord
 }
 
 /**
- * The bytes of a sign of life: a comment, and an event that says nothing. Neither would do alone in every reader. Some take every
- * blank line for the end of an event and fail on one that ends a comment only; others split at blank lines and look only at what
- * begins with `data:`, so that they would lose the event that a comment without a blank line stands before: here it is one that
- * nobody misses.
+ * The bytes of a sign of life: a comment, and an event that says nothing. Neither would do alone in every reader. Some
+ * take every blank line for the end of an event and fail on one that ends a comment only; others split at blank lines
+ * and look only at what begins with `data:`, so that they would lose the event that a comment without a blank line
+ * stands before: here it is one that nobody misses.
  */
 function signOfLife(idleChunk: object): string {
   return `: keep-alive\n${serverSentEvent(idleChunk)}`;

@@ -32,7 +32,9 @@ const responseFormat = z.discriminatedUnion('type', [
   z.object({ type: z.literal('json_schema'), schema, json_schema: z.object({ schema }).nullish() }),
 ]);
 
-/** The fields that say what an answer must look like, by the names of OpenAI, llama.cpp, vLLM and text-generation-webui. */
+/**
+ * The fields that say what an answer must look like, by the names of OpenAI, llama.cpp, vLLM and text-generation-webui.
+ */
 export const FORMAT_FIELDS = {
   response_format: unlessEmpty(responseFormat),
   json_schema: schema,

@@ -8,8 +8,8 @@ export interface ToldEvents {
 }
 
 /**
- * Holds back what happens to the answers to a prompt until its log probabilities are there: they come with the first event of its
- * first answer, and other answers may be ahead of that.
+ * Holds back what happens to the answers to a prompt until its log probabilities are there: they come with the first
+ * event of its first answer, and other answers may be ahead of that.
  */
 export class PromptsFirst {
   /** Of each prompt that was not told yet. */

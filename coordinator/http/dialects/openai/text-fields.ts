@@ -2,17 +2,14 @@ import { z } from 'zod';
 import type { Standing } from '../../../generation/events.ts';
 import type { RepetitionPenalty } from '../../../generation/sampler.ts';
 import type { TextSettings } from '../../../generation/text-service.ts';
+import { MAX_COUNT, MAX_NAME, MAX_STOP_LENGTH, MAX_STOPS } from '../../request-limits.ts';
 import type { RequestOrigin } from '../../request-origin.ts';
 import { EMPTY } from './field.ts';
 
-const MAX_STOPS = 16;
-const MAX_STOP_LENGTH = 1024;
 const MAX_CHOICES = 8;
 const MAX_BIASES = 4096;
-const MAX_USER = 512;
 /** A day. */
 const MAX_TIMEOUT_SECONDS = 86_400;
-const MAX_COUNT = 2 ** 31 - 1;
 /** Penalties that any program offers end at 2. */
 const MAX_REPETITION = 10;
 const MAX_STOP_TOKENS = 1024;
@@ -44,7 +41,7 @@ export const optionalCount = (min: number, max: number) => integer.min(min).max(
 
 /** How a request stands beside others. */
 export const STANDING_FIELDS = {
-  user: z.string().max(MAX_USER).nullish(),
+  user: z.string().max(MAX_NAME).nullish(),
   priority: z.enum(['interactive', 'batch']).nullish(),
   timeout: z.number().positive().max(MAX_TIMEOUT_SECONDS).nullish(),
 };
@@ -54,7 +51,7 @@ export const TEXT_FIELDS = {
   model: z.string().nullish(),
   temperature: z.number().min(0).max(2).nullish(),
   top_p: z.number().min(0).max(1).nullish(),
-  top_k: optionalCount(-1, 2 ** 31 - 1),
+  top_k: optionalCount(-1, MAX_COUNT),
   min_p: z.number().min(0).max(1).nullish(),
   seed: integer
     .min(-(2 ** 63))
@@ -89,7 +86,10 @@ export const TEXT_FIELDS = {
 
 type TextFields = z.output<z.ZodObject<typeof TEXT_FIELDS>>;
 
-/** `repetition_penalty` is that of vLLM and Transformers, over everything; `repeat_penalty` that of llama.cpp, over what came last. */
+/**
+ * `repetition_penalty` is that of vLLM and Transformers, over everything; `repeat_penalty` that of llama.cpp, over what
+ * came last.
+ */
 function repetition(fields: TextFields): RepetitionPenalty | null {
   const { repetition_penalty, repeat_penalty, repeat_last_n } = fields;
   if (repetition_penalty !== 1 && typeof repetition_penalty === 'number') {

@@ -1,9 +1,7 @@
 import { z } from 'zod';
 import type { Conversation, Tool, ToolChoice } from '../../../generation/conversation.ts';
+import { MAX_NAME, MAX_TOOLS } from '../../request-limits.ts';
 import { objectOrEmptyList, unlessEmpty } from './text-fields.ts';
-
-const MAX_TOOLS = 1024;
-const MAX_NAME = 512;
 
 const name = z.string().max(MAX_NAME);
 

@@ -63,6 +63,16 @@ describe('Generator', () => {
     assert.equal(text.text, 'abca');
   });
 
+  it('tells which stop text ended it, also one that only what was held back completes', async () => {
+    const model = new FakeModel({ reply: 'a€' });
+    const stopped = await collect(model, { stop: ['x', '€'] });
+    assert.deepEqual([stopped.text, stopped.end.finishReason, stopped.end.stopText], ['a', 'stop', '€']);
+    const held = await collect(model, { stop: ['\ufffd'], maxTokens: 2 });
+    assert.deepEqual([held.text, held.end.finishReason, held.end.stopText], ['a', 'stop', '\ufffd']);
+    const cut = await collect(model, { stop: ['x'], maxTokens: 2 });
+    assert.deepEqual([cut.text, cut.end.finishReason, cut.end.stopText], ['a\ufffd', 'length', undefined]);
+  });
+
   it('M8: makes repeated tokens less likely, as far back as is asked', async () => {
     const model = new FakeModel({ reply: 'aaab', certainty: 1 });
     // Next in line are z, which is in the prompt, and y.
