@@ -29,7 +29,7 @@ import { callFormat } from './tool-calls/call-format.ts';
 import { callMessages } from './tool-calls/call-messages.ts';
 import { refuseTools, type ToolCallForm } from './tool-calls/known-families.ts';
 import { randomCallId } from './tool-calls/random-call-id.ts';
-import { checkTools, offeredTools, type ToolUse } from './tool-calls/tools.ts';
+import { checkTools, namesAndTexts, offeredTools, type ToolUse } from './tool-calls/tools.ts';
 
 /** How to generate, whatever the prompt. */
 export interface TextSettings {
@@ -169,8 +169,10 @@ export class TextService {
     });
     const prompt = continueFinal ? continuedPrompt(rendered, messages.at(-1)) : rendered;
     const tokens = encodePrompt(this.#codec, prompt.text, prompt.typed);
-    const names = new Set(offered.map((tool) => tool.function.name));
-    const calling = callForm === null || names.size === 0 ? null : { form: callForm, names, newId: this.#newCallId };
+    const calling =
+      callForm === null || offered.length === 0
+        ? null
+        : { form: callForm, ...namesAndTexts(offered), newId: this.#newCallId };
     // A text that is gone on with is past its reasoning.
     const form = continueFinal ? null : this.#reasoning;
     return {

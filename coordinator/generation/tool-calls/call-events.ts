@@ -77,4 +77,6 @@ export interface OfferedTools {
   /** Of the functions that were offered; a call of another is text. */
   readonly names: ReadonlySet<string>;
   readonly newId: NewCallId;
+  /** Whether an argument of a function is always a string; by default that is not known. */
+  readonly isText?: (name: string, argument: string) => boolean;
 }

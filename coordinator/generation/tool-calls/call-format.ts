@@ -10,7 +10,8 @@ import type { ToolUse } from './tools.ts';
  * for another format.
  * @param wanted the format that the request asks for
  * @param isContinued whether the answer goes on with a message
- * @throws StarlingError unsupported_parameter where calls are required of one that is in a channel already
+ * @throws StarlingError unsupported_parameter where calls are required of one that is in a channel already, or of a
+ * family whose calls have no form to be held to, which have none beside another format either
  */
 export function callFormat(
   { syntax, shape }: ToolCallFamily,
@@ -18,11 +19,19 @@ export function callFormat(
   wanted: OutputFormat | undefined,
   isContinued: boolean,
 ): OutputFormat | undefined {
+  const required = use.choice !== 'auto';
+  if (shape === null) {
+    if (use.choice === 'none' || use.tools.length === 0) return wanted;
+    if (required) throw unsupported('tool_choice', 'calls cannot be required of this model; use "auto"');
+    if (wanted !== undefined) throw unsupported('tools', 'this model cannot keep to a form and call; leave one out');
+    return undefined;
+  }
   if (syntax === 'channels') {
     const calls = constrainedCalls(shape, use);
-    const required = use.choice !== 'auto';
     if (calls.length === 0) return wanted;
-    if (isContinued && required) throw cannotBeRequired();
+    if (isContinued && required) {
+      throw unsupported('tool_choice', 'a message that goes on comes to no call; use "auto", or end it');
+    }
     return isContinued ? wanted : { kind: 'channels', constraint: { required, calls }, answer: wanted ?? null };
   }
   const constraint = callConstraint(syntax, shape, use);
@@ -46,9 +55,6 @@ export function withMarks(source: TokenSource, marks: ReadonlyMap<number, string
   };
 }
 
-function cannotBeRequired(): StarlingError {
-  const why = 'this model cannot come to a call in a message that it goes on with; use "auto", or end the message';
-  return new StarlingError('unsupported_parameter', `'tool_choice' is not supported here: ${why}`, {
-    param: 'tool_choice',
-  });
+function unsupported(param: string, advice: string): StarlingError {
+  return new StarlingError('unsupported_parameter', `'${param}' is not supported here: ${advice}`, { param });
 }

@@ -30,7 +30,7 @@ export function callMessages(
   if (rules.shortIds) told = told.map(withShortIds);
   if (rules.oneCallEach) told = oneCallEach(told);
   if (rules.toldInText) told = withResultsInText(told);
-  if (form.callsInText) told = told.map((message) => withCallsInText(message, shape));
+  if (form.callsInText && shape !== null) told = told.map((message) => withCallsInText(message, shape));
   if (rules.toldInText) return { messages: tools.length > 0 ? withToolsInText(told, tools) : told, tools: null };
   return { messages: told, tools: tools.length > 0 ? tools : null };
 }

@@ -2,6 +2,7 @@ import { startOfPossible } from '../stop-sequences.ts';
 import { type AnswerEvent, CallLog, type OfferedTools } from './call-events.ts';
 import { CallObjectReader } from './call-object.ts';
 import { type CallReader, NamedCallReader } from './call-reader.ts';
+import { TaggedCallReader } from './tagged-call.ts';
 
 /** Where calls stand in the text of an answer, and what they look like. */
 export interface CallSyntax {
@@ -11,8 +12,8 @@ export interface CallSyntax {
   readonly close: string | null;
   /** Calls may also begin the answer, without a mark. */
   readonly atStart: boolean;
-  /** Calls may also be a name and, after it, the arguments alone. */
-  readonly named: boolean;
+  /** What a call is: an object; that, or a name and, after it, the arguments alone; tags. */
+  readonly calls: 'objects' | 'objects or names' | 'tags';
 }
 
 /** Whether the place is in text or among calls: before one, in one, after one. */
@@ -33,7 +34,7 @@ const isSpace = (c: string): boolean => /\s/.test(c);
  */
 export class CallSplit {
   readonly #syntax: CallSyntax;
-  readonly #names: ReadonlySet<string>;
+  readonly #offered: OfferedTools;
   readonly #log: CallLog;
   #place: Place = 'start';
   /** What may become a mark or a call, as it was written. */
@@ -47,10 +48,10 @@ export class CallSplit {
   #callsHere = 0;
   #reader: CallReader | null = null;
 
-  constructor(syntax: CallSyntax, { names, newId }: OfferedTools) {
+  constructor(syntax: CallSyntax, offered: OfferedTools) {
     this.#syntax = syntax;
-    this.#names = names;
-    this.#log = new CallLog(newId);
+    this.#offered = offered;
+    this.#log = new CallLog(offered.newId);
   }
 
   /** Takes the next piece of the answer, with the texts of tokens that are marks. */
@@ -122,15 +123,22 @@ export class CallSplit {
   #beforeCall(c: string): boolean {
     const isFirst = this.#callsHere === 0 && !this.#inList;
     if (isSpace(c)) return this.#hold(c, MAX_SPACE);
-    if (c === '[' && isFirst) {
+    if (c === '[' && isFirst && this.#syntax.calls !== 'tags') {
       this.#inList = true;
       return this.#hold(c, MAX_SPACE);
     }
-    if (c === '{') this.#reader = new CallObjectReader(this.#log, this.#names);
-    else if (this.#syntax.named && isFirst) this.#reader = new NamedCallReader(this.#log, this.#names);
-    else return this.#leave();
+    this.#reader = this.#readerOf(c, isFirst);
+    if (this.#reader === null) return this.#leave();
     this.#place = 'call';
     return false;
+  }
+
+  /** @param c what the call begins with. @returns null where none begins so */
+  #readerOf(c: string, isFirst: boolean): CallReader | null {
+    const { calls } = this.#syntax;
+    if (calls === 'tags') return c === '<' && isFirst ? new TaggedCallReader(this.#log, this.#offered) : null;
+    if (c === '{') return new CallObjectReader(this.#log, this.#offered.names);
+    return calls === 'objects or names' && isFirst ? new NamedCallReader(this.#log, this.#offered.names) : null;
   }
 
   #inCall(c: string): boolean {

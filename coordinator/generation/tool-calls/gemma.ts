@@ -11,7 +11,7 @@ export function gemma(template: string): ToolCallFamily | null {
   if (!template.includes('<start_of_turn>') || /\btools\b/.test(template)) return null;
   return {
     name: 'gemma',
-    syntax: { opens: FENCES, close: '```', atStart: true, named: false },
+    syntax: { opens: FENCES, close: '```', atStart: true, calls: 'objects' },
     marks: [],
     shape: {
       trigger: null,

@@ -7,7 +7,7 @@ export function granite(template: string): ToolCallFamily | null {
   if (!template.includes(CALLS)) return null;
   return {
     name: 'granite',
-    syntax: { opens: [CALLS], close: null, atStart: false, named: false },
+    syntax: { opens: [CALLS], close: null, atStart: false, calls: 'objects' },
     marks: [CALLS],
     shape: {
       trigger: CALLS,

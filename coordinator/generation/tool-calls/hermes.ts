@@ -12,7 +12,7 @@ export function hermes(template: string): ToolCallFamily | null {
   if (!template.includes(OPEN) || /<function=|<arg_key>/.test(template)) return null;
   return {
     name: 'hermes',
-    syntax: { opens: [OPEN], close: CLOSE, atStart: false, named: false },
+    syntax: { opens: [OPEN], close: CLOSE, atStart: false, calls: 'objects' },
     marks: [OPEN, CLOSE],
     shape: {
       trigger: OPEN,

@@ -5,11 +5,13 @@ import { harmony } from './harmony.ts';
 import { hermes } from './hermes.ts';
 import { llama3 } from './llama3.ts';
 import { mistral } from './mistral.ts';
+import { qwenCoder } from './qwen-coder.ts';
 import type { ToolCallFamily } from './tool-call-family.ts';
 
 /** Each says whether a template is of its family. The first that does is the model's. */
 const FAMILIES: readonly ((template: string) => ToolCallFamily | null)[] = [
   harmony,
+  qwenCoder,
   hermes,
   mistral,
   granite,

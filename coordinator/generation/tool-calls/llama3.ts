@@ -7,7 +7,7 @@ export function llama3(template: string): ToolCallFamily | null {
   if (!template.includes('<|start_header_id|>') || !template.includes('"parameters": ')) return null;
   return {
     name: 'llama3',
-    syntax: { opens: [PYTHON], close: null, atStart: true, named: false },
+    syntax: { opens: [PYTHON], close: null, atStart: true, calls: 'objects' },
     marks: [PYTHON],
     shape: {
       trigger: PYTHON,

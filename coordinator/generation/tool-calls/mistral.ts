@@ -12,7 +12,7 @@ export function mistral(template: string): ToolCallFamily | null {
   if (!template.includes(CALLS)) return null;
   return {
     name: 'mistral',
-    syntax: { opens: [CALLS], close: null, atStart: false, named: true },
+    syntax: { opens: [CALLS], close: null, atStart: false, calls: 'objects or names' },
     marks: [CALLS, ARGUMENTS, '[CALL_ID]'],
     shape: template.includes(ARGUMENTS) ? NAMED : listed(template.includes(`${CALLS} [`) ? ' [' : '['),
     messages: { ...USUAL_MESSAGES, shortIds: true },

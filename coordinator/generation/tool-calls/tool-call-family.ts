@@ -42,6 +42,7 @@ export interface ToolCallFamily {
   readonly syntax: CallSyntax | 'channels';
   /** Texts of the marks that may be tokens of the vocabulary, control tokens that are not shown among them. */
   readonly marks: readonly string[];
-  readonly shape: CallShape;
+  /** Null where the answer cannot be held to the form of calls. */
+  readonly shape: CallShape | null;
   readonly messages: MessageRules;
 }

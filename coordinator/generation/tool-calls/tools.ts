@@ -1,5 +1,6 @@
 import { StarlingError } from '../../../daemon/errors.ts';
 import type { ToolChoice } from '../conversation.ts';
+import type { OfferedTools } from './call-events.ts';
 import { FUNCTION_NAME } from './call-reader.ts';
 
 /** A function that a client offers to the model, as in OpenAI's API and as chat templates read it. */
@@ -49,6 +50,25 @@ export function checkTools({ tools, choice }: ToolUse): void {
 /** The tools that the prompt tells of: with the choice "none", as with no tools, none. */
 export function offeredTools({ tools, choice }: ToolUse): readonly ChatTool[] {
   return choice === 'none' ? [] : tools;
+}
+
+/** The names of functions, and which of their arguments are strings by the schema of that argument alone. */
+export function namesAndTexts(
+  tools: readonly ChatTool[],
+): Pick<OfferedTools, 'names'> & Required<Pick<OfferedTools, 'isText'>> {
+  const properties = new Map(tools.map(({ function: { name, parameters } }) => [name, parameters?.properties]));
+  return {
+    names: new Set(properties.keys()),
+    isText: (name, argument) => typeOf(memberOf(properties.get(name), argument)) === 'string',
+  };
+}
+
+const typeOf = (schema: unknown): unknown => memberOf(schema, 'type');
+
+function memberOf(value: unknown, name: string): unknown {
+  return typeof value === 'object' && value !== null && Object.hasOwn(value, name)
+    ? (value as Readonly<Record<string, unknown>>)[name]
+    : undefined;
 }
 
 function wrong(param: string, problem: string): StarlingError {

@@ -32,7 +32,7 @@ const form = reasoningForm(template, idOf)!;
 const calling = { form: toolCallForm(template, idOf)!, names: new Set(['get', 'get_time']), newId: String };
 
 const callOf = (name: string, schema: Readonly<Record<string, unknown>>): ConstrainedCall => {
-  const [prefix, suffix] = calling.form.family.shape.call(name);
+  const [prefix, suffix] = calling.form.family.shape!.call(name);
   return { name, prefix, schema: { ...schema, additionalProperties: false }, suffix };
 };
 const CALLS = [
@@ -154,7 +154,7 @@ describe('answers in channels, whatever the model', () => {
 
   it('are one valid call where that is required', async () => {
     const kinds = new Set<string>();
-    for (let seed = 0; seed < 20; seed++) {
+    for (let seed = 0; seed < 12; seed++) {
       const { text, calls, reason } = await write(seed, format(true));
       assert.match(calls, /^(get \{"city": "(Oslo|Rome)"\}|get_time \{\});$/);
       assert.deepEqual([text, reason], ['', 'tool_calls']);
@@ -165,7 +165,7 @@ describe('answers in channels, whatever the model', () => {
 
   it('are a valid call or what the format wants, which may also be asked for alone', async () => {
     let called = 0;
-    for (let seed = 0; seed < 20; seed++) {
+    for (let seed = 0; seed < 12; seed++) {
       const { text, calls, reason } = await write(seed, format(false, FOO));
       if (reason === 'length') continue;
       if (reason === 'stop') assert.deepEqual([/^(foo|true)$/.test(text), calls], [true, '']);
@@ -174,6 +174,6 @@ describe('answers in channels, whatever the model', () => {
       const alone = await write(seed, FOO);
       assert.match(alone.text, alone.reason === 'length' ? /^$/ : /^(foo|true)$/);
     }
-    assert.ok(called > 0 && called < 20, String(called));
+    assert.ok(called > 0 && called < 12, String(called));
   });
 });

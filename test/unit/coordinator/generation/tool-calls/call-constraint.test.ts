@@ -18,6 +18,7 @@ import {
   type ToolUse,
 } from '../../../../../coordinator/generation/tool-calls/tools.ts';
 import { StarlingError } from '../../../../../daemon/errors.ts';
+import { constraintOf as constraintFor, satisfies } from '../../../../fixtures/write-constrained.ts';
 
 const SCHEMA = { type: 'object', properties: { city: { type: 'string' } }, required: ['city'] };
 const TOOLS: readonly ChatTool[] = [
@@ -37,7 +38,7 @@ const FAMILIES: readonly (ToolCallFamily | null)[] = [
 ];
 
 function constraintOf({ syntax, shape }: ToolCallFamily, wish: ToolUse): CallConstraint | null {
-  assert.ok(syntax !== 'channels');
+  assert.ok(syntax !== 'channels' && shape !== null);
   return callConstraint(syntax, shape, wish);
 }
 
@@ -66,11 +67,14 @@ describe('what a constraint lets through', () => {
     for (const family of FAMILIES) {
       assert.ok(family);
       const constraint = constraintOf(family, use('auto'))!;
-      const calls: [string, string][] = [['get_weather', '{"city":"Oslo"}']];
+      const calls: [string, string][] = [['get_weather', '{"city": "Oslo"}']];
       if (constraint.separator !== null) calls.push(['get_time', '{}']);
       const expected = calls.flatMap(([name, args]) => [name, args, true]);
-      for (const lead of new Set([constraint.lead, constraint.trigger ?? ''])) {
-        assert.deepEqual(callsIn(family, answer(constraint, lead, calls)), expected, `${family.name} ${lead}`);
+      const fences = constraint.fences?.begin.map((fence) => `${fence}\n`) ?? [];
+      for (const lead of new Set([constraint.lead, constraint.trigger ?? '', ...fences])) {
+        const text = answer(constraint, lead, calls);
+        assert.deepEqual(callsIn(family, text), expected, `${family.name} ${lead}`);
+        assert.ok(satisfies(constraintFor({ kind: 'calls', constraint, otherwise: null }), text), text);
       }
       const [opening = ''] = constraint.openings;
       assert.ok(constraint.calls.every(({ prefix }) => prefix.startsWith(opening)));
@@ -91,7 +95,7 @@ describe('what a constraint lets through', () => {
       '{"name": "get_time", "parameters": {"a": 1}}',
       '{"name": "get_time", "parameters": {"a": 1}}',
     ]);
-    const [call] = constrainedCalls(harmony('<|channel|> functions.')!.shape, use({ name: 'get_time' }));
+    const [call] = constrainedCalls(harmony('<|channel|> functions.')!.shape!, use({ name: 'get_time' }));
     assert.equal(call?.prefix, '<|channel|>commentary to=functions.get_time <|constrain|>json<|message|>');
   });
 

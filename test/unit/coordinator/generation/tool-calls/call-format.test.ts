@@ -9,6 +9,7 @@ import { callFormat, withMarks } from '../../../../../coordinator/generation/too
 import { harmony } from '../../../../../coordinator/generation/tool-calls/harmony.ts';
 import { hermes } from '../../../../../coordinator/generation/tool-calls/hermes.ts';
 import { mistral } from '../../../../../coordinator/generation/tool-calls/mistral.ts';
+import { qwenCoder } from '../../../../../coordinator/generation/tool-calls/qwen-coder.ts';
 import type { ToolUse } from '../../../../../coordinator/generation/tool-calls/tools.ts';
 import { JSON_PIECES, pieceCodec } from '../../../../fixtures/piece-codec.ts';
 
@@ -56,6 +57,16 @@ describe('the format of an answer that may hold calls', () => {
       param: 'tool_choice',
     });
     assert.equal(callFormat(hermes('<tool_call>')!, use('required'), undefined, true)?.kind, 'calls');
+  });
+
+  it('is none where calls have no form to be held to, and they cannot be required', () => {
+    const family = qwenCoder('<tool_call> <function= <parameter=')!;
+    assert.equal(callFormat(family, use('auto'), undefined, false), undefined);
+    assert.equal(callFormat(family, use('none'), JSON_OBJECT, false), JSON_OBJECT);
+    const refused = (choice: ToolUse['choice'], wanted: OutputFormat | undefined, param: string): void =>
+      assert.throws(() => callFormat(family, use(choice), wanted, false), { code: 'unsupported_parameter', param });
+    refused('required', undefined, 'tool_choice');
+    refused('auto', JSON_OBJECT, 'tools');
   });
 
   it('is begun by the token of a mark that has no text of its own', () => {

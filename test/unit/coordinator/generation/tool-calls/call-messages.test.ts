@@ -128,6 +128,8 @@ describe('real templates', { skip: sharedData('templates/e2e_custom.json') === n
       /<tool_call>\n\{"name": "get", "arguments": \{"n": 1\}\}\n<\/tool_call>\n<tool_call>\n.*\{"n": 2\}/,
     'meta-llama/Llama-3.2-11B-Vision-Instruct':
       /\{"name": "get", "parameters": \{"n": 1\}\}<[\s\S]*"one"<[\s\S]*\{"n": 2\}\}<[\s\S]*"two"</,
+    'Qwen/Qwen3.5-4B':
+      /<tool_call>\n<function=get>\n<parameter=n>\n1\n<\/parameter>\n<\/function>\n<\/tool_call>\n<tool_call>\n<function=get>/,
     'HuggingFaceTB/SmolLM3-3B': /<tool_call>\n\{"name": "get", "arguments": \{"n":1\}\}\n<\/tool_call>\n<tool_call>/,
   };
 

@@ -7,6 +7,7 @@ import { granite } from '../../../../../coordinator/generation/tool-calls/granit
 import { hermes } from '../../../../../coordinator/generation/tool-calls/hermes.ts';
 import { llama3 } from '../../../../../coordinator/generation/tool-calls/llama3.ts';
 import { mistral } from '../../../../../coordinator/generation/tool-calls/mistral.ts';
+import { qwenCoder } from '../../../../../coordinator/generation/tool-calls/qwen-coder.ts';
 import type { ToolCallFamily } from '../../../../../coordinator/generation/tool-calls/tool-call-family.ts';
 import { Random } from '../../../../fixtures/random.ts';
 
@@ -22,6 +23,7 @@ const MISTRAL = syntaxOf(mistral('tools [TOOL_CALLS]'));
 const GRANITE = syntaxOf(granite('tools <|tool_call|>'));
 const LLAMA3 = syntaxOf(llama3('tools <|start_header_id|> "parameters": '));
 const GEMMA = syntaxOf(gemma('<start_of_turn>'));
+const CODER = syntaxOf(qwenCoder('<tool_call> <function= <parameter='));
 
 /** An answer as text; a call reads ⟨index:id:name arguments⟩, with ! for one that broke off and … for one that did not end. */
 function told(events: readonly AnswerEvent[]): string {
@@ -36,7 +38,11 @@ function told(events: readonly AnswerEvent[]): string {
 }
 
 function split(syntax: CallSyntax, pieces: readonly string[]): string {
-  const calls = new CallSplit(syntax, { names: NAMES, newId: (index) => `id${index}` });
+  const calls = new CallSplit(syntax, {
+    names: NAMES,
+    newId: (index) => `id${index}`,
+    isText: (_, key) => key.startsWith('text'),
+  });
   const events = pieces.flatMap((piece) => calls.push(piece));
   return told([...events, ...calls.flush()]);
 }
@@ -263,6 +269,57 @@ describe('calls in the form of Gemma', () => {
   });
 });
 
+describe('calls in the form of Qwen 3 Coder', () => {
+  const argument = (key: string, value: string): string => `<parameter=${key}>\n${value}\n</parameter>\n`;
+  const call = (name: string, ...given: string[]): string =>
+    `<tool_call>\n<function=${name}>\n${given.join('')}</function>\n</tool_call>`;
+
+  it('have arguments of any type, in tags', () => {
+    check(CODER, [
+      [
+        `See.\n\n${call('get')}\n${call('get_time', argument('n', '1'))}`,
+        'See.⟨0:id0:get {}⟩⟨1:id1:get_time {"n": 1}⟩',
+      ],
+      [
+        call('get', argument('a', '[1, {"b": null}]'), argument('b', 'True')),
+        '⟨0:id0:get {"a": [1, {"b": null}], "b": true}⟩',
+      ],
+      [call('get', argument('a', 'Oslo'), argument('b', '"x"')), '⟨0:id0:get {"a": "Oslo", "b": "x"}⟩'],
+      [call('get', argument('text', '1'), argument('text2', 'null')), '⟨0:id0:get {"text": "1", "text2": "null"}⟩'],
+      [call('get', argument('text', '')), '⟨0:id0:get {"text": ""}⟩'],
+      [
+        call('get', argument('text', '\n a\t"\\\n\n</par> < 😀\n')),
+        '⟨0:id0:get {"text": "\\n a\\t\\"\\\\\\n\\n</par> < 😀\\n"}⟩',
+      ],
+      ['<tool_call><function=get><parameter=text>x</parameter></function></tool_call>', '⟨0:id0:get {"text": "x"}⟩'],
+    ]);
+  });
+
+  it('are text where they are none, and end incomplete where they break off', () => {
+    const same = (text: string): Case => [text, text];
+    check(CODER, [
+      same(call('unknown')),
+      same('<tool_call>\n<function=ge'),
+      same('<tool_call>{"name": "get", "arguments": {}}</tool_call>'),
+      same('<tool_call>[<function=get>'),
+      same(call('get').slice('<tool_call>'.length)),
+      ['<tool_call><function=get>', '⟨0:id0:get {!⟩'],
+      ['<tool_call><function=get>\n<parameter=text>\nab', '⟨0:id0:get {"text": "ab!⟩'],
+      ['<tool_call><function=get>\nHi', '⟨0:id0:get {!⟩Hi'],
+      [call('get', argument('a', '1'), '<parameter=a>!'), '⟨0:id0:get {"a": 1!⟩>!</function>\n</tool_call>'],
+    ]);
+  });
+
+  it('are streamed where they are text', () => {
+    const calls = new CallSplit(CODER, { names: NAMES, newId: String, isText: () => true });
+    calls.push('<tool_call>\n<function=get>\n<parameter=text>\n');
+    assert.deepEqual(
+      ['ab', '\n', 'c\n</para', 'meter>\n'].map((piece) => told(calls.push(piece))),
+      ['ab', '', '\\nc', '"'],
+    );
+  });
+});
+
 describe('any text', () => {
   const PARTS = [
     '<tool_call>',
@@ -290,13 +347,14 @@ describe('any text', () => {
       object('get', '{"a": 1}'),
       object('get_time', '{}'),
     ])
+    .concat(['<function=get>', '<parameter=text>', '<parameter=n>', '</parameter>', '</function>'])
     .concat(['get', 'Hi', '\\', '"', '😀', '<', '\u0000', '{"name": "get", "arguments": {']);
 
   it('gives the same events however it is cut, calls in order, and arguments that are JSON where they are complete', () => {
     const random = new Random(17);
     for (let round = 0; round < 3000; round++) {
       const text = Array.from({ length: random.between(1, 14) }, () => random.pick(PARTS)).join('');
-      const syntax = random.pick([HERMES, MISTRAL, GRANITE, LLAMA3, GEMMA]);
+      const syntax = random.pick([HERMES, MISTRAL, GRANITE, LLAMA3, GEMMA, CODER]);
       const whole = split(syntax, [text]);
       const pieces: string[] = [];
       for (let at = 0; at < text.length; ) {
@@ -319,12 +377,15 @@ describe('any text', () => {
       [MISTRAL, '[TOOL_CALLS]get[ARGS]'],
       [MISTRAL, '[TOOL_CALLS]'],
       [LLAMA3, '{"id": "'],
+      [CODER, '<tool_call><function='],
+      [CODER, '<tool_call><function=get>'],
+      [CODER, '<tool_call><function=get><parameter=n>'],
       [GEMMA, '\n'],
     ] as const) {
       const calls = new CallSplit(syntax, { names: NAMES, newId: String });
       const pieces = [start, ...Array.from({ length: 160 }, () => ' '.repeat(500))];
       const shown = pieces.map((piece) => told(calls.push(piece)).length).reduce((sum, length) => sum + length);
-      assert.ok(shown > 79_500, `${JSON.stringify(start)}: ${shown} of 80,000`);
+      assert.ok(shown > 79_400, `${JSON.stringify(start)}: ${shown} of 80,000`);
     }
   });
 

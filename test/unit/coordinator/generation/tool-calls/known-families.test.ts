@@ -24,7 +24,8 @@ describe('the family of a model', () => {
     assert.equal(nameOf('{{ messages }}'), undefined);
     assert.equal(nameOf('{{ tools }}'), undefined);
     assert.equal(nameOf('{{ messages }} <tool_call>'), undefined, 'no place for tools');
-    assert.equal(nameOf('{{ tools }} <tool_call><function='), undefined);
+    assert.equal(nameOf('{{ tools }} <tool_call><function= <parameter='), 'qwen-coder');
+    assert.equal(nameOf('{{ tools }} <tool_call>x<arg_key>'), undefined);
     assert.equal(nameOf('{{ tools }} <start_of_turn>'), undefined, 'some other form');
   });
 
@@ -57,6 +58,7 @@ describe('the family of a model', () => {
       'meta-llama/Llama-3.1-8B-Instruct: llama3',
       'Qwen/Qwen2.5-7B-Instruct: hermes',
       'Qwen/Qwen3-0.6B: hermes',
+      'Qwen/Qwen3.5-4B: qwen-coder',
       'meta-llama/Llama-3.2-11B-Vision-Instruct: llama3',
       'HuggingFaceTB/SmolLM3-3B: hermes, calls in text',
     ]);
