@@ -33,6 +33,8 @@ export class TaggedCallReader implements CallReader {
   #name = '';
   #place: Place = 'function';
   #held = '';
+  /** Of a value, the last characters. */
+  #ending = '';
   #isFirst = false;
   hasArguments = false;
 
@@ -56,7 +58,7 @@ export class TaggedCallReader implements CallReader {
       case 'text':
         return this.#inText();
       case 'value':
-        return this.#inValue();
+        return this.#inValue(c);
     }
   }
 
@@ -94,6 +96,7 @@ export class TaggedCallReader implements CallReader {
     const isText = this.#offered.isText?.(this.#name, key) ?? false;
     if (isText) this.#log.arguments('"');
     this.#goOn(isText ? 'text' : 'value');
+    this.#ending = '';
     this.#isFirst = true;
     return 'more';
   }
@@ -111,11 +114,16 @@ export class TaggedCallReader implements CallReader {
     return this.#goOn('between');
   }
 
-  #inValue(): Scanned {
-    if (!this.#held.endsWith(CLOSE)) return this.#held.length <= MAX_VALUE ? 'more' : 'invalid';
-    const written = this.#held.slice(0, -CLOSE.length).replace(/\n$/, '');
-    this.#log.arguments(jsonOf(written));
-    return this.#goOn('between');
+  #inValue(c: string): Scanned {
+    // The end is looked for in a short text: to look into a long one that grows takes time with each character.
+    this.#ending = (this.#ending + c).slice(-CLOSE.length);
+    if (this.#ending === CLOSE) {
+      this.#log.arguments(jsonOf(this.#held.slice(0, -CLOSE.length).replace(/\n$/, '')));
+      return this.#goOn('between');
+    }
+    if (this.#held.length <= MAX_VALUE) return 'more';
+    this.#log.arguments(JSON.stringify(this.#held.slice(0, -1)));
+    return 'invalid';
   }
 
   #goOn(place: Place): Scanned {

@@ -108,7 +108,7 @@ describe('a grammar of calls', () => {
   });
 
   it('is not too large for many tools with long names', () => {
-    const many = Array.from({ length: 256 }, (_, i) => call(`${i}_${'x'.repeat(60)}`, city));
+    const many = Array.from({ length: 256 }, (_, i) => call(`${i}_${'x'.repeat(60)}`, nothing));
     const openings = ['{"name": "', '{"type": "function", "name": "'];
     const format = calls({ ...AUTO, trigger: null, openings, calls: many });
     assert.ok(allows(format, 'Hi'));
