@@ -12,7 +12,8 @@ import {
   text,
 } from '../expression.ts';
 import { ANY_JSON, COLON, COMMA, JSON_RULES, type Json, spellJson } from '../json-grammar.ts';
-import { type Alternative, Alternatives, elementNodes, type ObjectAlternative } from './alternatives.ts';
+import { type Alternative, Alternatives, type ObjectAlternative } from './alternatives.ts';
+import { arrayGraph } from './array-graph.ts';
 import { readSchema } from './read-schema.ts';
 import { quoted, stringAutomaton } from './scalar-automata.ts';
 import { ScalarRules } from './scalar-rules.ts';
@@ -113,27 +114,14 @@ class SchemaGrammar {
       case 'string':
         return this.#scalars.of(alternative);
       case 'array':
-        return this.#array(alternative);
+        return sequence(text('['), { kind: 'graph', graph: this.#elements(alternative) }, text(']'));
       case 'object':
         return this.#object(alternative, nodes);
     }
   }
 
-  #array({ parts, min, max }: Extract<Alternative, { kind: 'array' }>): Expression {
-    const prefix = Math.max(0, ...parts.map((part) => part.prefix.length));
-    const isEndless = max === Number.POSITIVE_INFINITY;
-    // From this element on, all are alike.
-    const last = isEndless ? Math.max(prefix, min, 1) : max;
-    const edges: GraphEdge[] = [];
-    const accepts: boolean[] = [];
-    for (let index = 0; index <= last; index++) {
-      accepts.push(index >= min);
-      if (index === last && !isEndless) break;
-      const element = this.value(elementNodes(parts, index));
-      const on = index === 0 ? element : sequence(text(COMMA), element);
-      edges.push({ from: index, to: Math.min(index + 1, last), on });
-    }
-    return sequence(text('['), { kind: 'graph', graph: { edges, accepts } }, text(']'));
+  #elements(array: Extract<Alternative, { kind: 'array' }>): ExpressionGraph {
+    return arrayGraph(array, (nodes) => this.value(nodes), this.#automata);
   }
 
   #object(object: ObjectAlternative, nodes: readonly SchemaNode[]): Expression {
