@@ -24,12 +24,15 @@ export interface ConstrainedCall {
 }
 
 /**
- * What an answer has to look like for its calls to be valid, after any reasoning. Calls are `before`, one or more of `calls` with
- * `separator` between them, `after`; then the answer ends. Texts may hold marks that are control tokens: they are to be encoded with
- * these recognised.
+ * What an answer has to look like for its calls to be valid, after any reasoning. Calls are `before`, one or more of
+ * `calls` with `separator` between them, `after`; then the answer ends. Texts may hold marks that are control tokens:
+ * they are to be encoded with these recognised.
  */
 export interface CallConstraint {
-  /** The answer is calls, with `lead` in front of them. Otherwise it is free until it comes to the trigger, or begins with the opening. */
+  /**
+   * The answer is calls, with `lead` in front of them. Otherwise it is free until it comes to the trigger, or begins
+   * with the opening.
+   */
   readonly required: boolean;
   /** In channels, after reasoning, the header `<|start|>assistant` comes before it. */
   readonly lead: string;
@@ -44,10 +47,10 @@ export interface CallConstraint {
 }
 
 /**
- * The answers that keep to a constraint: calls; calls or what `otherwise` allows; or, where there is none, free text, with calls once
- * it comes to the trigger.
- * @throws StarlingError as SchemaRules.add, where calls are required; otherwise the arguments of a call whose schema cannot be kept to
- * are any object
+ * The answers that keep to a constraint: calls; calls or what `otherwise` allows; or, where there is none, free text,
+ * with calls once it comes to the trigger.
+ * @throws StarlingError as SchemaRules.add, where calls are required; otherwise the arguments of a call whose schema
+ * cannot be kept to are any object
  */
 export function callGrammar(constraint: CallConstraint, otherwise: Grammar | null): Grammar {
   // One for all: hundreds of tools are to be done within the work of one schema.
@@ -83,7 +86,10 @@ function callArguments({ name, schema }: ConstrainedCall, isRequired: boolean, s
   }
 }
 
-/** Any text without the trigger; or up to it, and then the rest. A node counts the characters of the trigger that the text ends with. */
+/**
+ * Any text without the trigger; or up to it, and then the rest. A node counts the characters of the trigger that the
+ * text ends with.
+ */
 function freeUntil(trigger: string, rest: Expression): Expression {
   const all = [...trigger];
   const edges: GraphEdge[] = [{ from: all.length, to: all.length + 1, on: rest }];

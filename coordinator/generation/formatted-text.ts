@@ -4,8 +4,9 @@ import type { Reasoning } from './answer-parts.ts';
 import type { TextCodec } from './text-codec.ts';
 
 /**
- * Where a text has got to. Its format applies to the answer. `undecided`: it may begin with reasoning, or with the answer; `between`:
- * outside of any message of a channel; `header`: before a message; there, and in the reasoning, anything may be written but an end.
+ * Where a text has got to. Its format applies to the answer. `undecided`: it may begin with reasoning, or with the
+ * answer; `between`: outside of any message of a channel; `header`: before a message; there, and in the reasoning,
+ * anything may be written but an end.
  */
 type Place = 'undecided' | 'between' | 'header' | 'reasoning' | 'answer';
 

@@ -11,8 +11,8 @@ const MAX_CONTAINS = 3;
 const WORK_OF_NODE = 100;
 
 /**
- * The elements of an array. A node counts them, up to where all are alike, and those that are taken for what the array has to contain.
- * An element that is need not be taken for it, so nothing has to be known of what is not contained.
+ * The elements of an array. A node counts them, up to where all are alike, and those that are taken for what the array
+ * has to contain. An element that is need not be taken for it, so nothing has to be known of what is not contained.
  * @param value what satisfies all of some schemas
  * @throws StarlingError unsupported_parameter
  */

@@ -13,7 +13,9 @@ const IPV6 = [
   ...[1, 2, 3, 4, 5, 6].map((before) => `(${GROUP}:){${before}}(:${GROUP}){1,${7 - before}}`),
 ].join('|');
 
-/** Formats of numbers, with their bounds; null where every number that is written is one. They say nothing of strings. */
+/**
+ * Formats of numbers, with their bounds; null where every number that is written is one. They say nothing of strings.
+ */
 export const NUMBER_FORMATS: ReadonlyMap<string, readonly [lowest: number, highest: number] | null> = new Map([
   ['int32', [-(2 ** 31), 2 ** 31 - 1]],
   ['int64', null],

@@ -73,16 +73,16 @@ const VOID: Readonly<Record<string, Json>> = {
 };
 
 /**
- * What these say of elements and properties is what `items` and `additionalProperties` say where those are not there, unless a schema
- * of the keywords below it has said something as well.
+ * What these say of elements and properties is what `items` and `additionalProperties` say where those are not there,
+ * unless a schema of the keywords below it has said something as well.
  */
 const UNEVALUATED: readonly string[] = ['unevaluatedItems', 'unevaluatedProperties'];
 const IN_PLACE: readonly string[] = ['allOf', 'anyOf', 'oneOf', '$ref', 'dependentSchemas', 'contains'];
 
 /**
  * Reads a JSON Schema (draft 2020-12), and all schemas that it is made of.
- * @throws StarlingError unsupported_parameter with the name of a keyword that is not supported and the JSON pointer to its schema;
- * invalid_request for what is no schema
+ * @throws StarlingError unsupported_parameter with the name of a keyword that is not supported and the JSON pointer to
+ * its schema; invalid_request for what is no schema
  */
 export function readSchema(schema: Json, automata: Automata): SchemaNode {
   return new SchemaReader(schema, automata).read();

@@ -30,9 +30,10 @@ export function schemaGrammar(schema: Json): Grammar {
 }
 
 /**
- * Rules for the values that JSON Schemas allow, as they are written: on one line, with a space after commas and colons, properties
- * in the order of the schema and others after them. What is written satisfies the schema; not all that satisfies it can be written.
- * The work of all the schemas is bounded together, and what they have in common they share.
+ * Rules for the values that JSON Schemas allow, as they are written: on one line, with a space after commas and colons,
+ * properties in the order of the schema and others after them. What is written satisfies the schema; not all that
+ * satisfies it can be written. The work of all the schemas is bounded together, and what they have in common they
+ * share.
  */
 export class SchemaRules {
   /** Those of any JSON value among them. */
@@ -43,8 +44,8 @@ export class SchemaRules {
 
   /**
    * @returns a value of the schema, by its rules
-   * @throws StarlingError unsupported_parameter, with keyword and JSON pointer, for what is not supported; invalid_request for what
-   * is no schema, or one that nothing satisfies
+   * @throws StarlingError unsupported_parameter, with keyword and JSON pointer, for what is not supported;
+   * invalid_request for what is no schema, or one that nothing satisfies
    */
   add(schema: Json): Expression {
     const root = readSchema(schema, this.#automata);
@@ -197,8 +198,8 @@ class SchemaGrammar {
 }
 
 /**
- * Properties in order, then others, `min` to `max` in all. Of the others only the first is sure to be another one than all before,
- * as names may come twice: no more of them count towards `min`.
+ * Properties in order, then others, `min` to `max` in all. Of the others only the first is sure to be another one than
+ * all before, as names may come twice: no more of them count towards `min`.
  */
 function propertyGraph(
   pairs: readonly { readonly isRequired: boolean; readonly pair: Expression }[],
