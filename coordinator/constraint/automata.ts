@@ -8,7 +8,10 @@ const MAX_STATES = 20_000;
 /** Pairs of ranges that are compared, and the like: about a second. */
 const MAX_WORK = 4_000_000;
 
-/** Makes automata of expressions and of each other. All that one of them makes, for one schema, has to be done within bounded work. */
+/**
+ * Makes automata of expressions and of each other. All that one of them makes, for one schema, has to be done within
+ * bounded work.
+ */
 export class Automata {
   #work = 0;
   readonly #kept = new Map<string, CharacterAutomaton>();

@@ -13,8 +13,9 @@ interface Shared {
 }
 
 /**
- * How far a text has got in a grammar. It does not change: `accept` gives another one, and going back is to use the one before.
- * Which tokens are forced depends on the text alone, so neither drafts nor the company in a step change what comes of it.
+ * How far a text has got in a grammar. It does not change: `accept` gives another one, and going back is to use the one
+ * before. Which tokens are forced depends on the text alone, so neither drafts nor the company in a step change what
+ * comes of it.
  */
 export class Constraint {
   readonly #shared: Shared;
@@ -46,8 +47,8 @@ export class Constraint {
   }
 
   /**
-   * The tokens that may come next: token t is bit t mod 32 of word t div 32; those that end a text are among them where it is
-   * complete. Not to be changed.
+   * The tokens that may come next: token t is bit t mod 32 of word t div 32; those that end a text are among them where
+   * it is complete. Not to be changed.
    * @throws StarlingError invalid_request when there are none, or when the grammar is too ambiguous
    */
   allowed(): Uint32Array {
@@ -86,8 +87,8 @@ export class Constraint {
   }
 
   /**
-   * The token that comes next whatever the model says: where the next bytes are certain, the longest one that spells them. Null where
-   * there is none, or where a longer token would also take up what is not certain.
+   * The token that comes next whatever the model says: where the next bytes are certain, the longest one that spells
+   * them. Null where there is none, or where a longer token would also take up what is not certain.
    */
   forced(): number | null {
     const { states, vocabulary } = this.#shared;

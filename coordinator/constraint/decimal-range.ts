@@ -49,8 +49,8 @@ export function isExactBound(value: number): boolean {
 }
 
 /**
- * Decimal numbers without exponent, `-? whole (. fraction)?`, of which no part has more digits than a number keeps exactly beside
- * the bounds; so no rounding takes what is read across a bound.
+ * Decimal numbers without exponent, `-? whole (. fraction)?`, of which no part has more digits than a number keeps
+ * exactly beside the bounds; so no rounding takes what is read across a bound.
  */
 export function decimals(room: number): Expression {
   return sequence(optional(MINUS), anyUnsigned(room));
@@ -76,7 +76,7 @@ export function numbersAbove({ value, exclusive }: Bound, room: number): Express
 export function numbersBelow({ value, exclusive }: Bound, room: number): Expression {
   const bound = decimal(value)!;
   if (bound.isNegative) return sequence(MINUS, above(bound, exclusive, room));
-  // What is negative has any size but none: -0 is 0.
+  // Any number with a minus is below it; but -0, which is 0, is not below an exclusive bound of 0.
   const negative = sequence(MINUS, above(ZERO_DECIMAL, value === 0 && exclusive, room));
   return choice(negative, below(bound, exclusive, room));
 }

@@ -15,8 +15,8 @@ interface Waiting {
 }
 
 /**
- * A thread that makes networks of formats, and indexes vocabularies, one after the other, while others have their tokens computed. It
- * starts with the first job.
+ * A thread that makes networks of formats, and indexes vocabularies, one after the other, while others have their
+ * tokens computed. It starts with the first job.
  */
 export class FormatCompiler {
   #worker: Worker | null = null;

@@ -19,8 +19,8 @@ const ESCAPES: Readonly<Record<string, string>> = { n: '\n', r: '\r', t: '\t' };
 const HEX_DIGITS: Readonly<Record<string, number>> = { x: 2, u: 4, U: 8 };
 
 /**
- * Reads a grammar in GBNF, as llama.cpp has it: rules `name ::= …` of literals, characters in brackets, groups, `|` and counts, of
- * which `root` is the text. Single tokens (`<[…]>`) are not supported.
+ * Reads a grammar in GBNF, as llama.cpp has it: rules `name ::= …` of literals, characters in brackets, groups, `|` and
+ * counts, of which `root` is the text. Single tokens (`<[…]>`) are not supported.
  * @throws StarlingError invalid_request with the line at fault
  */
 export function parseGbnf(source: string): Grammar {

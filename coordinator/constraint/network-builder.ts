@@ -15,7 +15,8 @@ interface RuleStates {
 
 /**
  * A grammar's network, without edges that lead nowhere.
- * @throws StarlingError invalid_request when it is too large, calls a rule that it has not, is left-recursive or matches nothing
+ * @throws StarlingError invalid_request when it is too large, calls a rule that it has not, is left-recursive or
+ * matches nothing
  */
 export function networkTables(grammar: Grammar): NetworkTables {
   const { edges, start, names } = new NetworkBuilder(grammar).built();

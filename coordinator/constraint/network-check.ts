@@ -14,7 +14,10 @@ export interface NetworkEdges {
   readonly ends: Uint8Array;
 }
 
-/** 1 for the states from which the end of their rule can be reached, or, with `withoutReading`, can be reached without a byte. */
+/**
+ * 1 for the states from which the end of their rule can be reached, or, with `withoutReading`, can be reached without a
+ * byte.
+ */
 export function reachingEnd({ states, bytes, empty, calls, ends }: NetworkEdges, withoutReading: boolean): Uint8Array {
   const beforeEmpty = edgeTable(states, empty, 2, 1);
   const beforeByte = edgeTable(states, withoutReading ? [] : bytes, 4, 3);

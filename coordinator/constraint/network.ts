@@ -25,8 +25,8 @@ export interface Moves {
 }
 
 /**
- * A grammar as a recursive transition network (Woods 1970): each rule an automaton over bytes, in which a move may also be a call
- * of another rule.
+ * A grammar as a recursive transition network (Woods 1970): each rule an automaton over bytes, in which a move may also
+ * be a call of another rule.
  */
 export class Network {
   readonly start: number;

@@ -4,20 +4,25 @@ import type { Moves, Network } from './network.ts';
 /** Places that a text may be at, at the same time. Beyond it a grammar is too ambiguous. */
 const MAX_PLACES = 10_000;
 /**
- * States and edges looked at between two calls of `begin`, 50 to 200 ns each, in which other texts wait. Schemas of hundreds of tools
- * need 120,000.
+ * States and edges looked at between two calls of `begin`, 50 to 200 ns each, in which other texts wait. Schemas of
+ * hundreds of tools need 120,000.
  */
 const MAX_WORK = 400_000;
 /** Parse states kept before they are found again; about 1 kB each. */
 const MAX_KEPT = 10_000;
 
-/** Stacks that are kept as long as their automaton is, about 100 bytes each; and those after which another one should take over. */
+/**
+ * Stacks that are kept as long as their automaton is, about 100 bytes each; and those after which another one should
+ * take over.
+ */
 const MAX_STACKS = 1_000_000;
 const MANY_STACKS = 200_000;
 
 /** All that a text so far may stand for, and what follows from it; made and kept by ParseStates. */
 export interface ParseState {
-  /** Numbers `state + states · stack`, in order: states of the network that read a byte next, with those to return to. */
+  /**
+   * Numbers `state + states · stack`, in order: states of the network that read a byte next, with those to return to.
+   */
   readonly places: readonly number[];
   /** Whether the text may end here. */
   readonly accepts: boolean;
@@ -28,8 +33,8 @@ export interface ParseState {
 }
 
 /**
- * The deterministic automaton of a network, made as it is needed: a state is the set of all places that the text may be at, each
- * with the stack of states to return to. Stacks are shared and numbered, so that equal ones are equal numbers.
+ * The deterministic automaton of a network, made as it is needed: a state is the set of all places that the text may be
+ * at, each with the stack of states to return to. Stacks are shared and numbered, so that equal ones are equal numbers.
  */
 export class ParseStates {
   readonly #network: Network;
@@ -60,7 +65,9 @@ export class ParseStates {
     return this.#intern([[this.#network.start, 0]]);
   }
 
-  /** Starts to count work anew, and forgets states when there are too many; those that somebody holds stay as they are. */
+  /**
+   * Starts to count work anew, and forgets states when there are too many; those that somebody holds stay as they are.
+   */
   begin(): void {
     this.#work = 0;
     if (this.#known.size <= MAX_KEPT) return;

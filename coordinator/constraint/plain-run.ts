@@ -31,8 +31,8 @@ const PLAIN: readonly (readonly ByteRange[])[] = [
 ];
 
 /**
- * The state after any one plain character (see VocabularyIndex), where that is the same for all of them; null where none may follow,
- * undefined where it depends on the character.
+ * The state after any one plain character (see VocabularyIndex), where that is the same for all of them; null where
+ * none may follow, undefined where it depends on the character.
  */
 export function afterPlain(states: ParseStates, state: ParseState): ParseState | null | undefined {
   let after: ParseState | null | undefined;

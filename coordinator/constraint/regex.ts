@@ -62,8 +62,8 @@ interface Anchored {
 }
 
 /**
- * The texts that a regular expression matches as a whole. The syntax is what ECMAScript and Python have in common, but for what looks
- * around or back; `^` and `$` may stand at the ends.
+ * The texts that a regular expression matches as a whole. The syntax is what ECMAScript and Python have in common, but
+ * for what looks around or back; `^` and `$` may stand at the ends.
  * @throws StarlingError invalid_request for faults, unsupported_parameter for syntax that is not supported
  */
 export function wholeMatch(pattern: string): Expression {

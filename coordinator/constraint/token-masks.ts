@@ -19,8 +19,8 @@ export class TokenMasks {
   }
 
   /**
-   * The tokens that may come next, as a set: token t is bit t mod 32 of word t div 32; those that end a text are in it where it may
-   * end. Not to be changed.
+   * The tokens that may come next, as a set: token t is bit t mod 32 of word t div 32; those that end a text are in it
+   * where it may end. Not to be changed.
    * @throws StarlingError invalid_request as ParseStates.step
    */
   of(state: ParseState): Uint32Array {
@@ -42,7 +42,10 @@ export class TokenMasks {
     return mask;
   }
 
-  /** How many plain characters may follow, whichever they are, with none after them; null where that depends on the characters. */
+  /**
+   * How many plain characters may follow, whichever they are, with none after them; null where that depends on the
+   * characters.
+   */
   #plainRun(state: ParseState): number | null {
     const { longestPlain } = this.#vocabulary;
     let at = state;

@@ -49,8 +49,8 @@ export function trieTables(sorted: readonly TokenBytes[]): TrieTables {
 }
 
 /**
- * Tokens by their bytes, as a tree in which every node stands for one more byte. Nodes are numbered depth first, so that the walk over
- * a tree is a loop, and a subtree is left out by going on after it.
+ * Tokens by their bytes, as a tree in which every node stands for one more byte. Nodes are numbered depth first, so
+ * that the walk over a tree is a loop, and a subtree is left out by going on after it.
  */
 export class TokenTrie {
   readonly bytes: Uint8Array;
@@ -72,8 +72,8 @@ export class TokenTrie {
   }
 
   /**
-   * The token that ends at a node; null where there is none. Of several it is the first, but of those of a single byte the last:
-   * vocabularies that have bytes as tokens have them before characters, and models write the latter.
+   * The token that ends at a node; null where there is none. Of several it is the first, but of those of a single byte
+   * the last: vocabularies that have bytes as tokens have them before characters, and models write the latter.
    */
   tokenAt(node: number): number | null {
     const [first, end] = [this.firsts[node]!, this.firsts[node + 1]!];

@@ -12,9 +12,9 @@ export interface TokenSource {
 const TOKENS_A_TURN = 8192;
 
 /**
- * A vocabulary as masks are made from it. Most tokens are **plain**: whole characters that a JSON string holds as they are, and
- * no separators of lines, which the `.` of a regular expression does not match. Where any plain character may follow, the plain tokens
- * are allowed all together, and only the others are looked at one by one.
+ * A vocabulary as masks are made from it. Most tokens are **plain**: whole characters that a JSON string holds as they
+ * are, and no separators of lines, which the `.` of a regular expression does not match. Where any plain character may
+ * follow, the plain tokens are allowed all together, and only the others are looked at one by one.
  */
 export class VocabularyIndex {
   /** 32-bit words of a set of tokens: token t is bit t mod 32 of word t div 32. */

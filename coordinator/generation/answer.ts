@@ -3,7 +3,7 @@ import type { OutputFormat } from '../constraint/output-format.ts';
 import { AnswerParts, type Calling, type Reasoning } from './answer-parts.ts';
 import type { SplitText } from './answer-split.ts';
 import { ChannelledText } from './channelled-text.ts';
-import { FormattedText } from './formatted-text.ts';
+import { FormattedText, withoutTokens } from './formatted-text.ts';
 import { type LogProbabilities, logprobs } from './log-probabilities.ts';
 import { type HeldBack, NONE_HELD_BACK, type SamplingOptions, sample } from './sampler.ts';
 import { type StopResult, StopSequences } from './stop-sequences.ts';
@@ -228,11 +228,14 @@ export class Answer {
     const isEarly = at < notBefore;
     if (reach === 0 && !ignored && !isEarly && formatted === null) return NONE_HELD_BACK;
     const own = ignored || isEarly ? this.#endsOfModel(vocabSize) : [];
+    const unwanted = isEarly && (formatted?.isComplete ?? true) ? [...own, ...tokens] : own;
+    const allowed = formatted?.allowed() ?? null;
     return {
       repeated:
         reach === Number.POSITIVE_INFINITY ? this.#seen : new Set(reach === 0 ? [] : this.#history.slice(-reach)),
-      forbidden: isEarly && (formatted?.isComplete ?? true) ? [...own, ...tokens] : own,
-      allowed: formatted?.allowed() ?? null,
+      // Where a format leaves nothing else, the text ends after all.
+      forbidden: allowed === null || withoutTokens(allowed, unwanted).some((word) => word !== 0) ? unwanted : [],
+      allowed,
     };
   }
 

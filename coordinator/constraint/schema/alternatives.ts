@@ -184,7 +184,10 @@ export class Alternatives {
         return (
           isList(value) &&
           isCount(alternative, value.length) &&
-          value.every((element, i) => this.admits(elementNodes(alternative.parts, i), element))
+          value.every((element, i) => this.admits(elementNodes(alternative.parts, i), element)) &&
+          alternative.parts.every(({ contains }) =>
+            contains.every(({ node, min }) => value.filter((element) => this.admits([node], element)).length >= min),
+          )
         );
       case 'object':
         return (

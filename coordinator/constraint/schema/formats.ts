@@ -13,6 +13,16 @@ const IPV6 = [
   ...[1, 2, 3, 4, 5, 6].map((before) => `(${GROUP}:){${before}}(:${GROUP}){1,${7 - before}}`),
 ].join('|');
 
+/**
+ * Formats of numbers, with their bounds; null where every number that is written is one. They say nothing of strings.
+ */
+export const NUMBER_FORMATS: ReadonlyMap<string, readonly [lowest: number, highest: number] | null> = new Map([
+  ['int32', [-(2 ** 31), 2 ** 31 - 1]],
+  ['int64', null],
+  ['float', null],
+  ['double', null],
+]);
+
 export const FORMATS: ReadonlyMap<string, string> = new Map([
   ['date', DATE],
   ['time', TIME],
@@ -22,6 +32,9 @@ export const FORMATS: ReadonlyMap<string, string> = new Map([
   ['hostname', HOST],
   ['ipv4', `${OCTET}(\\.${OCTET}){3}`],
   ['ipv6', IPV6],
+  ['password', '[^"]*'],
+  ['byte', '([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?'],
+  ['json-pointer', '(/[A-Za-z0-9_-]{0,40}){0,20}'],
   ['uuid', '[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}'],
   ['uri', `https?://${HOST}(:[1-9]\\d{0,3})?(/[A-Za-z0-9._~-]{1,40}){0,8}/?(\\?[A-Za-z0-9._~=&-]{1,80})?`],
 ]);

@@ -12,6 +12,7 @@ const MAX_NESTING = 200;
 /** Keywords that say something about values, all of which are kept to. */
 export const SUPPORTED_KEYWORDS: readonly string[] = [
   'type',
+  'nullable',
   'enum',
   'const',
   'minimum',
@@ -25,6 +26,8 @@ export const SUPPORTED_KEYWORDS: readonly string[] = [
   'format',
   'prefixItems',
   'items',
+  'contains',
+  'minContains',
   'minItems',
   'maxItems',
   'properties',
@@ -32,6 +35,8 @@ export const SUPPORTED_KEYWORDS: readonly string[] = [
   'additionalProperties',
   'propertyNames',
   'required',
+  'dependentRequired',
+  'dependentSchemas',
   'minProperties',
   'maxProperties',
   'allOf',
@@ -65,21 +70,19 @@ const ANNOTATIONS: ReadonlySet<string> = new Set([
 /** Keywords that change nothing where they have this value. */
 const VOID: Readonly<Record<string, Json>> = {
   uniqueItems: false,
-  nullable: false,
-  minContains: 0,
 };
 
 /**
- * What these say of elements and properties is what `items` and `additionalProperties` say where those are not there, unless a schema
- * of the keywords below it has said something as well.
+ * What these say of elements and properties is what `items` and `additionalProperties` say where those are not there,
+ * unless a schema of the keywords below it has said something as well.
  */
 const UNEVALUATED: readonly string[] = ['unevaluatedItems', 'unevaluatedProperties'];
-const IN_PLACE: readonly string[] = ['allOf', 'anyOf', 'oneOf', '$ref'];
+const IN_PLACE: readonly string[] = ['allOf', 'anyOf', 'oneOf', '$ref', 'dependentSchemas', 'contains'];
 
 /**
  * Reads a JSON Schema (draft 2020-12), and all schemas that it is made of.
- * @throws StarlingError unsupported_parameter with the name of a keyword that is not supported and the JSON pointer to its schema;
- * invalid_request for what is no schema
+ * @throws StarlingError unsupported_parameter with the name of a keyword that is not supported and the JSON pointer to
+ * its schema; invalid_request for what is no schema
  */
 export function readSchema(schema: Json, automata: Automata): SchemaNode {
   return new SchemaReader(schema, automata).read();
@@ -132,6 +135,8 @@ class SchemaReader {
 
     const types = fields.types();
     if (types !== null) node.types = new Set([...types].map((type) => (type === 'integer' ? 'number' : type)));
+    // As OpenAPI has it.
+    if (types !== null && fields.isNullable()) node.types = new Set([...node.types, 'null']);
     const constant = schema.const;
     const values = fields.list('enum');
     if (constant === undefined) node.literals = values;
@@ -143,8 +148,8 @@ class SchemaReader {
     };
     node.numbers = {
       isInteger: types?.has('integer') === true && !types.has('number'),
-      lower: [...bound('minimum', false), ...bound('exclusiveMinimum', true)],
-      upper: [...bound('maximum', false), ...bound('exclusiveMaximum', true)],
+      lower: [...bound('minimum', false), ...bound('exclusiveMinimum', true), ...fields.formatBounds('lower')],
+      upper: [...bound('maximum', false), ...bound('exclusiveMaximum', true), ...fields.formatBounds('upper')],
       multiples: fields.multiples(),
     };
     node.strings = { ...fields.counts('minLength', 'maxLength'), automata: fields.automata() };
@@ -152,6 +157,7 @@ class SchemaReader {
       ...fields.counts('minItems', 'maxItems'),
       prefix: list('prefixItems') ?? [],
       items: child('items') ?? child('unevaluatedItems'),
+      contains: [child('contains')].flatMap((inner) => (inner === null ? [] : [{ node: inner, min: fields.least() }])),
     };
     node.properties = {
       ...fields.counts('minProperties', 'maxProperties'),
@@ -169,6 +175,19 @@ class SchemaReader {
     node.one = list('oneOf');
     const target = schema.$ref;
     if (target !== undefined) node.all = [...node.all, this.#target(target, pointer)];
+    for (const [name, names] of Object.entries(fields.object('dependentRequired') ?? {})) {
+      const at = `${pointer}/dependentRequired/${escaped(name)}`;
+      node.all = [...node.all, this.#dependent(name, this.#node({ required: names }, at))];
+    }
+    for (const [name, inner] of named('dependentSchemas')) node.all = [...node.all, this.#dependent(name, inner)];
+  }
+
+  /** That a property is not there, or a schema holds. */
+  #dependent(name: string, then: SchemaNode): SchemaNode {
+    const without = this.#node({ properties: { [name]: false } }, `without ${then.pointer}`);
+    const either = this.#node(true, `with or without ${then.pointer}`);
+    either.any = [without, then];
+    return either;
   }
 
   #checkKeywords(schema: JsonObject, pointer: string): void {

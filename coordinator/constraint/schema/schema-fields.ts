@@ -1,9 +1,10 @@
 import { StarlingError } from '../../../daemon/errors.ts';
 import type { Automata } from '../automata.ts';
 import type { CharacterAutomaton } from '../character-automaton.ts';
+import type { Bound } from '../decimal-range.ts';
 import { isList, type Json } from '../json-grammar.ts';
 import { partMatch, wholeMatch } from '../regex.ts';
-import { FORMATS } from './formats.ts';
+import { FORMATS, NUMBER_FORMATS } from './formats.ts';
 import { isObject, type JsonObject } from './json-values.ts';
 import { invalid, unsupported } from './schema-errors.ts';
 import { ALL_TYPES, type Counts, type ValueType } from './schema-node.ts';
@@ -75,6 +76,24 @@ export class SchemaFields {
     return { min: count(least) ?? 0, max: count(most) ?? Number.POSITIVE_INFINITY };
   }
 
+  /** Of how many elements `contains` has to hold at least. */
+  least(): number {
+    const { min } = this.counts('minContains', '');
+    return this.#schema.minContains === undefined ? 1 : min;
+  }
+
+  isNullable(): boolean {
+    const value = this.#schema.nullable ?? false;
+    if (typeof value !== 'boolean') throw invalid(`${this.#pointer}/nullable`, 'is neither true nor false');
+    return value;
+  }
+
+  /** Bounds that a format is for numbers. */
+  formatBounds(side: 'lower' | 'upper'): readonly Bound[] {
+    const bounds = NUMBER_FORMATS.get(String(this.#schema.format)) ?? null;
+    return bounds === null ? [] : [{ value: bounds[side === 'lower' ? 0 : 1], exclusive: false }];
+  }
+
   multiples(): readonly number[] {
     const value = this.number('multipleOf');
     if (value === null) return [];
@@ -89,13 +108,13 @@ export class SchemaFields {
     const { pattern, format } = this.#schema;
     const automata: CharacterAutomaton[] = [];
     if (pattern !== undefined) automata.push(this.automaton('pattern', pattern));
-    if (format !== undefined) {
+    if (format !== undefined && !NUMBER_FORMATS.has(String(format))) {
       const known = FORMATS.get(String(format));
       if (known === undefined) {
         throw unsupported(
           this.#pointer,
           'format',
-          `${JSON.stringify(format)}; supported are ${[...FORMATS.keys()].join(', ')}`,
+          `${JSON.stringify(format)}; supported are ${[...FORMATS.keys(), ...NUMBER_FORMATS.keys()].join(', ')}`,
         );
       }
       automata.push(this.#automata.once(`format ${format}`, () => wholeMatch(known)));

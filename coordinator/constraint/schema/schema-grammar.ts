@@ -12,7 +12,8 @@ import {
   text,
 } from '../expression.ts';
 import { ANY_JSON, COLON, COMMA, JSON_RULES, type Json, spellJson } from '../json-grammar.ts';
-import { type Alternative, Alternatives, elementNodes, type ObjectAlternative } from './alternatives.ts';
+import { type Alternative, Alternatives, type ObjectAlternative } from './alternatives.ts';
+import { arrayGraph } from './array-graph.ts';
 import { readSchema } from './read-schema.ts';
 import { quoted, stringAutomaton } from './scalar-automata.ts';
 import { ScalarRules } from './scalar-rules.ts';
@@ -29,9 +30,10 @@ export function schemaGrammar(schema: Json): Grammar {
 }
 
 /**
- * Rules for the values that JSON Schemas allow, as they are written: on one line, with a space after commas and colons, properties
- * in the order of the schema and others after them. What is written satisfies the schema; not all that satisfies it can be written.
- * The work of all the schemas is bounded together, and what they have in common they share.
+ * Rules for the values that JSON Schemas allow, as they are written: on one line, with a space after commas and colons,
+ * properties in the order of the schema and others after them. What is written satisfies the schema; not all that
+ * satisfies it can be written. The work of all the schemas is bounded together, and what they have in common they
+ * share.
  */
 export class SchemaRules {
   /** Those of any JSON value among them. */
@@ -42,8 +44,8 @@ export class SchemaRules {
 
   /**
    * @returns a value of the schema, by its rules
-   * @throws StarlingError unsupported_parameter, with keyword and JSON pointer, for what is not supported; invalid_request for what
-   * is no schema, or one that nothing satisfies
+   * @throws StarlingError unsupported_parameter, with keyword and JSON pointer, for what is not supported;
+   * invalid_request for what is no schema, or one that nothing satisfies
    */
   add(schema: Json): Expression {
     const root = readSchema(schema, this.#automata);
@@ -113,27 +115,14 @@ class SchemaGrammar {
       case 'string':
         return this.#scalars.of(alternative);
       case 'array':
-        return this.#array(alternative);
+        return sequence(text('['), { kind: 'graph', graph: this.#elements(alternative) }, text(']'));
       case 'object':
         return this.#object(alternative, nodes);
     }
   }
 
-  #array({ parts, min, max }: Extract<Alternative, { kind: 'array' }>): Expression {
-    const prefix = Math.max(0, ...parts.map((part) => part.prefix.length));
-    const isEndless = max === Number.POSITIVE_INFINITY;
-    // From this element on, all are alike.
-    const last = isEndless ? Math.max(prefix, min, 1) : max;
-    const edges: GraphEdge[] = [];
-    const accepts: boolean[] = [];
-    for (let index = 0; index <= last; index++) {
-      accepts.push(index >= min);
-      if (index === last && !isEndless) break;
-      const element = this.value(elementNodes(parts, index));
-      const on = index === 0 ? element : sequence(text(COMMA), element);
-      edges.push({ from: index, to: Math.min(index + 1, last), on });
-    }
-    return sequence(text('['), { kind: 'graph', graph: { edges, accepts } }, text(']'));
+  #elements(array: Extract<Alternative, { kind: 'array' }>): ExpressionGraph {
+    return arrayGraph(array, (nodes) => this.value(nodes), this.#automata);
   }
 
   #object(object: ObjectAlternative, nodes: readonly SchemaNode[]): Expression {
@@ -209,8 +198,8 @@ class SchemaGrammar {
 }
 
 /**
- * Properties in order, then others, `min` to `max` in all. Of the others only the first is sure to be another one than all before,
- * as names may come twice: no more of them count towards `min`.
+ * Properties in order, then others, `min` to `max` in all. Of the others only the first is sure to be another one than
+ * all before, as names may come twice: no more of them count towards `min`.
  */
 function propertyGraph(
   pairs: readonly { readonly isRequired: boolean; readonly pair: Expression }[],

@@ -28,6 +28,8 @@ export interface ElementRules {
   readonly prefix: readonly SchemaNode[];
   /** and of those after them; null for any. */
   readonly items: SchemaNode | null;
+  /** Schemas that hold for at least so many. */
+  readonly contains: readonly { readonly node: SchemaNode; readonly min: number }[];
 }
 
 export interface PropertyRules {
@@ -69,7 +71,7 @@ export function newNode(id: number, pointer: string): SchemaNode {
     literals: null,
     numbers: { isInteger: false, lower: [], upper: [], multiples: [] },
     strings: { ...ANY_COUNT, automata: [] },
-    elements: { ...ANY_COUNT, prefix: [], items: null },
+    elements: { ...ANY_COUNT, prefix: [], items: null, contains: [] },
     properties: { ...ANY_COUNT, properties: new Map(), patterns: [], others: null, required: [], names: null },
     all: [],
     any: null,

@@ -54,6 +54,23 @@ const SCHEMAS: readonly Json[] = [
   { enum: [1, 'two', { three: [4, null] }, true, 5.5], type: ['object', 'number'] },
   { prefixItems: [{ type: 'string' }, { type: 'integer' }], items: { type: 'null' }, minItems: 1, type: 'array' },
   { $ref: '#/$defs/tree', $defs: { tree: { type: 'array', items: { $ref: '#/$defs/tree' }, maxItems: 2 } } },
+  { type: 'array', items: { type: ['integer', 'boolean'] }, contains: { minimum: 5, type: 'integer' }, minContains: 2 },
+  { type: 'array', contains: { const: 'x' }, maxItems: 3, allOf: [{ contains: { type: 'null' } }] },
+  { enum: [[1, 2], ['a', 1], ['a'], []], contains: { type: 'string' } },
+  {
+    type: 'object',
+    properties: { card: { type: 'integer' }, address: { type: 'string', maxLength: 4 } },
+    dependentRequired: { card: ['address'] },
+    additionalProperties: false,
+  },
+  {
+    type: 'object',
+    properties: { a: { type: 'boolean' }, b: { type: 'integer' } },
+    dependentSchemas: { a: { properties: { b: { maximum: 3 } }, required: ['b'] } },
+    additionalProperties: false,
+  },
+  { type: 'object', properties: { n: { type: 'string', nullable: true, maxLength: 2 } }, required: ['n'] },
+  { type: 'integer', format: 'int32', maximum: 99 },
   {
     allOf: [{ properties: { a: { type: 'string' } } }, { properties: { a: { maxLength: 2 }, b: {} }, required: ['a'] }],
     type: 'object',
@@ -128,6 +145,11 @@ describe('JSON Schema', () => {
       [{ type: 'string', format: 'uri' }, '"https://example.org/a/b?c=d"'],
       [{ type: ['string', 'null'], title: 'T', description: 'D', default: null, examples: ['x'] }, 'null'],
       [{ const: 'é"' }, '"é\\""'],
+      [{ contains: { type: 'null' } }, '[1, null, "x"]'],
+      [{ dependentRequired: { a: ['b'] } }, '{"c": 1}'],
+      [{ dependentRequired: { a: ['b'] } }, '{"b": 1, "a": 2}'],
+      [{ type: 'string', nullable: true }, 'null'],
+      [{ type: 'number', format: 'double' }, '0.5'],
     ];
     for (const [schema, text] of cases) {
       assert.ok(satisfies(constraintOf({ kind: 'json-schema', schema }), text), `${JSON.stringify(schema)} ${text}`);
@@ -138,10 +160,10 @@ describe('JSON Schema', () => {
   it('refuses what is not supported, with keyword and place', () => {
     const cases: readonly (readonly [schema: Json, keyword: string, pointer: string])[] = [
       [{ not: {} }, 'not', '#'],
-      [{ properties: { 'a/b': { items: { contains: {} } } } }, 'contains', '#/properties/a~1b/items'],
+      [{ properties: { 'a/b': { items: { maxContains: 1 } } } }, 'maxContains', '#/properties/a~1b/items'],
       [{ type: 'array', uniqueItems: true }, 'uniqueItems', '#'],
       [{ anyOf: [{}, { if: {} }] }, 'if', '#/anyOf/1'],
-      [{ $ref: '#/$defs/x', $defs: { x: { dependentRequired: {} } } }, 'dependentRequired', '#/$defs/x'],
+      [{ $ref: '#/$defs/x', $defs: { x: { propertyDependencies: {} } } }, 'propertyDependencies', '#/$defs/x'],
       [{ maxlength: 3 }, 'maxlength', '#'],
       [{ length: 3 }, 'length', '#'],
       [{ format: 'color' }, 'format', '#'],

@@ -152,6 +152,12 @@ describe('an answer with a format', () => {
     assert.equal(written.finishReason, 'stop');
   });
 
+  it('ends early after all where only the tokens that would end it can go on', async () => {
+    const ends = { ignored: false, notBefore: 5, tokens: new Set([tokenOf('b')]) };
+    const written = await write(generatorOf(modelOf()), request({ format: { kind: 'regex', pattern: 'ab*' }, ends }));
+    assert.deepEqual([written.text, written.finishReason], ['a', 'stop']);
+  });
+
   it('may be long, and all of it certain', async () => {
     const value = 'y'.repeat(390);
     const model = modelOf();
