@@ -19,7 +19,7 @@ const SCHEMA = {
   additionalProperties: false,
 };
 
-test('the answers of a model have the form that a request asks for', async (t) => {
+test('A13: the answers of a model have the form that a request asks for', async (t) => {
   const { url, openai: client } = await tinyEndpoint(t, { template: TOOL_TEMPLATE });
   const isValid = validator(SCHEMA);
   const chat = async (fields: object): Promise<string> => {
