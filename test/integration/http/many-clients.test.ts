@@ -2,10 +2,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createOpenAICompatible } from '@ai-sdk/openai-compatible';
 import Anthropic from '@anthropic-ai/sdk';
+import type { AIMessageChunk } from '@langchain/core/messages';
 import { ChatOpenAI } from '@langchain/openai';
-import { generateText } from 'ai';
+import { generateText, streamText, tool } from 'ai';
 import { Ollama } from 'ollama';
 import OpenAI from 'openai';
+import { z } from 'zod';
+import { toolCallForm } from '../../../coordinator/generation/tool-calls/known-families.ts';
+import { reasoningForm } from '../../../coordinator/model/reasoning-marks.ts';
 import { byteToken } from '../../fixtures/fake-text-model.ts';
 import { FAKE_FACTS, withEndpoint } from '../../fixtures/http-endpoint.ts';
 
@@ -61,5 +65,45 @@ test('A13: what clients look for beside /v1 is there for one that is told no mor
     const tokens = [...Buffer.from('aé')].map(byteToken);
     assert.deepEqual(await client.post('/tokenize', { body: { content: 'aé' } }), { tokens });
     assert.deepEqual(await client.post('/detokenize', { body: { tokens } }), { content: 'aé' });
+  });
+});
+
+test('A13: what is thought, said and called comes apart for both SDKs, whole and streamed', async () => {
+  const called = (city: string): string =>
+    `<tool_call>\n{"name": "weather", "arguments": {"city": "${city}"}}\n</tool_call>`;
+  const reply = `<think>Hm.</think>Let me look.\n${called('Oslo')}\n${called('Bonn')}`;
+  const reasoning = reasoningForm('</think>', () => null)!;
+  const toolCalls = toolCallForm('{{ tools }}<tool_call>', () => null)!;
+  await withEndpoint({ reply, reasoning, toolCalls }, async ({ url }) => {
+    const baseURL = `${url}/v1`;
+    const parts = { reasoning: 'Hm.', text: 'Let me look.', cities: ['Oslo', 'Bonn'] };
+    const schema = z.object({ city: z.string() });
+
+    const model = createOpenAICompatible({ name: 'starling', baseURL })(MODEL);
+    const asked = {
+      model,
+      prompt: 'Hi',
+      temperature: 0,
+      tools: { weather: tool({ inputSchema: schema, execute: async ({ city }) => city }) },
+    };
+    const whole = await generateText(asked);
+    const streamed = streamText(asked);
+    for (const result of [whole, streamed]) {
+      const cities = (await result.toolResults).map(({ output }) => output);
+      assert.deepEqual({ reasoning: await result.reasoningText, text: await result.text, cities }, parts);
+      assert.equal(await result.finishReason, 'tool-calls');
+    }
+
+    const langchain = { model: MODEL, apiKey: 'none', maxRetries: 0, temperature: 0, configuration: { baseURL } };
+    const bound = new ChatOpenAI(langchain).bindTools([
+      { type: 'function', function: { name: 'weather', parameters: z.toJSONSchema(schema) } },
+    ]);
+    const chunks: AIMessageChunk[] = [];
+    for await (const chunk of await bound.stream('Hi')) chunks.push(chunk);
+    for (const message of [await bound.invoke('Hi'), chunks.reduce((sum, chunk) => sum.concat(chunk))]) {
+      const cities = message.tool_calls?.map(({ args }) => args.city);
+      const { reasoning_content } = message.additional_kwargs;
+      assert.deepEqual({ reasoning: reasoning_content, text: message.content, cities }, parts);
+    }
   });
 });
