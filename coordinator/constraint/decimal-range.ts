@@ -48,6 +48,11 @@ export function isExactBound(value: number): boolean {
   return parts !== null && Number(`${parts.whole}.${parts.fraction}0`) === Math.abs(value);
 }
 
+/** Whether all numbers that are written, of 15 digits, keep to a bound, so that it need not be looked at. */
+export function isBeyond(side: 'lower' | 'upper', value: number): boolean {
+  return (side === 'lower' ? -value : value) >= 10 ** MAX_DIGITS;
+}
+
 /**
  * Decimal numbers without exponent, `-? whole (. fraction)?`, of which no part has more digits than a number keeps
  * exactly beside the bounds; so no rounding takes what is read across a bound.

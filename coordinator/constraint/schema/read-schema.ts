@@ -1,5 +1,5 @@
 import type { Automata } from '../automata.ts';
-import { isExactBound } from '../decimal-range.ts';
+import { isBeyond, isExactBound } from '../decimal-range.ts';
 import { isList, type Json } from '../json-grammar.ts';
 import { isObject, isSame, type JsonObject } from './json-values.ts';
 import { invalid, unsupported } from './schema-errors.ts';
@@ -26,6 +26,7 @@ export const SUPPORTED_KEYWORDS: readonly string[] = [
   'format',
   'prefixItems',
   'items',
+  'additionalItems',
   'contains',
   'minContains',
   'minItems',
@@ -80,7 +81,7 @@ const UNEVALUATED: readonly string[] = ['unevaluatedItems', 'unevaluatedProperti
 const IN_PLACE: readonly string[] = ['allOf', 'anyOf', 'oneOf', '$ref', 'dependentSchemas', 'contains'];
 
 /**
- * Reads a JSON Schema (draft 2020-12), and all schemas that it is made of.
+ * Reads a JSON Schema (draft 2020-12, or draft 7 with its tuples), and all schemas that it is made of.
  * @throws StarlingError unsupported_parameter with the name of a keyword that is not supported and the JSON pointer to
  * its schema; invalid_request for what is no schema
  */
@@ -141,22 +142,32 @@ class SchemaReader {
     const values = fields.list('enum');
     if (constant === undefined) node.literals = values;
     else node.literals = values?.some((value) => isSame(value, constant)) === false ? [] : [constant];
-    const bound = (keyword: string, exclusive: boolean) => {
+    const bound = (side: 'lower' | 'upper', keyword: string, exclusive: boolean) => {
       const value = fields.number(keyword);
-      if (value !== null && !isExactBound(value)) throw unsupported(pointer, keyword, 'with more than 15 digits');
-      return value === null ? [] : [{ value, exclusive }];
+      if (value === null) return [];
+      if (isBeyond(side, value) || isExactBound(value)) return [{ value, exclusive }];
+      throw unsupported(pointer, keyword, 'with more than 15 digits');
     };
     node.numbers = {
       isInteger: types?.has('integer') === true && !types.has('number'),
-      lower: [...bound('minimum', false), ...bound('exclusiveMinimum', true), ...fields.formatBounds('lower')],
-      upper: [...bound('maximum', false), ...bound('exclusiveMaximum', true), ...fields.formatBounds('upper')],
+      lower: [
+        ...bound('lower', 'minimum', false),
+        ...bound('lower', 'exclusiveMinimum', true),
+        ...fields.formatBounds('lower'),
+      ],
+      upper: [
+        ...bound('upper', 'maximum', false),
+        ...bound('upper', 'exclusiveMaximum', true),
+        ...fields.formatBounds('upper'),
+      ],
       multiples: fields.multiples(),
     };
     node.strings = { ...fields.counts('minLength', 'maxLength'), automata: fields.automata() };
+    const isTuple = Array.isArray(schema.items);
     node.elements = {
       ...fields.counts('minItems', 'maxItems'),
-      prefix: list('prefixItems') ?? [],
-      items: child('items') ?? child('unevaluatedItems'),
+      prefix: list(isTuple ? 'items' : 'prefixItems') ?? [],
+      items: child(isTuple ? 'additionalItems' : 'items') ?? child('unevaluatedItems'),
       contains: [child('contains')].flatMap((inner) => (inner === null ? [] : [{ node: inner, min: fields.least() }])),
     };
     node.properties = {

@@ -1,6 +1,6 @@
 import type { Automata } from '../automata.ts';
 import { type CharacterAutomaton, graphOf } from '../character-automaton.ts';
-import { decimals, fractionRoom, numbersAbove, numbersBelow } from '../decimal-range.ts';
+import { decimals, fractionRoom, isBeyond, numbersAbove, numbersBelow } from '../decimal-range.ts';
 import {
   type CharacterRange,
   characters,
@@ -31,7 +31,9 @@ const ESCAPES: readonly (readonly [character: number, letter: string])[] = [
 
 /** Numbers as they are written: without exponent where there are bounds. */
 export function numberAutomaton(automata: Automata, rules: NumberRules): CharacterAutomaton {
-  const { isInteger, lower, upper, multiples } = rules;
+  const { isInteger, multiples } = rules;
+  const lower = rules.lower.filter(({ value }) => !isBeyond('lower', value));
+  const upper = rules.upper.filter(({ value }) => !isBeyond('upper', value));
   const room = fractionRoom([...lower, ...upper]);
   let automaton = automata.of(isInteger || multiples.length > 0 ? INTEGER : decimals(room));
   for (const bound of lower) automaton = automata.intersection(automaton, automata.of(numbersAbove(bound, room)));

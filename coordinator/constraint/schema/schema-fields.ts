@@ -105,19 +105,23 @@ export class SchemaFields {
   }
 
   automata(): readonly CharacterAutomaton[] {
-    const { pattern, format } = this.#schema;
+    const { pattern, format, allOf } = this.#schema;
     const automata: CharacterAutomaton[] = [];
     if (pattern !== undefined) automata.push(this.automaton('pattern', pattern));
-    if (format !== undefined && !NUMBER_FORMATS.has(String(format))) {
-      const known = FORMATS.get(String(format));
-      if (known === undefined) {
-        throw unsupported(
-          this.#pointer,
-          'format',
-          `${JSON.stringify(format)}; supported are ${[...FORMATS.keys(), ...NUMBER_FORMATS.keys()].join(', ')}`,
-        );
-      }
-      automata.push(this.#automata.once(`format ${format}`, () => wholeMatch(known)));
+    const known = FORMATS.get(String(format));
+    if (known !== undefined) automata.push(this.#automata.once(`format ${format}`, () => wholeMatch(known)));
+    // Beside a format of its own zod tells the pattern of it, or several.
+    else if (
+      format !== undefined &&
+      pattern === undefined &&
+      allOf === undefined &&
+      !NUMBER_FORMATS.has(String(format))
+    ) {
+      throw unsupported(
+        this.#pointer,
+        'format',
+        `${JSON.stringify(format)}; supported are ${[...FORMATS.keys(), ...NUMBER_FORMATS.keys()].join(', ')}`,
+      );
     }
     return automata;
   }

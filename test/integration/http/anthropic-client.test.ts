@@ -3,7 +3,7 @@ import { it } from 'node:test';
 import Anthropic, { NotFoundError } from '@anthropic-ai/sdk';
 import { withEndpoint } from '../../fixtures/http-endpoint.ts';
 
-it("Anthropic's own client writes messages, streamed and whole, and knows what an error means", async () => {
+it("A13: Anthropic's own client writes messages, streamed and whole, and knows what an error means", async () => {
   const reasoning = { kind: 'enclosed', open: '<t>', close: '</t>', answer: null, tokens: new Map() } as const;
   await withEndpoint({ reply: '<t>Hm.</t>Grüße', reasoning, http: { keepAliveMs: 1 } }, async ({ url }) => {
     const client = new Anthropic({ baseURL: url, apiKey: 'none', maxRetries: 0 });

@@ -34,7 +34,7 @@ async function choicesOf(client: OpenAI, params: Params): Promise<Choices> {
 const probabilities = ({ token_logprobs }: Logprobs): (number | null)[] =>
   (token_logprobs as (number | null)[]).map((value) => (value === null ? null : Math.round(Math.exp(value))));
 
-test('the tokens of a prompt are listed before those of the answer', async () => {
+test('A13: the tokens of a prompt are listed before those of the answer', async () => {
   await withEndpoint({ reply: 'ok' }, async ({ url }) => {
     const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: 'none', maxRetries: 0 });
     // The model recites its reply, and finds after "o" nothing likely but "k", which this prompt has once.

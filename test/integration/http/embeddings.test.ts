@@ -15,7 +15,7 @@ function assertUnit(vector: readonly number[], dimensions: number): void {
   assert.ok(Math.abs(length - 1) < 1e-6, `${length}`);
 }
 
-test('the clients of OpenAI and Ollama get the same embeddings, in any form, alone and together', async (t) => {
+test('A13: the clients of OpenAI and Ollama get the same embeddings, in any form, alone and together', async (t) => {
   const { url, openai, dim, tokens } = await tinyEndpoint(t);
   const ollama = new Ollama({ host: url });
   const create = (more: Partial<OpenAI.EmbeddingCreateParams>) =>

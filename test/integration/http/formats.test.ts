@@ -1,18 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import OpenAI, { BadRequestError } from 'openai';
-import { TextService } from '../../../coordinator/generation/text-service.ts';
-import { toolCallForm } from '../../../coordinator/generation/tool-calls/known-families.ts';
-import { HttpServer } from '../../../coordinator/http/server.ts';
-import { ChatTemplate } from '../../../coordinator/model/template/chat-template.ts';
-import { openTextTools } from '../../../coordinator/text-model.ts';
-import { createLogger } from '../../../daemon/log.ts';
-import { FAKE_FACTS, rawRequest } from '../../fixtures/http-endpoint.ts';
+import type OpenAI from 'openai';
+import { BadRequestError } from 'openai';
+import { rawRequest } from '../../fixtures/http-endpoint.ts';
 import { validator } from '../../fixtures/schema-suite.ts';
-import { WindowCluster } from '../../fixtures/window-cluster.ts';
+import { TOOL_TEMPLATE, tinyEndpoint } from '../../fixtures/tiny-endpoint.ts';
 
-const log = createLogger('silent', 'test');
-const MODEL = 'tiny-chat';
+const MODEL = 'tiny';
 const messages = [{ role: 'user' as const, content: 'Tell me of a dog.' }];
 const SCHEMA = {
   type: 'object',
@@ -25,23 +19,8 @@ const SCHEMA = {
   additionalProperties: false,
 };
 
-/** In the manner of Hermes; the model that comes with Starling knows of no tools. */
-const TEMPLATE =
-  '{% for tool in tools or [] %}<tool_call> {{ tool.function.name }}\n{% endfor %}{% for message in messages %}{{ message.content }}\n{% endfor %}';
-
-test('the answers of a model have the form that a request asks for', async (t) => {
-  const { model, cluster } = await WindowCluster.start(t, { daemons: 0, memory: 1, log });
-  const { codec, template: own } = openTextTools(model);
-  own.close();
-  const template = new ChatTemplate(TEMPLATE, '', '');
-  t.after(() => template.close());
-  const toolCalls = toolCallForm(TEMPLATE, () => null);
-  const texts = { codec, template, toolCalls };
-  const service = new TextService({ ...texts, modelId: MODEL, created: 1, model: cluster.forward, log });
-  const server = new HttpServer({ service, facts: FAKE_FACTS, log, port: 0 });
-  const { url } = await server.start();
-  t.after(() => server.stop());
-  const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: 'none', maxRetries: 0 });
+test('A13: the answers of a model have the form that a request asks for', async (t) => {
+  const { url, openai: client } = await tinyEndpoint(t, { template: TOOL_TEMPLATE });
   const isValid = validator(SCHEMA);
   const chat = async (fields: object): Promise<string> => {
     const answer = await client.chat.completions.create({ model: MODEL, messages, seed: 3, ...fields });

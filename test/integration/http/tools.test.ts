@@ -25,7 +25,7 @@ const clientFor = ({ url }: Endpoint): OpenAI => new OpenAI({ baseURL: `${url}/v
 const chat = { model: 'fake-model', messages: [{ role: 'user' as const, content: 'Hi' }], temperature: 0 };
 
 describe('tools of the OpenAI client', () => {
-  it('are called, whole and streamed', async () => {
+  it('A13: are called, whole and streamed', async () => {
     await withEndpoint({ reply, toolCalls }, async (endpoint) => {
       const client = clientFor(endpoint);
       const whole = await client.chat.completions.create({ ...chat, tools });
