@@ -202,7 +202,7 @@ async function main(args: readonly string[]): Promise<void> {
   const command = new Command('bench-batches')
     .description('Measure a batch on a synthetic model, served by "starling serve", which is killed in its middle.')
     .option('--shape <name>', 'shape of the model', shapeName, 'tinyllama-1.1b')
-    .option('--quant <type>', 'type of its matrices', quantName, 'Q8_0')
+    .option('--quant <type>', 'type of its matrices', quantName, 'Q4_0')
     .option('--layers <n>', "number of layers instead of the shape's own", integer(1, 1024))
     .option('--requests <n>', 'of the batch', integer(2, 50_000), 1000)
     .option('--beginning <n>', 'tokens that all prompts have in common', integer(0, CONTEXT), 200)
