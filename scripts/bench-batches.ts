@@ -1,5 +1,5 @@
-// Measures a batch of requests with a shared beginning, through a kill -9 of the server in its middle, beside the same requests one
-// after the other: npm run -s bench:batches -- --json
+// Measures a batch of requests with a shared beginning, through a kill -9 of the server in its middle, beside the same
+// requests one after the other: npm run -s bench:batches -- --json
 import { realpathSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -170,7 +170,8 @@ async function oneByOne(url: string, options: BenchBatchesOptions, from: number,
 const WARM_UP = 3;
 
 /**
- * A request, drawn at random, so that a text of a model with random weights does not repeat itself and nothing is drafted.
+ * A request, drawn at random, so that a text of a model with random weights does not repeat itself and nothing is
+ * drafted.
  * @param beginning which of the beginnings its prompt has; 0 is the shared one
  */
 function requestOf({ shape, beginning: length, rest, tokens }: BenchBatchesOptions, i: number, beginning: number) {

@@ -19,7 +19,10 @@ export interface DeliveryOptions {
   readonly now: () => number;
 }
 
-/** Hands what the rows of a step gave to the texts that they are of: draws tokens, pools hidden states, and ends what is done. */
+/**
+ * Hands what the rows of a step gave to the texts that they are of: draws tokens, pools hidden states, and ends what is
+ * done.
+ */
 export class Delivery {
   readonly #scheduler: Scheduler;
   readonly #requests: TextRequests;

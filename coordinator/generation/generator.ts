@@ -33,8 +33,9 @@ export interface GeneratorOptions {
 }
 
 /**
- * Makes texts, and embeddings of texts, many at a time: takes requests and gives them to the scheduler as jobs; `StepLoop` computes
- * them, and `Delivery` hands what comes of it to whoever asked. A text's tokens do not depend on what else is in its steps.
+ * Makes texts, and embeddings of texts, many at a time: takes requests and gives them to the scheduler as jobs;
+ * `StepLoop` computes them, and `Delivery` hands what comes of it to whoever asked. A text's tokens do not depend on
+ * what else is in its steps.
  */
 export class Generator {
   readonly #model: LanguageModel;
@@ -97,12 +98,12 @@ export class Generator {
   }
 
   /**
-   * Generates several texts at a time. The work begins at once; whoever takes the events slowly slows down these texts and no
-   * others, and whoever stops taking them (`return`) ends them.
+   * Generates several texts at a time. The work begins at once; whoever takes the events slowly slows down these texts
+   * and no others, and whoever stops taking them (`return`) ends them.
    * @returns for each text its token events and one end event, in the order in which they come to be
-   * @throws StarlingError context_length_exceeded; invalid_request and unsupported_parameter for formats; queue_full when too many
-   * wait; cancelled when `signal` has aborted or the generator has stopped. While events are taken: cancelled within one step of an
-   * abort; deadline_exceeded; what the model throws
+   * @throws StarlingError context_length_exceeded; invalid_request and unsupported_parameter for formats; queue_full
+   * when too many wait; cancelled when `signal` has aborted or the generator has stopped. While events are taken:
+   * cancelled within one step of an abort; deadline_exceeded; what the model throws
    */
   submit(
     requests: readonly GenerationRequest[],
@@ -139,7 +140,8 @@ export class Generator {
   }
 
   /**
-   * Computes texts until each has its vector, as many at a time as a step has rows, so that many of them keep nobody else out.
+   * Computes texts until each has its vector, as many at a time as a step has rows, so that many of them keep nobody
+   * else out.
    * @param texts at least one, each of at least one token, that the context holds
    * @throws StarlingError as `submit` and its events
    */

@@ -135,8 +135,8 @@ export class StepLoop {
   }
 
   /**
-   * A value that is out of range is the fault of one text, or of a guess at one: the others are computed without it, and each by
-   * itself, as alone. Anything else ends all that were in the step.
+   * A value that is out of range is the fault of one text, or of a guess at one: the others are computed without it,
+   * and each by itself, as alone. Anything else ends all that were in the step.
    */
   async #failed(plan: StepPlan, error: StarlingError): Promise<void> {
     const { requests } = this.#options;

@@ -11,8 +11,8 @@ export interface KeyHeaders {
 }
 
 /**
- * The keys that open an endpoint. Only digests under a secret of this process are held and compared, each shown key with all of
- * them: so the time that it takes tells neither which key is nearest, nor how long one is.
+ * The keys that open an endpoint. Only digests under a secret of this process are held and compared, each shown key
+ * with all of them: so the time that it takes tells neither which key is nearest, nor how long one is.
  */
 export class ApiKeys {
   readonly #secret = randomBytes(32);
@@ -52,7 +52,7 @@ export class ApiKeys {
 }
 
 /**
- * The user, for fair shares, of all requests with a key: the key alone, as a `user` field that changes from one to the next would
- * be given a share each time.
+ * The user, for fair shares, of all requests with a key: the key alone, as a `user` field that changes from one to the
+ * next would be given a share each time.
  */
 export const userOfKey = (name: string): string => JSON.stringify({ key: name });
