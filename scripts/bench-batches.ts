@@ -1,5 +1,5 @@
-// Measures a batch of requests with a shared beginning, through a kill -9 of the server in its middle, beside the same requests one
-// after the other: npm run -s bench:batches -- --json
+// Measures a batch of requests with a shared beginning, through a kill -9 of the server in its middle, beside the same
+// requests one after the other: npm run -s bench:batches -- --json
 import { realpathSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -170,7 +170,8 @@ async function oneByOne(url: string, options: BenchBatchesOptions, from: number,
 const WARM_UP = 3;
 
 /**
- * A request, drawn at random, so that a text of a model with random weights does not repeat itself and nothing is drafted.
+ * A request, drawn at random, so that a text of a model with random weights does not repeat itself and nothing is
+ * drafted.
  * @param beginning which of the beginnings its prompt has; 0 is the shared one
  */
 function requestOf({ shape, beginning: length, rest, tokens }: BenchBatchesOptions, i: number, beginning: number) {
@@ -202,7 +203,7 @@ async function main(args: readonly string[]): Promise<void> {
   const command = new Command('bench-batches')
     .description('Measure a batch on a synthetic model, served by "starling serve", which is killed in its middle.')
     .option('--shape <name>', 'shape of the model', shapeName, 'tinyllama-1.1b')
-    .option('--quant <type>', 'type of its matrices', quantName, 'Q8_0')
+    .option('--quant <type>', 'type of its matrices', quantName, 'Q4_0')
     .option('--layers <n>', "number of layers instead of the shape's own", integer(1, 1024))
     .option('--requests <n>', 'of the batch', integer(2, 50_000), 1000)
     .option('--beginning <n>', 'tokens that all prompts have in common', integer(0, CONTEXT), 200)

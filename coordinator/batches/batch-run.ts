@@ -20,7 +20,8 @@ export interface BatchResponse {
 }
 
 /**
- * Answers one request, whole. Errors come as responses with their status; what is thrown counts as a failure of the server.
+ * Answers one request, whole. Errors come as responses with their status; what is thrown counts as a failure of the
+ * server.
  * @param signal aborts when nobody wants the answer any more
  */
 export type Execute = (request: BatchRequest, signal: AbortSignal) => Promise<BatchResponse>;

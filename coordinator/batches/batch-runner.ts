@@ -13,7 +13,9 @@ export interface BatchRunnerOptions {
   readonly store: BatchStore;
   readonly files: FileStore;
   readonly execute: Execute;
-  /** How many requests are worth having under way at present: as many as are computed at a time, and a few that wait. */
+  /**
+   * How many requests are worth having under way at present: as many as are computed at a time, and a few that wait.
+   */
   readonly parallel: () => number;
   readonly log: Logger;
   /** Milliseconds since 1970. */

@@ -46,7 +46,8 @@ export const batchSchema = z.object({
   metadata: z.record(z.string(), z.string()).nullable(),
 });
 /**
- * A batch as it is stored; times are seconds since 1970. `owner` is the name of the API key that it came with, null without keys.
+ * A batch as it is stored; times are seconds since 1970. `owner` is the name of the API key that it came with, null
+ * without keys.
  *
  *     validating ──▶ in_progress ──▶ finalizing ──▶ completed
  *         │ └────▶ failed  │ └──────▶ expired
@@ -117,7 +118,10 @@ export const cancelling = (batch: Batch, now: number): Batch =>
 export const finalizing = (batch: Batch, now: number): Batch =>
   batch.status === 'in_progress' ? { ...batch, status: 'finalizing', finalizingAt: now } : batch;
 
-/** Its files are there: it is completed if it was finalizing, cancelled if that was wanted, and else it has run out of time. */
+/**
+ * Its files are there: it is completed if it was finalizing, cancelled if that was wanted, and else it has run out of
+ * time.
+ */
 export function ended(
   batch: Batch,
   result: Pick<Batch, 'outputFileId' | 'errorFileId' | 'counts'>,
@@ -140,8 +144,8 @@ export const isOverdue = (batch: Batch, now: number): boolean =>
   batch.status === 'in_progress' && now >= batch.expiresAt;
 
 /**
- * Which batches are to be worked on now: of each owner the oldest that is not done, so that nobody's many hold up another's one; and
- * those that only have to be brought to an end.
+ * Which batches are to be worked on now: of each owner the oldest that is not done, so that nobody's many hold up
+ * another's one; and those that only have to be brought to an end.
  * @param batches in order of creation @param now seconds since 1970
  */
 export function nextBatches(batches: readonly Batch[], now: number): Batch[] {

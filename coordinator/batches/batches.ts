@@ -32,8 +32,8 @@ const RETRY_MS = 2000;
 const METADATA = { pairs: 16, name: 64, value: 512 };
 
 /**
- * Work that nobody waits for: files of requests, and batches that compute them. Everything is kept in a folder, which one process
- * uses at a time, and goes on after a restart.
+ * Work that nobody waits for: files of requests, and batches that compute them. Everything is kept in a folder, which
+ * one process uses at a time, and goes on after a restart.
  */
 export class Batches {
   readonly #options: BatchesOptions;
@@ -130,7 +130,10 @@ export class Batches {
     return this.#store.get(id, owner);
   }
 
-  /** What has results keeps them. @throws StarlingError batch_not_found; invalid_request when it has ended; store_failed */
+  /**
+   * What has results keeps them.
+   * @throws StarlingError batch_not_found; invalid_request when it has ended; store_failed
+   */
   async cancel(id: string, owner: string | null): Promise<Batch> {
     const batch = this.#store.get(id, owner);
     if (hasEnded(batch)) throw new StarlingError('invalid_request', `the batch ${id} is ${batch.status} already`);

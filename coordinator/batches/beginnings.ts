@@ -2,8 +2,8 @@
 const BLOCK = 64;
 
 /**
- * What a prompt begins with: a hash of each block of its text. Two that agree in their first n have the first n blocks in common,
- * but for a rare accident, which costs time and nothing else. A sixteenth of the text's size.
+ * What a prompt begins with: a hash of each block of its text. Two that agree in their first n have the first n blocks
+ * in common, but for a rare accident, which costs time and nothing else. A sixteenth of the text's size.
  * @param body of a request in any of the dialects
  */
 export function beginningOf(body: Readonly<Record<string, unknown>>): Uint32Array {
@@ -30,9 +30,9 @@ function asText(parts: readonly unknown[]): string {
 }
 
 /**
- * Puts prompts with a beginning in common side by side, those with the longest closest, so that each beginning is computed once
- * and found in the prefix cache by all that share it: the order in which one walks through the tree of the beginnings. Prompts of
- * the same blocks keep their order.
+ * Puts prompts with a beginning in common side by side, those with the longest closest, so that each beginning is
+ * computed once and found in the prefix cache by all that share it: the order in which one walks through the tree of
+ * the beginnings. Prompts of the same blocks keep their order.
  */
 export function byBeginnings<T extends { readonly beginning: Uint32Array }>(prompts: readonly T[]): T[] {
   return [...prompts].sort((a, b) => compare(a.beginning, b.beginning));

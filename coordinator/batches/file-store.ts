@@ -17,7 +17,9 @@ const schema = z.object({
   filename: z.string().max(255),
   purpose: z.enum(['batch', 'batch_output']),
 });
-/** What is known of a file beside its content. `owner` is the name of the API key that it came with, null without keys. */
+/**
+ * What is known of a file beside its content. `owner` is the name of the API key that it came with, null without keys.
+ */
 export type StoredFile = Readonly<z.infer<typeof schema>>;
 
 export interface Upload {
@@ -37,7 +39,10 @@ export interface FileLimits {
 
 const CONTENT_SUFFIX = '.jsonl';
 
-/** Files that clients upload, and those that hold results: the content beside a record, which is written last and makes it a file. */
+/**
+ * Files that clients upload, and those that hold results: the content beside a record, which is written last and makes
+ * it a file.
+ */
 export class FileStore {
   readonly budget: DiskBudget;
   readonly #folder: string;
@@ -98,7 +103,8 @@ export class FileStore {
 
   /**
    * Takes a file from a client, as it comes.
-   * @throws StarlingError request_too_large, store_limit_exceeded, disk_full, store_failed; what the content throws. Nothing is left then
+   * @throws StarlingError request_too_large, store_limit_exceeded, disk_full, store_failed; what the content throws.
+   * Nothing is left then
    */
   async upload({ owner, filename, content }: Upload): Promise<StoredFile> {
     if (this.#files.size >= this.#limits.files) {

@@ -4,7 +4,10 @@ const PREFIXES = { file: 'file-', batch: 'batch_', request: 'batch_req_' } as co
 
 let last = 0;
 
-/** An id in OpenAI's form: ids that a process gives sort in the order in which it gave them, and nobody can guess the next. */
+/**
+ * An id in OpenAI's form: ids that a process gives sort in the order in which it gave them, and nobody can guess the
+ * next.
+ */
 export function newId(kind: keyof typeof PREFIXES): string {
   last = Math.max(last + 1, Date.now());
   return PREFIXES[kind] + last.toString(16).padStart(12, '0') + randomBytes(6).toString('hex');

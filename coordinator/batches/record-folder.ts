@@ -24,7 +24,10 @@ export class RecordFolder<T extends { readonly id: string }> {
     this.#log = log;
   }
 
-  /** All that can be read; damaged ones are left where they are, and told in the log. @throws StarlingError store_failed */
+  /**
+   * All that can be read; damaged ones are left where they are, and told in the log.
+   * @throws StarlingError store_failed
+   */
   async load(): Promise<T[]> {
     const records: T[] = [];
     try {
@@ -39,7 +42,10 @@ export class RecordFolder<T extends { readonly id: string }> {
     return records;
   }
 
-  /** Writes a record so that a crash leaves this one or the one before. @throws StarlingError store_failed, disk_full */
+  /**
+   * Writes a record so that a crash leaves this one or the one before.
+   * @throws StarlingError store_failed, disk_full
+   */
   async write(record: T): Promise<void> {
     const file = this.#fileOf(record.id);
     try {

@@ -12,8 +12,8 @@ export const LONGEST_RESULT = 16 * 1024 * 1024;
 const SYNC_MS = 1000;
 
 /**
- * Results of a batch, a line each, appended as they come to be. The file is at once the record of what is done and, in the end,
- * what the client fetches.
+ * Results of a batch, a line each, appended as they come to be. The file is at once the record of what is done and, in
+ * the end, what the client fetches.
  */
 export class ResultsFile {
   readonly #handle: FileHandle;
@@ -63,7 +63,8 @@ export class ResultsFile {
   }
 
   /**
-   * Appends a result. After a failure, which may have left a part of a line, the file takes no more and has to be opened anew.
+   * Appends a result. After a failure, which may have left a part of a line, the file takes no more and has to be
+   * opened anew.
    * @param line JSON without line feeds
    * @throws StarlingError store_limit_exceeded, disk_full, store_failed
    */
@@ -72,8 +73,12 @@ export class ResultsFile {
       if (this.#failed !== undefined) throw this.#failed;
       const bytes = Buffer.from(`${line}\n`);
       this.#budget.take(bytes.length);
+      let written = 0;
       try {
-        await this.#writeAll(bytes);
+        while (written < bytes.length) {
+          const at = this.#whole + written;
+          written += (await this.#handle.write(bytes, written, bytes.length - written, at)).bytesWritten;
+        }
         if (performance.now() - this.#syncedAt >= SYNC_MS) {
           await this.#handle.datasync();
           this.#syncedAt = performance.now();
@@ -81,7 +86,8 @@ export class ResultsFile {
         this.#whole += bytes.length;
       } catch (thrown) {
         this.#failed = fileError(thrown, 'write', this.#path);
-        this.#budget.give(bytes.length);
+        // What is on the disk counts until the file is opened anew.
+        this.#budget.give(bytes.length - written);
         throw this.#failed;
       }
     });
@@ -98,11 +104,5 @@ export class ResultsFile {
         await this.#handle.close();
       }
     });
-  }
-
-  async #writeAll(bytes: Buffer): Promise<void> {
-    for (let at = 0; at < bytes.length; ) {
-      at += (await this.#handle.write(bytes, at, bytes.length - at, this.#whole + at)).bytesWritten;
-    }
   }
 }

@@ -19,7 +19,7 @@ import {
   resolveMemory,
   resolveModel,
 } from './options.ts';
-import { listen, serveModelAt } from './serve-command.ts';
+import { listen, serveModelAt } from './serve-model.ts';
 
 interface DemoOptions extends ComputeOptions, KvOptions {
   readonly devices: number;

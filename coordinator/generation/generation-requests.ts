@@ -1,6 +1,7 @@
 import type { GenerationRequest } from './answer.ts';
 import { choiceSeed } from './counter-random.ts';
-import type { AnswerForm, TextSettings } from './text-service.ts';
+import type { AnswerForm } from './read-conversation.ts';
+import type { TextSettings } from './text-service.ts';
 
 /** A request for each answer to each prompt, those to one prompt together, and each with a seed of its own. */
 export function generationRequests(

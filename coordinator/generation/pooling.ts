@@ -1,4 +1,7 @@
-/** How the hidden states of a text's tokens become one vector: their mean, or the last one, which alone has seen all of the text. */
+/**
+ * How the hidden states of a text's tokens become one vector: their mean, or the last one, which alone has seen all of
+ * the text.
+ */
 export type Pooling = 'mean' | 'last';
 
 /** Takes in a text's hidden states as they are computed; keeps a single vector. */

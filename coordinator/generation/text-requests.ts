@@ -80,8 +80,8 @@ export class TextRequests {
   }
 
   /**
-   * Refuses a request that cannot be taken now. A user of whom nobody waits gets in beyond the limit, up to twice as many: one user
-   * must not keep out the others.
+   * Refuses a request that cannot be taken now. A user of whom nobody waits gets in beyond the limit, up to twice as
+   * many: one user must not keep out the others.
    * @param texts that it gives to the scheduler at once
    * @throws StarlingError queue_full; cancelled when `signal` has aborted, or after `stop`
    */
@@ -100,7 +100,10 @@ export class TextRequests {
     );
   }
 
-  /** A request without texts yet. It ends by itself when the signal aborts, when its time is over or when nobody takes its events. */
+  /**
+   * A request without texts yet. It ends by itself when the signal aborts, when its time is over or when nobody takes
+   * its events.
+   */
   open({ timeoutMs }: Standing, signal: AbortSignal | undefined, submitNext = (): void => {}): TextRequest {
     const onAbort = (): void => this.end(request, cancelledBy(signal));
     const onTimeout = (): void => {
@@ -150,7 +153,10 @@ export class TextRequests {
     if (request.members.size === 0) this.end(request, null);
   }
 
-  /** Ends a request. With an error, what it has left to do is given up; a cancelled one is told nothing more of what came before. */
+  /**
+   * Ends a request. With an error, what it has left to do is given up; a cancelled one is told nothing more of what
+   * came before.
+   */
   end(request: TextRequest, error: StarlingError | null): void {
     if (!this.#requests.delete(request)) return;
     request.dispose();

@@ -1,9 +1,8 @@
 import type { OutputFormat } from '../constraint/output-format.ts';
 import type { EmbeddingForm } from '../model/embedding-form.ts';
-import { opensReasoning, type ReasoningForm } from '../model/reasoning-marks.ts';
+import type { ReasoningForm } from '../model/reasoning-marks.ts';
 import type { InfillTokens } from '../model/tokenizer/infill-tokens.ts';
-import type { EndRules, GenerationRequest } from './answer.ts';
-import { continuedPrompt } from './continued-prompt.ts';
+import type { EndRules } from './answer.ts';
 import type { Conversation } from './conversation.ts';
 import {
   checkDimensions,
@@ -20,18 +19,22 @@ import { gapPrompt, type Prompt } from './fill-in-the-middle.ts';
 import { generationRequests } from './generation-requests.ts';
 import { Generator, type GeneratorOptions } from './generator.ts';
 import { checkPromptLength } from './prompt-length.ts';
+import {
+  type AnswerForm,
+  type ConversationReader,
+  type ReadConversation,
+  readConversation,
+  toolUse,
+} from './read-conversation.ts';
 import type { SamplingOptions } from './sampler.ts';
 import type { GenerationStatistics } from './statistics.ts';
-import { templateMessages, templateTools } from './template-messages.ts';
 import { type ChatRenderer, decodeTokens, encodePrompt, type TextCodec, tokenText } from './text-codec.ts';
 import { checkTokenIds } from './token-ids.ts';
 import { tokenOffsets } from './token-offsets.ts';
 import type { NewCallId } from './tool-calls/call-events.ts';
 import { callFormat } from './tool-calls/call-format.ts';
-import { callMessages } from './tool-calls/call-messages.ts';
-import { refuseTools, type ToolCallForm } from './tool-calls/known-families.ts';
+import type { ToolCallForm } from './tool-calls/known-families.ts';
 import { randomCallId } from './tool-calls/random-call-id.ts';
-import { checkTools, namesAndTexts, offeredTools, type ToolUse } from './tool-calls/tools.ts';
 
 /** How to generate, whatever the prompt. */
 export interface TextSettings {
@@ -60,8 +63,8 @@ export interface AcceptedEvent {
 }
 
 /**
- * What happens to a text request: one `accepted`, then the tokens and the ends of all choices, those of different choices in any
- * order. The choice numbered `prompt · settings.choices + i` is the i-th answer to that prompt.
+ * What happens to a text request: one `accepted`, then the tokens and the ends of all choices, those of different
+ * choices in any order. The choice numbered `prompt · settings.choices + i` is the i-th answer to that prompt.
  */
 export type TextEvent = AcceptedEvent | GenerationEvent;
 
@@ -82,18 +85,6 @@ export interface TextServiceOptions extends GeneratorOptions {
   readonly infill?: InfillTokens | null;
 }
 
-/** What a conversation comes to: a text to go on with and its tokens, and how to take apart what follows. */
-export interface ReadConversation {
-  readonly text: string;
-  readonly tokens: readonly number[];
-  readonly form: AnswerForm;
-}
-export type AnswerForm = Pick<GenerationRequest, 'reasoning' | 'keepsReasoning' | 'calling'>;
-
-function toolUse({ tools = [], toolChoice = 'auto', parallelCalls = true }: Conversation): ToolUse {
-  return { tools: templateTools(tools), choice: toolChoice, parallel: parallelCalls };
-}
-
 /** Text in, text out: joins the chat template, the tokenizer and the generator. */
 export class TextService {
   readonly modelId: string;
@@ -102,10 +93,7 @@ export class TextService {
   readonly #vocabSize: number;
   readonly #dim: number;
   readonly #codec: TextCodec;
-  readonly #template: ChatRenderer;
-  readonly #reasoning: ReasoningForm | null;
-  readonly #toolCalls: ToolCallForm | null;
-  readonly #newCallId: NewCallId;
+  readonly #reader: ConversationReader;
   readonly #embedding: EmbeddingForm;
   readonly #infill: InfillTokens | null;
   readonly #generator: Generator;
@@ -117,10 +105,8 @@ export class TextService {
     this.#vocabSize = options.model.vocabSize;
     this.#dim = options.model.dim;
     this.#codec = options.codec;
-    this.#template = options.template;
-    this.#reasoning = options.reasoning ?? null;
-    this.#toolCalls = options.toolCalls ?? null;
-    this.#newCallId = options.newCallId ?? randomCallId;
+    const { codec, template, reasoning = null, toolCalls = null, newCallId = randomCallId } = options;
+    this.#reader = { codec, template, reasoning, toolCalls, newCallId };
     this.#embedding = options.embedding ?? { pooling: null, end: null };
     this.#infill = options.infill ?? null;
     this.#generator = new Generator(options);
@@ -160,37 +146,11 @@ export class TextService {
   }
 
   /**
-   * What the model reads of a conversation, however long that is, and how what it then writes is taken apart.
-   * @throws StarlingError what checkTools, refuseTools and continuedPrompt throw; template_invalid, template_failed; cancelled
+   * What the model reads of a conversation; see readConversation.
+   * @throws StarlingError as readConversation
    */
-  async prompt(conversation: Conversation, signal?: AbortSignal): Promise<ReadConversation> {
-    const { messages, variables = {}, keepsReasoning = false, continueFinal = false } = conversation;
-    const use = toolUse(conversation);
-    checkTools(use);
-    const offered = offeredTools(use);
-    const callForm = this.#toolCalls;
-    if (offered.length > 0 && callForm === null) throw refuseTools(this.#template.source ?? '');
-    const given = callMessages(callForm, templateMessages(messages), offered);
-    const rendered = await this.#template.render(given.messages, {
-      addGenerationPrompt: !continueFinal,
-      tools: given.tools,
-      variables,
-      ...(signal === undefined ? {} : { signal }),
-    });
-    const prompt = continueFinal ? continuedPrompt(rendered, messages.at(-1)) : rendered;
-    const calling =
-      callForm === null || offered.length === 0
-        ? null
-        : { form: callForm, ...namesAndTexts(offered), newId: this.#newCallId };
-    // A text that is gone on with is past its reasoning.
-    const reasoning = continueFinal ? null : this.#reasoning;
-    const form = {
-      ...(calling === null ? {} : { calling }),
-      ...(reasoning === null ? {} : { reasoning: { form: reasoning, opened: opensReasoning(reasoning, prompt) } }),
-      // Where calls are told by channels, so is the reasoning.
-      ...(reasoning === null ? {} : { keepsReasoning: keepsReasoning && calling?.form.family.syntax !== 'channels' }),
-    };
-    return { text: prompt.text, tokens: encodePrompt(this.#codec, prompt.text, prompt.typed), form };
+  prompt(conversation: Conversation, signal?: AbortSignal): Promise<ReadConversation> {
+    return readConversation(conversation, this.#reader, signal);
   }
 
   /**
@@ -207,8 +167,9 @@ export class TextService {
   }
 
   /**
-   * Makes the embeddings of texts, given as text or as token ids: the hidden states after the model's last norm, pooled, cut to the
-   * wanted dimensions and made vectors of length 1. They do not depend on what else is computed beside them.
+   * Makes the embeddings of texts, given as text or as token ids: the hidden states after the model's last norm,
+   * pooled, cut to the wanted dimensions and made vectors of length 1. They do not depend on what else is computed
+   * beside them.
    * @throws StarlingError invalid_request, context_length_exceeded, unsupported_parameter; what Generator.embed throws
    */
   async embed(

@@ -6,9 +6,14 @@ import { sortBy } from './sort-by.ts';
 
 /** Who waits this long for room in the KV cache is not overtaken any more by those who need less. */
 const PATIENCE_MS = 5000;
-/** Who waits this long comes before all others of the same user, in order of arrival: nobody is overtaken for longer. */
+/**
+ * Who waits this long comes before all others of the same user, in order of arrival: nobody is overtaken for longer.
+ */
 const AGED_MS = 60_000;
-/** Tokens that a running job counts in its user's service ahead of time, so that many who come at once do not all enter for one user. */
+/**
+ * Tokens that a running job counts in its user's service ahead of time, so that many who come at once do not all enter
+ * for one user.
+ */
 const CLAIM = 32;
 /** Tokens by which a user may be ahead of another before texts of the one yield to those of the other. */
 const LEAD = 256;
@@ -28,9 +33,10 @@ export interface Pace {
 }
 
 /**
- * Decides who runs. Among users the one with the least service comes first, each running job counting something in advance; within a
- * user, the highest response ratio (waited + needed) / needed: short jobs first, and who waits long comes too (Brinch Hansen 1971);
- * who has waited for AGED_MS is overtaken no more. A job runs once the KV cache has promised it all that it can come to need.
+ * Decides who runs. Among users the one with the least service comes first, each running job counting something in
+ * advance; within a user, the highest response ratio (waited + needed) / needed: short jobs first, and who waits long
+ * comes too (Brinch Hansen 1971); who has waited for AGED_MS is overtaken no more. A job runs once the KV cache has
+ * promised it all that it can come to need.
  */
 export class Admission {
   readonly #kv: KvCache;
@@ -124,7 +130,9 @@ export class Admission {
     return true;
   }
 
-  /** Has others yield, if that lets the job in. They keep their tokens, and their pages as long as nobody needs those. */
+  /**
+   * Has others yield, if that lets the job in. They keep their tokens, and their pages as long as nobody needs those.
+   */
   #makeRoom(job: Job, now: number, pace: Pace): boolean {
     const yielded: Job[] = [];
     for (const victim of this.#victims(job, now)) {
@@ -148,8 +156,8 @@ export class Admission {
   }
 
   /**
-   * Who has to yield to a job: clients that do not read; batch work to interactive work; and the newest of a user who runs more jobs
-   * than this one's user, if that one has none or is behind by LEAD tokens.
+   * Who has to yield to a job: clients that do not read; batch work to interactive work; and the newest of a user who
+   * runs more jobs than this one's user, if that one has none or is behind by LEAD tokens.
    */
   #victims(job: Job, now: number): Job[] {
     const running = [...this.#running].reverse();

@@ -12,7 +12,9 @@ interface History {
   log: number;
 }
 
-/** Estimates how long an answer will be, from its limit and from earlier answers to prompts of about the same length. */
+/**
+ * Estimates how long an answer will be, from its limit and from earlier answers to prompts of about the same length.
+ */
 export class AnswerLengths {
   /** By user and by the prompt's length as a power of two; those of all users under the user ''. In order of use. */
   readonly #histories = new Map<string, History>();

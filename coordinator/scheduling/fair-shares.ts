@@ -2,9 +2,9 @@
 const MOST_IDLE = 1024;
 
 /**
- * Token-weighted fair sharing: each user's service so far, in tokens computed for them. Whoever has had least comes first. A user who
- * comes back after a pause is lifted to the least of those who stayed, so that nobody saves up a claim (Sheng et al. 2024, "Fairness
- * in Serving Large Language Models", §4).
+ * Token-weighted fair sharing: each user's service so far, in tokens computed for them. Whoever has had least comes
+ * first. A user who comes back after a pause is lifted to the least of those who stayed, so that nobody saves up a
+ * claim (Sheng et al. 2024, "Fairness in Serving Large Language Models", §4).
  */
 export class FairShares {
   /** In order of the last visit. */

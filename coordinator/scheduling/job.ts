@@ -83,14 +83,17 @@ export class Job {
   }
 
   /**
-   * Its tokens as far as their positions may be taken from pages that are there, and one more: all but the last, or, where it needs
-   * every row of the prompt, those that were computed for it before it had to yield.
+   * Its tokens as far as their positions may be taken from pages that are there, and one more: all but the last, or,
+   * where it needs every row of the prompt, those that were computed for it before it had to yield.
    */
   get takenOver(): readonly number[] {
     return this.promptRows === 'last' ? this.tokens : this.tokens.slice(0, this.reached + 1);
   }
 
-  /** After how many of the last of its next `count` rows something is wanted; without drafted ones, which come after them. */
+  /**
+   * After how many of the last of its next `count` rows something is wanted; without drafted ones, which come after
+   * them.
+   */
   wanted(count: number): number {
     const end = (this.sequence?.computed ?? 0) + count;
     if (this.promptRows === 'every') return Math.max(0, end - Math.max(end - count, this.reached));

@@ -6,6 +6,7 @@ import { Admission } from './admission.ts';
 import type { Job } from './job.ts';
 import { sortBy } from './sort-by.ts';
 import { StepCost } from './step-cost.ts';
+import { rowsInTime } from './step-target.ts';
 
 /** What one job has in a step: rows that are sure, then drafted ones. */
 export interface PlannedRows extends SequenceRows {
@@ -37,12 +38,6 @@ export interface SchedulerOptions {
   readonly promptLookup: boolean;
 }
 
-/** While somebody reads along, a step should take no longer than this; */
-const TARGET_MS = 200;
-/** while only batch work decodes, than this, which is what somebody who comes may have to wait before anything happens; */
-const BATCH_TARGET_MS = 1000;
-/** or, where a single row takes long, than this many times that. */
-const STRETCH = 4;
 /** Tokens beyond the last that a decoding job may have to compute: more are computed like a prompt. */
 const MOST_FORCED = 16;
 /** Rows for those who wait for their first token, however many decode. */
@@ -51,11 +46,11 @@ const LEAST_PREFILL = 8;
 const DEFAULT_TOKEN_MS = 10;
 
 /**
- * Decides who has rows in each step. No clock, no sockets, no model: times come as arguments, and whoever drives it computes what
- * it plans and reports what came of it.
+ * Decides who has rows in each step. No clock, no sockets, no model: times come as arguments, and whoever drives it
+ * computes what it plans and reports what came of it.
  *
- * Who runs is Admission's to say. Decoding jobs have a row in every step as far as rows go; what is left of the step's time goes
- * to drafts and prompts.
+ * Who runs is Admission's to say. Decoding jobs have a row in every step as far as rows go; what is left of the step's
+ * time goes to drafts and prompts.
  */
 export class Scheduler {
   readonly cost: StepCost;
@@ -180,7 +175,8 @@ export class Scheduler {
 
   /**
    * The rows of an entry have been computed.
-   * @param drawn the tokens drawn from its logits, in order: one more than drafted ones were accepted; none without logits
+   * @param drawn the tokens drawn from its logits, in order: one more than drafted ones were accepted; none without
+   * logits
    * @param forced tokens that follow these without being drawn
    */
   commit(
@@ -227,12 +223,8 @@ export class Scheduler {
     return decoding === 0 ? this.#maxRows : this.#rowsInTime();
   }
 
-  /** Rows of a step that keeps to the target of those who are here. */
   #rowsInTime(): number {
-    const isRead = some(this.running, isReadAlong) || some(this.waiting, isReadAlong);
-    const single = this.cost.ms(1);
-    const target = isRead ? TARGET_MS : BATCH_TARGET_MS;
-    return this.cost.rowsWithin(Math.max(target, Number.isNaN(single) ? 0 : STRETCH * single));
+    return rowsInTime(this.cost, this.running, this.waiting);
   }
 
   #draft(entries: PlannedRows[], decoding: number, room: number, guesses: ReadonlyMap<Job, readonly number[]>): number {
@@ -301,13 +293,5 @@ const isDecoding = (job: Job): boolean => job.pending === 1 || (job.generated > 
 /** Most tokens that may be drafted for a job: no more than it may still need, and one is drawn in any case. */
 const mostDraft = (job: Job): number =>
   Math.min(MAX_DRAFT, job.mostPositions - job.tokens.length, job.maxTokens - job.generated - 1);
-
-/** Whether somebody waits for its tokens as they come. */
-const isReadAlong = ({ priority, paused }: Job): boolean => priority === 'interactive' && !paused;
-
-function some(jobs: Iterable<Job>, is: (job: Job) => boolean): boolean {
-  for (const job of jobs) if (is(job)) return true;
-  return false;
-}
 
 const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);

@@ -4,7 +4,10 @@ const RATE = 0.25;
 const OUTLIER = 3;
 /** The first steps also compile code and fetch memory, and say nothing of later ones. */
 const WARM_UP = 2;
-/** What a row beyond those measured is taken to cost, as a part of what a measured one does: little, so that it is tried, and then known. */
+/**
+ * What a row beyond those measured is taken to cost, as a part of what a measured one does: little, so that it is
+ * tried, and then known.
+ */
 const HOPE = 1 / 4;
 
 /** How long steps of so many rows take here, learnt from those that were taken. */
@@ -24,8 +27,8 @@ export class StepCost {
   }
 
   /**
-   * Expected milliseconds of a step of `rows` rows: straight lines between what was measured; below it in proportion to the rows,
-   * above it hopefully. NaN before the first measurement.
+   * Expected milliseconds of a step of `rows` rows: straight lines between what was measured; below it in proportion to
+   * the rows, above it hopefully. NaN before the first measurement.
    */
   ms(rows: number): number {
     const exact = this.#measured[rows];
@@ -39,7 +42,9 @@ export class StepCost {
     return this.#measured[below]! + part * (this.#measured[above]! - this.#measured[below]!);
   }
 
-  /** What one more row costs a step of `rows` rows, over a few rows, as single measurements are noisy; never negative. */
+  /**
+   * What one more row costs a step of `rows` rows, over a few rows, as single measurements are noisy; never negative.
+   */
   slope(rows: number): number {
     const to = Math.min(this.#measured.length - 1, rows + 4);
     const from = Math.max(1, to - 4);

@@ -91,6 +91,22 @@ describe('batches', () => {
     });
   });
 
+  it('embed texts, as requests for that do', async (t) => {
+    await withBatches(t, {}, async ({ url }) => {
+      const client = clientFor(url);
+      const endpoint = '/v1/embeddings' as const;
+      const body = { model: 'starling', input: ['one text', 'another'], encoding_format: 'base64' as const };
+      const lines = [JSON.stringify({ custom_id: 'a', method: 'POST', url: endpoint, body })];
+      const file = await client.files.create({ file: await fileOf(lines), purpose: 'batch' });
+      const made = await client.batches.create({ input_file_id: file.id, endpoint, completion_window: '24h' });
+      const { output_file_id } = await ended(client, made.id);
+      const [answer] = await linesOf(client, output_file_id!);
+      const { data } = (answer!.response as { body: OpenAI.CreateEmbeddingResponse }).body;
+      assert.deepEqual(data, (await client.embeddings.create(body)).data);
+      assert.equal(data.length, 2);
+    });
+  });
+
   it('take at most a third of the passes over the model that their requests take one after the other', async (t) => {
     await withBatches(t, { reply: 'Hello, world!' }, async ({ url, model }) => {
       const client = clientFor(url);
@@ -124,7 +140,7 @@ describe('batches', () => {
       const slow = await client.batches.create({ ...wish, input_file_id: await upload([line('a', 'Hi')]) });
       await client.batches.cancel(slow.id);
       assert.equal((await ended(client, slow.id)).status, 'cancelled');
-      const elsewhere = { ...wish, endpoint: '/v1/embeddings' as const, input_file_id: wrong.input_file_id };
+      const elsewhere = { ...wish, endpoint: '/v1/moderations' as const, input_file_id: wrong.input_file_id };
       await assert.rejects(client.batches.create(elsewhere), { status: 400, param: 'endpoint' });
     });
   });

@@ -1,6 +1,6 @@
 import type { Context, Handler } from 'hono';
 import type { Conversation } from '../../../generation/conversation.ts';
-import type { ReadConversation } from '../../../generation/text-service.ts';
+import type { ReadConversation } from '../../../generation/read-conversation.ts';
 import type { ApiContext } from '../../api-context.ts';
 import { readJsonObject } from '../../json-body.ts';
 import { type RequestOrigin, requestOrigin } from '../../request-origin.ts';

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { DiskBudget } from '../../../../coordinator/batches/disk-budget.ts';
@@ -58,4 +59,32 @@ test('the limit holds, and what does not fit is not written', async (t) => {
   await assert.rejects(results.append(line('c')), { code: 'store_limit_exceeded' });
   await results.close();
   assert.deepEqual(await idsIn(path, budget), ['a', 'b']);
+});
+
+test('a disk that is full in the middle of a line costs that line, and no room once there is some again', async (t) => {
+  const path = join(temporaryFolder(t), 'results.jsonl');
+  const budget = new DiskBudget(1e6);
+  const results = await ResultsFile.open(path, budget, () => {});
+  await results.append(line('a'));
+  const probe = await open(path, 'r+');
+  const handles = Object.getPrototypeOf(probe) as Pick<typeof probe, 'write'>;
+  const { write } = handles;
+  await probe.close();
+  let writes = 0;
+  const full = t.mock.method(
+    handles,
+    'write',
+    function (this: typeof probe, bytes: Buffer, from: number, length: number, at: number) {
+      if (writes++ > 0) throw Object.assign(new Error('no space'), { code: 'ENOSPC' });
+      return Reflect.apply(write, this, [bytes, from, Math.floor(length / 2), at]);
+    },
+  );
+  await assert.rejects(results.append(line('b')), { code: 'disk_full' });
+  await assert.rejects(results.append(line('c')), { code: 'disk_full' });
+  assert.equal(writes, 2);
+  full.mock.restore();
+  await results.close();
+  assert.equal(budget.used, readFileSync(path).length);
+  assert.deepEqual(await idsIn(path, budget), ['a']);
+  assert.equal(budget.used, readFileSync(path).length);
 });
