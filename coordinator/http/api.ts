@@ -10,6 +10,7 @@ import type { ModelFacts } from '../model-facts.ts';
 import { type AccessPolicy, guardAccess, isOriginAllowed, LOOPBACK_ONLY } from './access.ts';
 import type { ApiContext, ClusterUsage, DeviceHealth } from './api-context.ts';
 import { Authentication } from './authentication.ts';
+import { ResponseStore } from './dialects/openai/responses/response-store.ts';
 import { errorResponse } from './error-response.ts';
 import { RequestScopes } from './request-scope.ts';
 import { ROUTES } from './routes.ts';
@@ -61,6 +62,7 @@ export function createApi(options: ApiOptions): Hono {
     randomSeed: () => randomInt(SEED_LIMIT),
     uniqueId: () => randomUUID().replaceAll('-', ''),
     unknownFields: new UnknownNames(log),
+    responses: new ResponseStore(),
     scopes: new RequestScopes(options.shutdown),
   };
 

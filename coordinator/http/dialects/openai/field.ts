@@ -2,7 +2,7 @@
 export const TEXT_ROUTES = ['chat', 'completions'] as const;
 export type TextRoute = (typeof TEXT_ROUTES)[number];
 /** All routes whose fields are checked. */
-export type FieldRoute = TextRoute | 'embeddings';
+export type FieldRoute = TextRoute | 'embeddings' | 'responses';
 
 type Body = Readonly<Record<string, unknown>>;
 

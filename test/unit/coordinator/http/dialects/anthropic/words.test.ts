@@ -47,7 +47,8 @@ test('blocks begin, grow and stop one after the other', () => {
 });
 
 test('a whole message has a block for each part', () => {
-  const answer = { index: 0, text: 'Yes', reasoning: 'Hm.', calls: TWO_CALLS, tokens: [], timings: TIMINGS };
+  const last = { reasoning: '', text: '' };
+  const answer = { index: 0, text: 'Yes', reasoning: 'Hm.', calls: TWO_CALLS, tokens: [], last, timings: TIMINGS };
   const { content, stop_reason, usage } = messageBody(HEAD, { ...answer, finishReason: 'length' }, USAGE) as {
     content: unknown;
     stop_reason: string;
