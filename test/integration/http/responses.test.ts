@@ -1,11 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import OpenAI, { type APIError, BadRequestError, NotFoundError } from 'openai';
-import type { ChatMessage, ChatRenderer } from '../../../coordinator/generation/text-codec.ts';
+import OpenAI, { BadRequestError } from 'openai';
 import { toolCallForm } from '../../../coordinator/generation/tool-calls/known-families.ts';
-import { ApiKeys } from '../../../coordinator/keys/api-keys.ts';
 import { reasoningForm } from '../../../coordinator/model/reasoning-marks.ts';
-import { plainTemplate } from '../../fixtures/fake-text-model.ts';
+import { watchedTemplate } from '../../fixtures/fake-text-model.ts';
 import { type Endpoint, eventually, rawRequest, withEndpoint } from '../../fixtures/http-endpoint.ts';
 import { OpenApiSchemas } from '../../fixtures/openapi-schema.ts';
 import { sharedData } from '../../fixtures/shared-data.ts';
@@ -21,23 +19,13 @@ const problems = (schema: string, value: unknown): string[] =>
 /** The client puts it there. */
 const bare = ({ output_text: _, ...response }: Response): object => response;
 
-const EVENT_SCHEMAS: Readonly<Record<string, string>> = {
-  'response.created': 'ResponseCreatedEvent',
-  'response.in_progress': 'ResponseInProgressEvent',
-  'response.output_item.added': 'ResponseOutputItemAddedEvent',
-  'response.content_part.added': 'ResponseContentPartAddedEvent',
-  'response.reasoning_text.delta': 'ResponseReasoningTextDeltaEvent',
-  'response.reasoning_text.done': 'ResponseReasoningTextDoneEvent',
-  'response.output_text.delta': 'ResponseTextDeltaEvent',
-  'response.output_text.done': 'ResponseTextDoneEvent',
-  'response.function_call_arguments.delta': 'ResponseFunctionCallArgumentsDeltaEvent',
-  'response.function_call_arguments.done': 'ResponseFunctionCallArgumentsDoneEvent',
-  'response.content_part.done': 'ResponseContentPartDoneEvent',
-  'response.output_item.done': 'ResponseOutputItemDoneEvent',
-  'response.completed': 'ResponseCompletedEvent',
-  'response.incomplete': 'ResponseIncompleteEvent',
-  'response.failed': 'ResponseFailedEvent',
-};
+/** `response.output_text.delta` is described as `ResponseTextDeltaEvent`. */
+const schemaOf = (type: string): string =>
+  `${type
+    .replace('output_text', 'text')
+    .split(/[._]/)
+    .map((word) => word[0]!.toUpperCase() + word.slice(1))
+    .join('')}Event`;
 
 const clientFor = ({ url }: Endpoint, apiKey = 'none'): OpenAI =>
   new OpenAI({ baseURL: `${url}/v1`, apiKey, maxRetries: 0 });
@@ -46,7 +34,7 @@ const ask = { model: 'fake-model', temperature: 0 };
 async function streamed(client: OpenAI, body: object): Promise<StreamEvent[]> {
   const events: StreamEvent[] = [];
   for await (const event of client.responses.stream({ ...ask, input: 'Hi', ...body })) {
-    assert.deepEqual(problems(EVENT_SCHEMAS[event.type]!, event), []);
+    assert.deepEqual(problems(schemaOf(event.type), event), []);
     assert.equal(event.sequence_number, events.length);
     events.push(event);
   }
@@ -59,16 +47,6 @@ const order = (events: readonly StreamEvent[]): string[] =>
 
 const ITEM = ['output_item.added', 'content_part.added'];
 const DONE = ['content_part.done', 'output_item.done'];
-
-/** A template that remembers what it was given. */
-function watchedTemplate(): { readonly template: ChatRenderer; readonly seen: ChatMessage[][] } {
-  const seen: ChatMessage[][] = [];
-  const render: ChatRenderer['render'] = (messages, options) => {
-    seen.push([...messages]);
-    return plainTemplate.render(messages, options);
-  };
-  return { template: { render }, seen };
-}
 
 const toolCalls = toolCallForm('{{ tools }}{{ tool_calls }}<tool_call>', () => null)!;
 const parameters = { type: 'object', properties: { city: { type: 'string' } }, required: ['city'] };
@@ -137,65 +115,6 @@ describe('responses of the OpenAI client', () => {
     });
   });
 
-  it('go on from the one before: its items go to the template, and its tokens are found in the cache', async () => {
-    const { template, seen } = watchedTemplate();
-    const reply = 'x'.repeat(150);
-    await withEndpoint({ reply, template }, async (endpoint) => {
-      const client = clientFor(endpoint);
-      const first = await client.responses.create({ ...ask, instructions: 'Be brief.', input: 'y'.repeat(150) });
-      const again = { ...ask, instructions: 'Be brief.', input: 'And now?', previous_response_id: first.id };
-      const second = await client.responses.create(again);
-      assert.equal(second.previous_response_id, first.id);
-      assert.deepEqual(seen[1], [
-        { role: 'system', content: 'Be brief.' },
-        { role: 'user', content: 'y'.repeat(150) },
-        { role: 'assistant', content: reply },
-        { role: 'user', content: 'And now?' },
-      ]);
-      const before = first.usage!.input_tokens + first.usage!.output_tokens;
-      const cached = second.usage!.input_tokens_details.cached_tokens;
-      // Whole pages are found.
-      assert.ok(cached > before - 64 && cached <= before, `${cached} of ${before}`);
-
-      const { data } = await client.responses.inputItems.list(second.id, { order: 'asc' });
-      assert.deepEqual(
-        data.map((item) => item.type === 'message' && item.role),
-        ['user', 'assistant', 'user'],
-      );
-      for (const item of data) assert.deepEqual(problems('ItemResource', item), []);
-      const { data: latest } = await client.responses.inputItems.list(second.id, { limit: 1 });
-      assert.deepEqual(latest, [data[2]]);
-
-      assert.deepEqual((await client.responses.retrieve(first.id)).output, first.output);
-      await client.responses.delete(first.id);
-      await assert.rejects(client.responses.retrieve(first.id), NotFoundError);
-      const third = await client.responses.create({ ...again, previous_response_id: second.id });
-      assert.equal(third.status, 'completed', 'what was deleted is part of the one that went on from it');
-      const unkept = await client.responses.create({ ...again, store: false, previous_response_id: second.id });
-      await assert.rejects(client.responses.retrieve(unkept.id), NotFoundError);
-      const lost = client.responses.create({ ...again, previous_response_id: 'resp_0' });
-      await assert.rejects(lost, ({ code, param }: APIError) => {
-        assert.deepEqual([code, param], ['response_not_found', 'previous_response_id']);
-        return true;
-      });
-    });
-  });
-
-  it('of a key are out of reach for others', async () => {
-    const keys = new ApiKeys([
-      { name: 'a', key: 'key-of-a-0123456789' },
-      { name: 'b', key: 'key-of-b-0123456789' },
-    ]);
-    await withEndpoint({ http: { keys } }, async (endpoint) => {
-      const [a, b] = [clientFor(endpoint, 'key-of-a-0123456789'), clientFor(endpoint, 'key-of-b-0123456789')];
-      const { id } = await a.responses.create({ ...ask, input: 'Hi' });
-      await assert.rejects(b.responses.retrieve(id), NotFoundError);
-      await assert.rejects(b.responses.delete(id), NotFoundError);
-      await assert.rejects(b.responses.create({ ...ask, input: 'Hi', previous_response_id: id }), NotFoundError);
-      assert.equal((await a.responses.retrieve(id)).id, id);
-    });
-  });
-
   it('complete a loop of tools, and keep to a schema', async () => {
     const { template, seen } = watchedTemplate();
     await withEndpoint({ reply: callText, toolCalls, template }, async (endpoint) => {
@@ -258,43 +177,20 @@ describe('responses of the OpenAI client', () => {
     ]);
   });
 
-  it('are refused by the name of what is not done', async () => {
-    await withEndpoint({ toolCalls }, async (endpoint) => {
-      const refused = async (body: object, code: string, param: string): Promise<void> => {
-        await assert.rejects(
-          clientFor(endpoint).responses.create({ ...ask, input: 'Hi', ...body }),
+  it('are refused by the name of what is not done, whatever is amiss', async () => {
+    await withEndpoint({ contextLength: 100 }, async (endpoint) => {
+      const { responses } = clientFor(endpoint);
+      const refused = async (body: object, code: string, param: string): Promise<void> =>
+        assert.rejects(
+          responses.create({ ...ask, input: 'Hi', ...body }),
           (error: unknown) => error instanceof BadRequestError && error.code === code && error.param === param,
-          JSON.stringify(body),
         );
-      };
-      const image = { type: 'input_image', image_url: 'data:,' };
-      const unsupported: [object, string][] = [
-        [{ tools: [{ type: 'web_search' }] }, 'tools[0]'],
-        [{ input: [{ role: 'user', content: [{ type: 'input_text', text: 'a' }, image] }] }, 'input[0].content[1]'],
-        [{ input: [{ type: 'item_reference', id: 'msg_1' }] }, 'input[0]'],
-        [{ input: [{ type: 'web_search_call', id: 'ws_1' }] }, 'input[0]'],
-        [{ background: true }, 'background'],
-        [{ conversation: 'conv_1' }, 'conversation'],
-        [{ prompt: { id: 'p' } }, 'prompt'],
-        [{ truncation: 'auto' }, 'truncation'],
-        [{ chat_template_kwargs: { messages: [] } }, 'chat_template_kwargs.messages'],
-      ];
-      for (const [body, param] of unsupported) await refused(body, 'unsupported_parameter', param);
-      const invalid: [object, string][] = [
-        [{ input: undefined }, 'input'],
-        [{ input: [] }, 'input'],
-        [{ input: 7 }, 'input'],
-        [{ input: [null] }, 'input[0]'],
-        [{ input: [{ role: 'robot', content: 'Hi' }] }, 'input[0].role'],
-        [{ input: [{ role: 'user', content: [{ type: 'input_text' }] }] }, 'input[0].content[0].text'],
-        [{ input: [{ type: 'function_call_output', output: 'x' }] }, 'input[0].call_id'],
-        [{ tools: [null] }, 'tools[0]'],
-        [{ tools: [{ type: 'function' }] }, 'tools[0].name'],
-        [{ text: { format: { type: 'json_schema', name: 'a' } } }, 'text.format.schema'],
-        [{ include: ['everything'] }, 'include[0]'],
-        [{ metadata: Object.fromEntries(Array.from({ length: 17 }, (_, i) => [i, ''])) }, 'metadata'],
-      ];
-      for (const [body, param] of invalid) await refused(body, 'invalid_request', param);
+      await refused({ tools: [{ type: 'web_search' }] }, 'unsupported_parameter', 'tools[0]');
+      await refused({ input: 'x'.repeat(200) }, 'context_length_exceeded', 'input');
+      const { id } = await responses.create({ ...ask, input: 'Hi' });
+      await assert.rejects(responses.retrieve(id, { stream: true }), { param: 'stream' });
+      const list = responses.inputItems.list(id, { limit: 0 });
+      await assert.rejects(async () => list, { param: 'limit' });
     });
   });
 

@@ -25,8 +25,8 @@ const TEXT_EVENTS = {
 };
 
 /**
- * Takes the pieces of an answer apart into items: each is added, grows and is done before the next one is added. Log probabilities
- * of tokens are those of the text of messages; reasoning and calls have none.
+ * Takes the pieces of an answer apart into items: each is added, grows and is done before the next one is added. Log
+ * probabilities of tokens are those of the text of messages; reasoning and calls have none.
  */
 export class ResponseOutput {
   readonly #newId: NewItemId;

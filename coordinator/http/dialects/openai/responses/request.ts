@@ -25,11 +25,15 @@ import type { Item, NewItemId } from './items.ts';
 const MAX_TOOLS = 1024;
 const MAX_NAME = 512;
 const MAX_ID = 128;
+/** Levels of what a response repeats: far fewer than those at which writing JSON fails. */
+const MAX_NESTING = 500;
 /** As at OpenAI. */
 const MAX_METADATA = { pairs: 16, key: 64, value: 512 };
 
 const name = z.string().max(MAX_NAME);
-const object = z.record(z.string(), z.unknown());
+const object = z
+  .record(z.string(), z.unknown())
+  .refine((value) => nestsWithin(value, MAX_NESTING), `expected at most ${MAX_NESTING} levels`);
 
 const tool = z.object({
   type: z.literal('function'),
@@ -156,6 +160,11 @@ export function parseResponseRequest(
     store: fields.store !== false,
     echo: echoOf(fields),
   };
+}
+
+function nestsWithin(value: unknown, levels: number): boolean {
+  if (typeof value !== 'object' || value === null) return true;
+  return levels > 0 && Object.values(value).every((inner) => nestsWithin(inner, levels - 1));
 }
 
 /** @throws StarlingError unsupported_parameter naming the first tool that is no function of the client */

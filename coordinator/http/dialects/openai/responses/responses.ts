@@ -1,5 +1,6 @@
 import type { Handler } from 'hono';
 import { z } from 'zod';
+import { StarlingError } from '../../../../../daemon/errors.ts';
 import { page } from '../../../../batches/bodies.ts';
 import type { ApiContext } from '../../../api-context.ts';
 import { readJsonObject } from '../../../json-body.ts';
@@ -50,7 +51,7 @@ export function createResponse(api: ApiContext): Handler {
       unixTime: api.unixTime,
     };
     return exchangeText(c, api, {
-      begin: (signal) => service.chat(conversation, settings, signal),
+      begin: (signal) => service.chat(conversation, settings, signal, 'input'),
       prompts: 1,
       answersToPrompt: 1,
       stream: request.stream ? responseEvents(wording, keep) : null,
@@ -65,7 +66,13 @@ export function createResponse(api: ApiContext): Handler {
 
 /** GET /v1/responses/:id */
 export function getResponse({ responses, authentication }: ApiContext): Handler {
-  return (c) => c.json(responses.get(c.req.param('id') ?? '', authentication.ownerOf(c)).body);
+  return (c) => {
+    if (c.req.query('stream') === 'true') {
+      const message = "'stream' is not supported here: a response that is kept is over; leave it out";
+      throw new StarlingError('unsupported_parameter', message, { param: 'stream' });
+    }
+    return c.json(responses.get(c.req.param('id') ?? '', authentication.ownerOf(c)).body);
+  };
 }
 
 /** DELETE /v1/responses/:id */

@@ -10,15 +10,14 @@ interface OpenTurn {
 }
 
 /**
- * The turns of a conversation: what the assistant thought, said and called, one after the other, is one of them. Reasoning that led
- * to nothing is left out, and `instructions` come first.
+ * The turns of a conversation: what the assistant thought, said and called, one after the other, is one of them.
+ * Reasoning that led to nothing is left out, and `instructions` come first.
  */
 export function turnsOf(instructions: string | null, items: readonly Item[]): Message[] {
   const turns: Message[] = instructions === null ? [] : [{ role: 'system', content: instructions }];
   let open: OpenTurn | null = null;
   const close = (): void => {
-    const messages = open === null ? [] : assistantTurn(open);
-    turns.push(...messages);
+    if (open !== null) turns.push(...assistantTurn(open));
     open = null;
   };
   /** @param isOver whether a turn that is open is past what comes now */
@@ -66,7 +65,10 @@ function contentOf(given: string | readonly { readonly text: string }[]): string
   return more.length === 0 ? (first?.text ?? '') : given.map(({ text }) => ({ type: 'text', text }));
 }
 
-/** Many templates take a system message at the beginning only, and no second one; clients send instructions and messages of the developer. */
+/**
+ * Many templates take a system message at the beginning only, and no second one, where clients send instructions and
+ * then a message of the developer.
+ */
 function withOneBeginning(turns: readonly Message[]): Message[] {
   const other = turns.findIndex(({ role }) => role !== 'system');
   const leading = turns.slice(0, other < 0 ? turns.length : other);

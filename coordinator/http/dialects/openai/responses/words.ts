@@ -86,8 +86,8 @@ export function wholeResponse(wording: ResponseWording, answer: FinishedChoice, 
 }
 
 /**
- * A response as named events, numbered in their order. One that fails is told so twice: as a response, and as an error on which
- * clients stop.
+ * A response as named events, numbered in their order. One that fails is told so twice: as a response, and as an error
+ * on which clients stop.
  * @param onEnd is given the response when it is whole
  */
 export function responseEvents(wording: ResponseWording, onEnd: (response: ResponseBody) => void): StreamWords {
