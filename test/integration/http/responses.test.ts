@@ -91,7 +91,7 @@ describe('responses of the OpenAI client', () => {
     const reply = `<think>\nHm.\n</think>\n\nLet me look.\n${callText}`;
     await withEndpoint({ reply, toolCalls, reasoning: reasoningForm('</think>', () => null)! }, async (endpoint) => {
       const client = clientFor(endpoint);
-      const events = await streamed(client, { tools });
+      const events = await streamed(client, { tools, include: ['message.output_text.logprobs'] });
       assert.deepEqual(order(events), [
         ...['created', 'in_progress'],
         ...[...ITEM, 'reasoning_text.delta', 'reasoning_text.done', ...DONE],
@@ -111,6 +111,9 @@ describe('responses of the OpenAI client', () => {
         });
       assert.deepEqual(shown(whole), [['Hm.'], ['Let me look.'], ['get_weather', '{"city": "Oslo"}']]);
       assert.deepEqual(shown(response), shown(whole));
+      const message = response.output[1] as OpenAI.Responses.ResponseOutputMessage;
+      const { logprobs } = message.content[0] as OpenAI.Responses.ResponseOutputText;
+      assert.equal(logprobs?.map(({ token }) => token).join(''), 'Let me look.', 'those of marks are left out');
       assert.ok(whole.usage!.output_tokens_details.reasoning_tokens > 0);
     });
   });
@@ -226,8 +229,8 @@ describe('responses of the OpenAI client', () => {
         if (types.length === 4) break;
       }
       assert.deepEqual(types, ['response.created', ...Array(3).fill('response.in_progress')], 'signs of life');
+      await eventually(() => endpoint.service.load.running === 0, 'the text is given up while its step is computed');
       release();
-      await eventually(() => endpoint.service.load.running === 0, 'the text is given up');
     });
   });
 });

@@ -55,10 +55,13 @@ export class ResponseOutput {
 
   /** The answer is over. @param status of an item that is open */
   end(status: ItemStatus): ResponseEvent[] {
+    if (this.#open?.kind === 'message') this.#open.logprobs.push(...this.#pending);
+    return this.#close(status);
+  }
+
+  #close(status: ItemStatus): ResponseEvent[] {
     const open = this.#open;
     if (open === null) return [];
-    if (open.kind === 'message') open.logprobs.push(...this.#pending);
-    this.#pending = [];
     const place = this.#place(open);
     const item = itemOf(open, status);
     this.#open = null;
@@ -76,23 +79,26 @@ export class ResponseOutput {
         return [...this.#beginText('message'), this.#grow(piece.text)];
       case 'begin': {
         const { id: callId, name } = piece;
+        this.#pending = [];
         return this.#begin({ kind: 'call', id: this.#newId('fc'), callId, name, text: '', logprobs: [] });
       }
       case 'arguments':
         return [this.#grow(piece.delta)];
       case 'end':
-        return this.end(piece.complete ? 'completed' : 'incomplete');
+        return this.#close(piece.complete ? 'completed' : 'incomplete');
     }
   }
 
   #beginText(kind: 'reasoning' | 'message'): ResponseEvent[] {
     if (this.#open?.kind === kind) return [];
+    // After an item, all but the token that brings the text are marks and space between the two.
+    if (this.#open !== null || this.#items.length > 0) this.#pending = this.#pending.slice(-1);
     const open = { kind, id: this.#newId(kind === 'message' ? 'msg' : 'rs'), text: '', logprobs: [] };
     return [...this.#begin(open), { type: 'response.content_part.added', ...this.#place(open), part: partOf(open) }];
   }
 
   #begin(open: OpenItem): ResponseEvent[] {
-    const before = this.end('completed');
+    const before = this.#close('completed');
     this.#open = open;
     const item = { ...itemOf(open, 'in_progress'), ...(open.kind === 'call' ? {} : { content: [] }) };
     return [...before, { type: 'response.output_item.added', output_index: this.#items.length, item }];
