@@ -25,6 +25,7 @@ export const ERRORS = {
   unauthorized: { http: 401, fault: 'key', exit: 3 },
   model_not_found: { http: 404, fault: 'absence', exit: 2 },
   file_not_found: { http: 404, fault: 'absence', exit: 2 },
+  response_not_found: { http: 404, fault: 'absence', exit: 2 },
   batch_not_found: { http: 404, fault: 'absence', exit: 2 },
   batches_unavailable: server(503),
   route_not_found: { http: 404, fault: 'absence', exit: 2 },

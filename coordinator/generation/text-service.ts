@@ -129,20 +129,22 @@ export class TextService {
   /**
    * Answers a conversation. Nothing happens before the first `next()`; from then on the caller must take the events to
    * the end, call `return()`, or abort: an answer that nobody takes keeps its place.
+   * @param param the field that the conversation came from
    * @throws StarlingError what `prompt` and callFormat throw; what Generator.submit throws, and its events
    */
   async *chat(
     conversation: Conversation,
     settings: TextSettings,
     signal?: AbortSignal,
+    param = 'messages',
   ): AsyncGenerator<TextEvent, void, undefined> {
     const { tokens, form } = await this.prompt(conversation, signal);
     const { calling } = form;
-    if (calling === undefined) return yield* this.#answer([tokens], 'messages', settings, signal, form);
+    if (calling === undefined) return yield* this.#answer([tokens], param, settings, signal, form);
     const { continueFinal = false } = conversation;
     const format = callFormat(calling.form.family, toolUse(conversation), settings.format, continueFinal);
     const withCalls = format === undefined ? settings : { ...settings, format };
-    yield* this.#answer([tokens], 'messages', withCalls, signal, form);
+    yield* this.#answer([tokens], param, withCalls, signal, form);
   }
 
   /**

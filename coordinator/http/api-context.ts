@@ -5,6 +5,7 @@ import type { OverlapReport } from '../cluster/overlap.ts';
 import type { TextService } from '../generation/text-service.ts';
 import type { ModelFacts } from '../model-facts.ts';
 import type { Authentication } from './authentication.ts';
+import type { ResponseStore } from './dialects/openai/responses/response-store.ts';
 import type { RequestScopes } from './request-scope.ts';
 import type { UnknownNames } from './unknown-names.ts';
 
@@ -43,6 +44,8 @@ export interface ApiContext {
   /** A string that no other call returns. */
   readonly uniqueId: () => string;
   readonly unknownFields: UnknownNames;
+  /** Of POST /v1/responses. */
+  readonly responses: ResponseStore;
   /** The requests under way. */
   readonly scopes: RequestScopes;
 }

@@ -11,6 +11,7 @@ import { type AccessPolicy, guardAccess, isOriginAllowed, LOOPBACK_ONLY } from '
 import type { ApiContext, ClusterUsage, DeviceHealth } from './api-context.ts';
 import { Authentication } from './authentication.ts';
 import type { Route } from './dialect.ts';
+import { ResponseStore } from './dialects/openai/responses/response-store.ts';
 import { errorResponse } from './error-response.ts';
 import { RequestScopes } from './request-scope.ts';
 import { ROUTES } from './routes.ts';
@@ -68,6 +69,7 @@ export function createApi(options: ApiOptions): Hono {
     randomSeed: () => randomInt(SEED_LIMIT),
     uniqueId: () => randomUUID().replaceAll('-', ''),
     unknownFields: new UnknownNames(log),
+    responses: new ResponseStore(),
     scopes: new RequestScopes(options.shutdown),
   };
 

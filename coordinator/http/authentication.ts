@@ -32,8 +32,7 @@ export class Authentication {
   /** Lets through what shows a known key, and what needs none. @throws StarlingError unauthorized */
   guard(): MiddlewareHandler {
     return async (c, next) => {
-      const isInternal = internalOwner(c) !== undefined;
-      if (this.#keys !== null && !isInternal && !OPEN_PATHS.has(c.req.path)) {
+      if (this.#keys !== null && !this.isInternal(c) && !OPEN_PATHS.has(c.req.path)) {
         const owner = this.ownerOf(c);
         if (owner === null) {
           throw new StarlingError(
@@ -45,6 +44,11 @@ export class Authentication {
       }
       await next();
     };
+  }
+
+  /** Whether this process makes the request to itself. */
+  isInternal(c: Context): boolean {
+    return internalOwner(c) !== undefined;
   }
 
   /** The name of a request's key; null where there are no keys. */

@@ -2,6 +2,7 @@ import type { Context } from 'hono';
 import { StarlingError } from '../../daemon/errors.ts';
 import type { FinishReason, TokenEvent } from '../generation/answer.ts';
 import { answerPieces } from '../generation/answer-pieces.ts';
+import type { SplitText } from '../generation/answer-split.ts';
 import type { GenerationTimings, GenerationUsage } from '../generation/events.ts';
 import type { LogProbabilities } from '../generation/log-probabilities.ts';
 import type { TextEvent } from '../generation/text-service.ts';
@@ -22,6 +23,8 @@ export interface FinishedChoice {
   /** The pieces of all calls, in order. */
   readonly calls: readonly CallEvent[];
   readonly tokens: readonly TokenEvent[];
+  /** What was certain at the end only. */
+  readonly last: SplitText;
   /** Where they were asked for: those of the first choice of each prompt. */
   readonly promptLogProbs?: readonly LogProbabilities[];
   readonly finishReason: FinishReason;
@@ -87,7 +90,7 @@ async function collect(
     if (event.type === 'end') {
       const { finishReason, stopText, timings } = event;
       const end = { finishReason, timings, ...(stopText === undefined ? {} : { stopText }) };
-      finished.push({ index: choice, ...now, ...end });
+      finished.push({ index: choice, ...now, ...end, last: event });
     } else {
       now.tokens.push(event);
     }

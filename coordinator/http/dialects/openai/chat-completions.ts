@@ -11,8 +11,8 @@ import { readRequest } from './read-request.ts';
 import { usageBody } from './usage.ts';
 
 /** Log probabilities of one token in the shape of OpenAI's chat API. */
-function tokenLogprobs(service: TextService, { logprobs }: TokenEvent): unknown {
-  if (logprobs === undefined) return undefined;
+export function tokenLogprobs(service: TextService, { logprobs }: TokenEvent): object | null {
+  if (logprobs === undefined) return null;
   const describe = ({ token, logprob }: { token: number; logprob: number }) => {
     const { text, bytes } = service.describeToken(token);
     return { token: text, logprob, bytes: [...bytes] };

@@ -20,7 +20,7 @@ import {
 import { TOOL_FIELDS, toolsOf } from './tools.ts';
 
 const MAX_PARTS = 1000;
-const MAX_EFFORT = 32;
+export const MAX_EFFORT = 32;
 
 const toolCall = z.object({
   id: z.string(),
@@ -116,7 +116,7 @@ function kindOf(value: unknown): string {
 }
 
 /** Templates walk through the arguments of a call, so they get the object that the JSON text stands for. */
-function conversationCall({ id, function: { name, arguments: given } }: z.output<typeof toolCall>): ToolCall {
+export function conversationCall({ id, function: { name, arguments: given } }: z.output<typeof toolCall>): ToolCall {
   let parsed: unknown = given;
   try {
     if (typeof parsed === 'string') parsed = JSON.parse(parsed);
@@ -152,7 +152,13 @@ function conversationMessage(body: MessageBody, index: number): Message {
   };
 }
 
-function templateVariables(fields: z.output<typeof chatBody>): Readonly<Record<string, unknown>> {
+/**
+ * What a request tells the chat template.
+ * @throws StarlingError unsupported_parameter for what the server itself tells it
+ */
+export function templateVariables(
+  fields: Pick<z.output<typeof chatBody>, 'chat_template_kwargs' | 'reasoning_effort' | 'enable_thinking'>,
+): Readonly<Record<string, unknown>> {
   const variables = fields.chat_template_kwargs ?? {};
   for (const name of OWN_VARIABLES) {
     if (!Object.hasOwn(variables, name)) continue;

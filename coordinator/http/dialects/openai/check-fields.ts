@@ -2,10 +2,13 @@ import { StarlingError } from '../../../../daemon/errors.ts';
 import { EMBEDDING_FIELDS } from './embedding-fields.ts';
 import type { Field, FieldRoute } from './field.ts';
 import { FIELDS } from './field-table.ts';
+import { RESPONSE_FIELDS } from './responses/fields.ts';
 
 function fieldsOf(route: FieldRoute): ReadonlyMap<string, Field> {
   return new Map(
-    [...FIELDS, ...EMBEDDING_FIELDS].filter(({ routes }) => routes.includes(route)).map((field) => [field.name, field]),
+    [...FIELDS, ...EMBEDDING_FIELDS, ...RESPONSE_FIELDS]
+      .filter(({ routes }) => routes.includes(route))
+      .map((field) => [field.name, field]),
   );
 }
 
@@ -13,6 +16,7 @@ const TABLES: Readonly<Record<FieldRoute, ReadonlyMap<string, Field>>> = {
   chat: fieldsOf('chat'),
   completions: fieldsOf('completions'),
   embeddings: fieldsOf('embeddings'),
+  responses: fieldsOf('responses'),
 };
 
 /**

@@ -1,8 +1,10 @@
+import { isDeepStrictEqual } from 'node:util';
+
 /** The text routes. */
 export const TEXT_ROUTES = ['chat', 'completions'] as const;
 export type TextRoute = (typeof TEXT_ROUTES)[number];
 /** All routes whose fields are checked. */
-export type FieldRoute = TextRoute | 'embeddings';
+export type FieldRoute = TextRoute | 'embeddings' | 'responses';
 
 type Body = Readonly<Record<string, unknown>>;
 
@@ -33,12 +35,15 @@ export interface Field {
   readonly about: string;
 }
 
-const isSame = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b);
 const shown = (values: readonly unknown[]): string => values.map((value) => `\`${JSON.stringify(value)}\``).join(', ');
 
 /** These values. */
 export function only(...values: readonly unknown[]): Neutral {
-  return { words: shown(values), holds: (value) => values.some((each) => isSame(each, value)), examples: values };
+  return {
+    words: shown(values),
+    holds: (value) => values.some((each) => isDeepStrictEqual(each, value)),
+    examples: values,
+  };
 }
 
 /**

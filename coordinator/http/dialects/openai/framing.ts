@@ -28,7 +28,7 @@ export function chunkStream({ opening, event, idle, usage }: Chunks): StreamWord
       ...(usage === null ? [] : framed([usage(usageBody(total))])),
       'data: [DONE]\n\n',
     ],
-    idle: (choice) => signOfLife(idle(choice)),
+    idle: (choice) => signOfLife(serverSentEvent(idle(choice))),
     failed: (error) => serverSentEvent(openai.errorBody(error)),
   };
 }
@@ -39,6 +39,6 @@ export function chunkStream({ opening, event, idle, usage }: Chunks): StreamWord
  * and look only at what begins with `data:`, so that they would lose the event that a comment without a blank line
  * stands before: here it is one that nobody misses.
  */
-function signOfLife(idleChunk: object): string {
-  return `: keep-alive\n${serverSentEvent(idleChunk)}`;
+export function signOfLife(event: string): string {
+  return `: keep-alive\n${event}`;
 }

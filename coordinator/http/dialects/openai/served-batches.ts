@@ -3,7 +3,12 @@ import type { Batches } from '../../../batches/batches.ts';
 import type { ApiContext } from '../../api-context.ts';
 
 /** Where requests of a batch may go. */
-export const BATCH_ENDPOINTS: readonly string[] = ['/v1/chat/completions', '/v1/completions', '/v1/embeddings'];
+export const BATCH_ENDPOINTS: readonly string[] = [
+  '/v1/chat/completions',
+  '/v1/completions',
+  '/v1/embeddings',
+  '/v1/responses',
+];
 
 /** @throws StarlingError batches_unavailable */
 export function batchesOf({ batches }: ApiContext): Batches {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { NO_TEXT } from '../../../../../../coordinator/generation/answer-split.ts';
 import { messageBody, messageStream } from '../../../../../../coordinator/http/dialects/anthropic/words.ts';
 import { TWO_CALLS } from '../../../../../fixtures/call-pieces.ts';
 
@@ -47,7 +48,8 @@ test('blocks begin, grow and stop one after the other', () => {
 });
 
 test('a whole message has a block for each part', () => {
-  const answer = { index: 0, text: 'Yes', reasoning: 'Hm.', calls: TWO_CALLS, tokens: [], timings: TIMINGS };
+  const last = { reasoning: '', text: '' };
+  const answer = { index: 0, text: 'Yes', reasoning: 'Hm.', calls: TWO_CALLS, tokens: [], last, timings: TIMINGS };
   const { content, stop_reason, usage } = messageBody(HEAD, { ...answer, finishReason: 'length' }, USAGE) as {
     content: unknown;
     stop_reason: string;
@@ -69,7 +71,16 @@ test('a whole message has a block for each part', () => {
 });
 
 test('a stop text that ended an answer is told, unless there are calls to make', () => {
-  const answer = { index: 0, text: 'Yes', reasoning: '', calls: [], tokens: [], timings: TIMINGS, stopText: '.' };
+  const answer = {
+    index: 0,
+    text: 'Yes',
+    reasoning: '',
+    calls: [],
+    tokens: [],
+    last: NO_TEXT,
+    timings: TIMINGS,
+    stopText: '.',
+  };
   const stopOf = (finishReason: 'stop' | 'tool_calls'): object => {
     const { stop_reason, stop_sequence } = messageBody(HEAD, { ...answer, finishReason }, USAGE) as Record<
       string,

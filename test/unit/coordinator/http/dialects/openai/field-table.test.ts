@@ -14,6 +14,8 @@ import {
   TEXT_ROUTES,
 } from '../../../../../../coordinator/http/dialects/openai/field.ts';
 import { FIELDS } from '../../../../../../coordinator/http/dialects/openai/field-table.ts';
+import { RESPONSE_FIELDS } from '../../../../../../coordinator/http/dialects/openai/responses/fields.ts';
+import { parseResponseRequest } from '../../../../../../coordinator/http/dialects/openai/responses/request.ts';
 import { UnknownNames } from '../../../../../../coordinator/http/unknown-names.ts';
 import { StarlingError } from '../../../../../../daemon/errors.ts';
 import { packageRoot } from '../../../../../../daemon/paths.ts';
@@ -25,9 +27,18 @@ const BODY = {
   chat: { messages: [{ role: 'user', content: 'Hi' }] },
   completions: { prompt: 'Hi' },
   embeddings: { input: 'Hi' },
+  responses: { input: 'Hi' },
 };
-const PARSERS = { chat: parseChatRequest, completions: parseCompletionRequest, embeddings: parseEmbeddingRequest };
-const ALL = [...FIELDS, ...EMBEDDING_FIELDS];
+const PARSERS = {
+  chat: parseChatRequest,
+  completions: parseCompletionRequest,
+  embeddings: parseEmbeddingRequest,
+  responses: (body: Readonly<Record<string, unknown>>, from: typeof origin) =>
+    parseResponseRequest(body, from, (kind) => kind),
+};
+const ALL = [...FIELDS, ...EMBEDDING_FIELDS, ...RESPONSE_FIELDS];
+/** Routes that have a table of their own. */
+const OWN_TABLES: readonly FieldRoute[] = ['embeddings', 'responses'];
 
 const parse = (route: FieldRoute, fields: object): unknown => PARSERS[route]({ ...BODY[route], ...fields }, origin);
 
@@ -67,7 +78,7 @@ describe('the table of fields', () => {
 
   test('A3, M8: what is done is done on the routes that it is of, and known on both', () => {
     for (const { name, routes, treatment } of ALL) {
-      for (const route of routes[0] === 'embeddings' ? routes : TEXT_ROUTES)
+      for (const route of OWN_TABLES.includes(routes[0]!) ? routes : TEXT_ROUTES)
         assert.deepEqual(unknownFields(route, { [name]: 1 }), [], `${name} of ${route}`);
       if (treatment.kind !== 'done' || ['messages', 'prompt', 'input'].includes(name)) continue;
       for (const route of routes) {
@@ -131,8 +142,9 @@ describe('the table of fields', () => {
       chat: ['CreateChatCompletionRequest', 'CreateModelResponseProperties', 'ModelResponseProperties'],
       completions: ['CreateCompletionRequest'],
       embeddings: ['CreateEmbeddingRequest'],
+      responses: ['CreateResponse', 'CreateModelResponseProperties', 'ModelResponseProperties', 'ResponseProperties'],
     };
-    for (const route of [...TEXT_ROUTES, 'embeddings'] as const) {
+    for (const route of [...TEXT_ROUTES, 'embeddings', 'responses'] as const) {
       const names = described[route].flatMap((schema) => schemas.properties(schema));
       assert.ok(names.length > (route === 'embeddings' ? 4 : 15), names.join());
       assert.deepEqual(unknownFields(route, Object.fromEntries(names.map((name) => [name, 1]))), []);
@@ -142,7 +154,7 @@ describe('the table of fields', () => {
   test('is what docs/API.md shows', () => {
     const text = readFileSync(join(packageRoot(), 'docs/API.md'), 'utf8');
     const documented = text.split('\n').filter((line) => /^\| `/.test(line));
-    assert.deepEqual(documented, [...documentedRows(FIELDS), ...documentedRows(EMBEDDING_FIELDS)]);
+    assert.deepEqual(documented, [FIELDS, RESPONSE_FIELDS, EMBEDDING_FIELDS].flatMap(documentedRows));
   });
 });
 
