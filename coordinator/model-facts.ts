@@ -17,8 +17,6 @@ export interface ModelFacts {
   readonly template: string;
   /** It tells its reasoning apart. */
   readonly thinks: boolean;
-  /** It can be offered tools. */
-  readonly callsTools: boolean;
   /** See systemFingerprint. */
   readonly fingerprint: string;
 }
@@ -38,7 +36,7 @@ export function shortCount(count: number): string {
 
 export function modelFacts(
   { id, gguf, spec }: OpenModel,
-  { template, reasoning, toolCalls }: TextTools,
+  { template, reasoning }: TextTools,
   served: Pick<SystemParts, 'version' | 'kv' | 'contextLength'>,
 ): ModelFacts {
   let parameters = 0;
@@ -58,7 +56,6 @@ export function modelFacts(
     digest: id,
     template: template.source,
     thinks: reasoning !== null,
-    callsTools: toolCalls !== null,
     fingerprint: systemFingerprint({ ...served, model: id, quantization }),
   };
 }

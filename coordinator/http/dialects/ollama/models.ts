@@ -70,7 +70,7 @@ export function show(api: ApiContext): Handler {
         'general.architecture': facts.architecture,
         [`${facts.architecture}.context_length`]: service.contextLength,
       },
-      capabilities: ['completion', ...(facts.callsTools ? ['tools'] : []), ...(facts.thinks ? ['thinking'] : [])],
+      capabilities: ['completion', ...(facts.thinks ? ['thinking'] : [])],
       modified_at: time(service.created),
     });
   };
