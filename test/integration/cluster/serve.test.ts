@@ -75,6 +75,7 @@ test('two daemons and this device serve OpenAI’s client', async (t) => {
     const whole = await client.completions.create(completion);
     const text = whole.choices[0]?.text ?? '';
     assert.ok(text.startsWith(' there was'), text);
+    assert.match(whole.system_fingerprint ?? '', /^starling-\d+\.\d+\.\d+\/[0-9a-f]{16}\/Q8_0\/kv-f16\//);
     let streamed = '';
     for await (const { choices } of await client.completions.create({ ...completion, stream: true })) {
       streamed += choices[0]?.text ?? '';
