@@ -1,6 +1,6 @@
 import { StarlingError } from '../../daemon/errors.ts';
 import { choice, type Expression, type Grammar, optional, repeat, rule, sequence, text } from './expression.ts';
-import { BEYOND_ASCII, beyondAscii, freeUntil } from './free-until.ts';
+import { BEYOND_ASCII, beyondAscii, freeUntil, type Opening } from './free-until.ts';
 import { ANY_JSON, COMMA, JSON_RULES, type Json } from './json-grammar.ts';
 import { SchemaRules } from './schema/schema-grammar.ts';
 
@@ -40,6 +40,9 @@ export interface CallConstraint {
   readonly after: string;
 }
 
+/** A call, and what its arguments are. */
+type GivenCall = ConstrainedCall & { readonly given: Expression };
+
 /**
  * The answers that keep to a constraint: calls; calls or what `otherwise` allows; or, where there is none, free text,
  * with calls once it comes to the trigger or an opening.
@@ -61,25 +64,34 @@ export function callGrammar(constraint: CallConstraint, otherwise: Grammar | nul
     const fenceEnd = optional(text(fences?.end ?? ''));
     rules.set('end of calls', sequence(more(separator), text(after), fenceEnd));
     rules.set('end of list', sequence(more(separator === null ? null : COMMA), text(']'), fenceEnd));
-    const begins = openings.map((opening) => opening.replaceAll(' ', ''));
-    const restsBefore = (ending: string): ReadonlyMap<string, Expression> =>
-      new Map(
-        calls.map(({ name, prefix, given, suffix }) => {
-          const afterName = text(prefix.slice(`${openings[0]}${name}"`.length));
-          return [name, sequence(afterName, given, text(suffix), rule(ending))];
-        }),
-      );
-    const opened = [
-      { begins, rests: restsBefore('end of calls') },
-      { begins: begins.map((begin) => `[${begin}`), rests: restsBefore('end of list') },
-    ];
-    const atTrigger = trigger === null ? null : { text: trigger, rest: rule('calls') };
     rules.set(
       'root',
-      freeUntil({ trigger: atTrigger, openings: begins.length === 0 ? [] : opened, fences: fences?.begin ?? [] }),
+      freeUntil({
+        trigger: trigger === null ? null : { text: trigger, rest: rule('calls') },
+        openings: openingsOf(openings, calls),
+        fences: fences?.begin ?? [],
+      }),
     );
   }
   return { rules, root: 'root' };
+}
+
+/** The openings of one call, or of the first of some, and those of a list in brackets. */
+function openingsOf(texts: readonly string[], calls: readonly GivenCall[]): Opening[] {
+  const [usual] = texts;
+  if (usual === undefined) return [];
+  const begins = texts.map((opening) => opening.replaceAll(' ', ''));
+  const restsBefore = (ending: string): ReadonlyMap<string, Expression> =>
+    new Map(
+      calls.map(({ name, prefix, given, suffix }) => {
+        const afterName = text(prefix.slice(`${usual}${name}"`.length));
+        return [name, sequence(afterName, given, text(suffix), rule(ending))];
+      }),
+    );
+  return [
+    { begins, rests: restsBefore('end of calls') },
+    { begins: begins.map((begin) => `[${begin}`), rests: restsBefore('end of list') },
+  ];
 }
 
 /**
@@ -90,10 +102,7 @@ export function callGrammar(constraint: CallConstraint, otherwise: Grammar | nul
 export function spelledCalls(
   calls: readonly ConstrainedCall[],
   areRequired: boolean,
-): {
-  readonly calls: readonly (ConstrainedCall & { readonly given: Expression })[];
-  readonly rules: Map<string, Expression>;
-} {
+): { readonly calls: readonly GivenCall[]; readonly rules: Map<string, Expression> } {
   // One for all: hundreds of tools are to be done within the work of one schema.
   const schemas = new SchemaRules();
   const spelled = calls.map((call) => ({ ...call, given: callArguments(call, areRequired, schemas) }));

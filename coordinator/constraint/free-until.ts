@@ -61,13 +61,17 @@ class FreeText {
   readonly #opened: OpeningNode[] = [];
   /** Nodes by the beginning of a mark that the text ends with. */
   readonly #ending = new Map<string, number>();
+  /** There may be thousands of nodes: they share what they go on with. */
+  readonly #characters = new Map<string, Expression>();
   readonly #others = new Map<string, Expression>();
+  readonly #firsts: readonly string[];
   readonly #end: number;
 
   constructor(turns: Turns) {
     const { trigger, openings, fences } = turns;
     this.#turns = turns;
     this.#marks = [...(trigger === null ? [] : [trigger.text]), ...fences];
+    this.#firsts = [...new Set(this.#marks.map((mark) => mark.charAt(0)))];
     if (openings.length > 0) this.#addOpenings(openings);
     for (const mark of ['', ...this.#marks]) {
       for (let length = 0; length === 0 || length < mark.length; length++) {
@@ -127,11 +131,11 @@ class FreeText {
 
   #goOnOpened({ node: from, isBetweenParts, next, rests }: OpeningNode): void {
     const spaces = isBetweenParts ? WHITE_SPACE : [];
-    for (const c of spaces) this.#edges.push({ from, to: from, on: characters(range(c)) });
-    for (const [c, { node: to }] of next) this.#edges.push({ from, to, on: characters(range(c)) });
+    for (const c of spaces) this.#edges.push({ from, to: from, on: this.#on(c) });
+    for (const [c, { node: to }] of next) this.#edges.push({ from, to, on: this.#on(c) });
     for (const [c, rest] of rests) this.#edges.push({ from, to: this.#end, on: sequence(text(c), rest) });
     const known = [...spaces, ...next.keys(), ...rests.keys()];
-    const first = [...new Set(this.#marks.map((mark) => mark.charAt(0)))].filter((c) => !known.includes(c));
+    const first = this.#firsts.filter((c) => !known.includes(c));
     for (const c of first) this.#goOnMarked(from, c);
     this.#goOnOtherwise(from, [...known, ...first]);
   }
@@ -143,8 +147,14 @@ class FreeText {
     if (trigger !== null && ending.endsWith(trigger.text)) {
       this.#edges.push({ from, to: this.#end, on: sequence(text(c), trigger.rest) });
     } else {
-      this.#edges.push({ from, to: this.#after(ending), on: characters(range(c)) });
+      this.#edges.push({ from, to: this.#after(ending), on: this.#on(c) });
     }
+  }
+
+  #on(c: string): Expression {
+    const one = this.#characters.get(c) ?? characters(range(c));
+    this.#characters.set(c, one);
+    return one;
   }
 
   /** The edges on all characters but these: nothing has begun after them. */
@@ -153,7 +163,6 @@ class FreeText {
     const others = this.#others.get(key) ?? characters(...otherCharacters([...known.map(range), [0x80, 0x10ffff]]));
     this.#others.set(key, others);
     const to = this.#after('');
-    // There may be thousands of nodes: they share what takes many states.
     this.#edges.push({ from, to, on: others }, { from, to, on: rule(BEYOND_ASCII) });
   }
 
