@@ -48,8 +48,9 @@ export function bodyOf(request: Request): AsyncIterable<Uint8Array> {
   return pipeline(Readable.fromWeb(body as WebStream), decoder, () => {});
 }
 
-/** Whether a body could not be read because what it is packed into is damaged. */
-export const isUnpackingFault = (cause: unknown): boolean => /^(Z_|ERR_BROTLI)/.test(systemCode(cause) ?? '');
+/** Whether a body could not be read because what it is packed into is damaged: codes of zlib, and two kinds of Brotli's. */
+export const isUnpackingFault = (cause: unknown): boolean =>
+  /^(Z_|ERR_BROTLI|ERR__ERROR)/.test(systemCode(cause) ?? '');
 
 async function readText(request: Request): Promise<string> {
   if (Number(request.headers.get('content-length') ?? 0) > DISCARD_LIMIT) throw tooLarge();
