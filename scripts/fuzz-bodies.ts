@@ -36,7 +36,11 @@ const order: FuzzOrder = {
   progress,
 };
 const started = performance.now();
-const worker = new Worker(new URL('./body-fuzz/worker.js', import.meta.url), { workerData: order });
+const worker = new Worker(new URL('./body-fuzz/worker.js', import.meta.url), {
+  workerData: order,
+  // As the main thread has, on which a coordinator computes.
+  resourceLimits: { stackSizeMb: 1 },
+});
 
 function fail(what: string): void {
   console.error(`seed ${(seed + Number(Atomics.load(progress, 0))) % 2 ** 32}: ${what}`);

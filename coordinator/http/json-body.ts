@@ -4,6 +4,7 @@ import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib';
 import type { Context } from 'hono';
 import { StarlingError } from '../../daemon/errors.ts';
 import { systemCode } from '../../daemon/system-error.ts';
+import { parseJson } from '../parse-json.ts';
 
 /** Most bytes of a request's body: several times what the longest context holds as text. */
 export const BODY_LIMIT = 4 * 1024 * 1024;
@@ -70,7 +71,8 @@ async function readText(request: Request): Promise<string> {
 
 /**
  * The body of a request as a JSON object, whatever its content type says.
- * @throws StarlingError request_too_large, unsupported_encoding, invalid_json; invalid_request when it is JSON but no object
+ * @throws StarlingError request_too_large, unsupported_encoding, invalid_json; invalid_request when it is JSON but no object, or
+ * nested too deep
  */
 export async function readJsonObject(c: Context): Promise<Readonly<Record<string, unknown>>> {
   const text = await readText(c.req.raw).catch((cause: unknown) => {
@@ -80,8 +82,9 @@ export async function readJsonObject(c: Context): Promise<Readonly<Record<string
   });
   let body: unknown;
   try {
-    body = JSON.parse(text);
+    body = parseJson(text);
   } catch (cause) {
+    if (cause instanceof StarlingError) throw cause;
     const what = text.trim() === '' ? 'it is empty' : cause instanceof Error ? cause.message : String(cause);
     throw new StarlingError('invalid_json', `the body of the request is not valid JSON: ${what}`, { cause });
   }

@@ -82,7 +82,7 @@ const FIELDS: readonly string[] = [
 
 const ROLES = ['system', 'developer', 'user', 'assistant', 'tool', 'function', ''];
 const LONG = [100, 300, 600, 2000, 20_000, 100_000];
-const DEEP = [2, 10, 100, 1000, 5000];
+const DEEP = [2, 10, 100, 400, 1000, 10_000, 100_000];
 
 /** Any number that JSON has a word for. */
 export const hostileNumber = (random: Random): number =>
@@ -100,13 +100,15 @@ export function hostileText(random: Random): string {
 export const hostileField = (random: Random): string =>
   random.chance(0.9) ? random.pick(FIELDS) : hostileText(random).slice(0, 100);
 
-/** Lists or objects in each other. */
-function nested(random: Random): Value {
-  let value: Value = 1;
-  const isList = random.chance(0.5);
-  for (let depth = random.pick(DEEP); depth > 0; depth--) value = isList ? [value] : { a: value };
-  return value;
-}
+/** Stands for lists or objects in each other, which `withNests` puts into the text: JSON.stringify itself goes only so deep. */
+const nested = (random: Random): Value => `nest ${random.pick(DEEP)} ${random.pick(['list', 'object'])}`;
+
+/** A text of JSON with what stands in it for nested values made so. */
+export const withNests = (json: string): string =>
+  json.replace(/"nest (\d+) (list|object)"/g, (_, depth: string, kind: string) => {
+    const [open, close] = kind === 'list' ? ['[', ']'] : ['{"a":', '}'];
+    return `${open.repeat(Number(depth))}1${close.repeat(Number(depth))}`;
+  });
 
 function hostileMessages(random: Random): Value {
   return Array.from({ length: random.between(0, 6) }, () => {

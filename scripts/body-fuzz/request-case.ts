@@ -2,7 +2,7 @@ import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 import { ROUTES } from '../../coordinator/http/routes.ts';
 import { Random } from '../../test/fixtures/random.ts';
 import type { Value } from './hostile-formats.ts';
-import { hostileText } from './hostile-values.ts';
+import { hostileText, withNests } from './hostile-values.ts';
 import { mutateBytes, mutateJson } from './mutate.ts';
 import { KNOWN_FILE, VALID_BODIES } from './valid-bodies.ts';
 
@@ -96,7 +96,7 @@ function jsonBody(random: Random, bodies: readonly string[]): Buffer {
   const body = JSON.parse(random.pick(bodies)) as { [name: string]: Value };
   do mutateJson(random, body);
   while (random.chance(0.5));
-  return Buffer.from(JSON.stringify(body));
+  return Buffer.from(withNests(JSON.stringify(body)));
 }
 
 /** Sometimes in a content encoding, which may not be the one that is named. */
