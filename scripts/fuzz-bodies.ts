@@ -1,7 +1,7 @@
 /**
- * Fuzzes the HTTP interface with requests of all dialects: valid bodies, changed in every way that clients may think of, and what
- * no client would send. Every one must be answered in a bounded time with no error of ours, in the shape of its dialect, twice with
- * the same status; and nothing may be left of it.
+ * Fuzzes the HTTP interface with requests of all dialects: valid bodies, changed in every way that clients may
+ * think of, and what no client would send. Each must be answered in a bounded time, in the shape of its dialect,
+ * with no error of ours, twice with the same status; and nothing may be left of it.
  *   node dist/scripts/fuzz-bodies.js [--count 10000000] [--seconds 600] [--seed N]
  * The case of one seed again: --seed N --count 1. Exit code 1 where anything was found.
  */

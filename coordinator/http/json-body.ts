@@ -49,7 +49,7 @@ export function bodyOf(request: Request): AsyncIterable<Uint8Array> {
   return pipeline(Readable.fromWeb(body as WebStream), decoder, () => {});
 }
 
-/** Whether a body could not be read because what it is packed into is damaged: codes of zlib, and two kinds of Brotli's. */
+/** Whether a body is packed into something damaged: codes of zlib, and two kinds of Brotli's. */
 export const isUnpackingFault = (cause: unknown): boolean =>
   /^(Z_|ERR_BROTLI|ERR__ERROR)/.test(systemCode(cause) ?? '');
 

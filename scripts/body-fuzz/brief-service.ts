@@ -55,7 +55,7 @@ class BriefModel implements LanguageModel {
   }
 }
 
-/** Renders as the render process does, which it asks for some conversations only: that takes a hundred times as long. */
+/** Renders as the render process does, and has it render some conversations only, as that takes longer. */
 class MixedTemplate implements ChatRenderer {
   readonly source = TEMPLATE;
   readonly #process: ChatTemplate;
@@ -108,7 +108,7 @@ const brief = (settings: TextSettings): TextSettings => ({
   maxTokens: Math.min(settings.maxTokens ?? MOST_TOKENS, MOST_TOKENS),
 });
 
-/** Makes services with the embedded model's tokenizer and a chat template with everything; the template's process is theirs together. */
+/** Makes services with the embedded model's tokenizer and one chat template, whose process they share. */
 export async function briefServices(): Promise<{ make: (log: Logger) => TextService; close: () => void }> {
   const file = await openGguf(`${packageRoot()}/${MODEL}`);
   const vocabulary = readVocabulary(file.metadata);

@@ -100,7 +100,7 @@ export function hostileText(random: Random): string {
 export const hostileField = (random: Random): string =>
   random.chance(0.9) ? random.pick(FIELDS) : hostileText(random).slice(0, 100);
 
-/** Stands for lists or objects in each other, which `withNests` puts into the text: JSON.stringify itself goes only so deep. */
+/** Stands for nested lists or objects, which `withNests` writes: JSON.stringify goes only so deep. */
 const nested = (random: Random): Value => `nest ${random.pick(DEEP)} ${random.pick(['list', 'object'])}`;
 
 /** A text of JSON with what stands in it for nested values made so. */
