@@ -1,3 +1,5 @@
+import { parseJson } from '../parse-json.ts';
+
 /** A request of a batch's input file. */
 export interface RequestLine {
   /** What the client calls it. */
@@ -45,7 +47,7 @@ export function parseRequestLine(text: string | null, endpoint: string): Request
 /** A text that is a JSON object; null when it is anything else. */
 export function parseObject(text: string): Readonly<Record<string, unknown>> | null {
   try {
-    const value: unknown = JSON.parse(text);
+    const value = parseJson(text);
     return isObject(value) ? value : null;
   } catch {
     return null;

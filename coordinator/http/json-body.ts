@@ -4,6 +4,7 @@ import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib';
 import type { Context } from 'hono';
 import { StarlingError } from '../../daemon/errors.ts';
 import { systemCode } from '../../daemon/system-error.ts';
+import { parseJson } from '../parse-json.ts';
 
 /** Most bytes of a request's body: several times what the longest context holds as text. */
 export const BODY_LIMIT = 4 * 1024 * 1024;
@@ -48,8 +49,9 @@ export function bodyOf(request: Request): AsyncIterable<Uint8Array> {
   return pipeline(Readable.fromWeb(body as WebStream), decoder, () => {});
 }
 
-/** Whether a body could not be read because what it is packed into is damaged. */
-export const isUnpackingFault = (cause: unknown): boolean => /^(Z_|ERR_BROTLI)/.test(systemCode(cause) ?? '');
+/** Whether a body is packed into something damaged: codes of zlib, and two kinds of Brotli's. */
+export const isUnpackingFault = (cause: unknown): boolean =>
+  /^(Z_|ERR_BROTLI|ERR__ERROR)/.test(systemCode(cause) ?? '');
 
 /** Why a body ends where its client did not end it. */
 export const goneAway = (cause: unknown): StarlingError =>
@@ -74,7 +76,7 @@ async function readText(request: Request): Promise<string> {
 /**
  * The body of a request as a JSON object, whatever its content type says.
  * @throws StarlingError request_too_large, unsupported_encoding, invalid_json; invalid_request when it is JSON but no
- * object; cancelled when its client goes away before it is there
+ * object, or nested too deep; cancelled when its client goes away before it is there
  */
 export async function readJsonObject(c: Context): Promise<Readonly<Record<string, unknown>>> {
   const text = await readText(c.req.raw).catch((cause: unknown) => {
@@ -85,8 +87,9 @@ export async function readJsonObject(c: Context): Promise<Readonly<Record<string
   });
   let body: unknown;
   try {
-    body = JSON.parse(text);
+    body = parseJson(text);
   } catch (cause) {
+    if (cause instanceof StarlingError) throw cause;
     const what = text.trim() === '' ? 'it is empty' : cause instanceof Error ? cause.message : String(cause);
     throw new StarlingError('invalid_json', `the body of the request is not valid JSON: ${what}`, { cause });
   }

@@ -114,6 +114,7 @@ test('A10: packed bodies are unpacked within bounds, or refused as such', async 
     assert.deepEqual(await send('zstd', plain), [415, 'unsupported_encoding']);
     assert.deepEqual(await send('gzip, br', plain), [415, 'unsupported_encoding']);
     assert.deepEqual(await send('gzip', plain), [400, 'invalid_json']);
+    assert.deepEqual(await send('br', plain), [400, 'invalid_json']);
     assert.deepEqual(await send('gzip', gzipSync(plain).subarray(0, 20)), [400, 'invalid_json']);
     assert.deepEqual(await send('gzip', gzipSync(Buffer.alloc(300e6, 0x20))), [413, 'request_too_large']);
     assert.deepEqual(await send('identity', Buffer.concat([Buffer.from([0xef, 0xbb, 0xbf]), plain])), [200, undefined]);

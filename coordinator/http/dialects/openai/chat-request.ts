@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { StarlingError } from '../../../../daemon/errors.ts';
 import type { Conversation, Message, TextPart, ToolCall } from '../../../generation/conversation.ts';
 import type { TextSettings } from '../../../generation/text-service.ts';
+import { parseJson } from '../../../parse-json.ts';
 import { MAX_MESSAGES, MAX_TOOLS } from '../../request-limits.ts';
 import type { RequestOrigin } from '../../request-origin.ts';
 import { isFilled, validate } from '../../validation.ts';
@@ -119,7 +120,7 @@ function kindOf(value: unknown): string {
 export function conversationCall({ id, function: { name, arguments: given } }: z.output<typeof toolCall>): ToolCall {
   let parsed: unknown = given;
   try {
-    if (typeof parsed === 'string') parsed = JSON.parse(parsed);
+    if (typeof parsed === 'string') parsed = parseJson(parsed);
   } catch {
     parsed = null;
   }

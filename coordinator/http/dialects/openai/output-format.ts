@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { StarlingError } from '../../../../daemon/errors.ts';
 import type { Json } from '../../../constraint/json-grammar.ts';
 import type { OutputFormat } from '../../../constraint/output-format.ts';
+import { parseJson } from '../../../parse-json.ts';
 import { objectOrEmptyList, unlessEmpty } from './text-fields.ts';
 
 /** As the formats themselves have it: characters. */
@@ -19,7 +20,7 @@ const schema = z.preprocess((value) => {
   if (value === false || value === '') return null;
   if (typeof value !== 'string' || value.length > MAX_TEXT) return value;
   try {
-    return JSON.parse(value) as unknown;
+    return parseJson(value);
   } catch {
     return value;
   }

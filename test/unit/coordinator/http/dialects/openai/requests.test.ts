@@ -89,6 +89,9 @@ test('A11: what is wrong with a message is said, with its place', () => {
   refused(() => chat({ stop: ['a', 5] }), 'stop[1]', /string/);
   refused(() => complete({ prompt: ['a', null] }), 'prompt[1]', /string/);
   refused(() => complete({ prompt: [[1, 'b']] }), 'prompt[0][1]', /number/);
+  // What is behind is not looked at: a body has room for a million more.
+  const rest = { get: () => assert.fail('it was looked at') };
+  refused(() => complete({ prompt: Object.defineProperty([{}], 1, rest) }), 'prompt[0]', /string/);
   refused(() => complete({ prompt: 7 }), 'prompt', /expected a text, token ids, or a list/);
 });
 

@@ -1,0 +1,117 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { parentPort, workerData } from 'node:worker_threads';
+import { briefServices } from './brief-service.ts';
+import { type Answered, FuzzedEndpoint } from './endpoint.ts';
+import { faultOf, faultOfLog } from './judge.ts';
+import { type RequestCase, requestCase } from './request-case.ts';
+import { Slowest } from './slowest.ts';
+
+/** What a run is told. */
+export interface FuzzOrder {
+  readonly seed: number;
+  readonly count: number;
+  readonly seconds: number;
+  /** Holds how many cases are over: whoever watches sees by it when one hangs. */
+  readonly progress: BigInt64Array;
+}
+
+/** What comes of it. */
+export interface FuzzReport {
+  readonly cases: number;
+  readonly statuses: Readonly<Record<number, number>>;
+  readonly findings: readonly string[];
+  readonly slowest: readonly string[];
+  /** Bytes of the heap after the first round and after the last. */
+  readonly heap: readonly [first: number, last: number];
+}
+
+/** Cases with one endpoint; then it is looked at what is left of them. */
+const ROUND = 20_000;
+/** One in so many is asked a second time. */
+const TWICE = 16;
+const MOST_FINDINGS = 20;
+const HEAP_GROWTH = 64 * 2 ** 20;
+const SLOW_MS = 2000;
+
+const { seed: firstSeed, count, seconds, progress } = workerData as FuzzOrder;
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as () => void;
+const services = await briefServices();
+const findings: string[] = [];
+const statuses: Record<number, number> = {};
+const slowest = new Slowest();
+const heaps: number[] = [];
+const until = Date.now() + seconds * 1000;
+let cases = 0;
+
+/** Processor time of this process. */
+function cpuMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+}
+
+const isOver = (): boolean => cases >= count || Date.now() >= until || findings.length >= MOST_FINDINGS;
+
+/** A case asked again gets the same status, unless it changes what there is, or runs against the clock. */
+async function faultOfRepetition(
+  endpoint: FuzzedEndpoint,
+  asked: RequestCase,
+  first: Answered,
+): Promise<string | null> {
+  if (asked.method !== 'POST' || asked.path.includes('/cancel')) return null;
+  const { status } = await endpoint.answer(asked);
+  return status === first.status || [status, first.status].includes(504) ? null : `${first.status}, then ${status}`;
+}
+
+async function faultOfCase(endpoint: FuzzedEndpoint, seed: number, asked: RequestCase): Promise<string | null> {
+  const before = cpuMs();
+  const answered = await endpoint.answer(asked);
+  const ms = cpuMs() - before;
+  slowest.add(seed, ms, asked);
+  statuses[answered.status] = (statuses[answered.status] ?? 0) + 1;
+  const logged = endpoint.errors.splice(0);
+  const fault = faultOf(asked, answered) ?? faultOfLog(logged);
+  if (fault !== null) return `${fault}; ${answered.status} ${answered.text.slice(0, 300)}`;
+  if (ms > SLOW_MS) return `took ${ms} ms`;
+  return seed % TWICE === 0 ? faultOfRepetition(endpoint, asked, answered) : null;
+}
+
+async function round(folder: string): Promise<void> {
+  const endpoint = await FuzzedEndpoint.open(services.make, folder);
+  const end = cases + ROUND;
+  while (cases < end && !isOver()) {
+    const seed = (firstSeed + cases) % 2 ** 32;
+    const asked = requestCase(seed);
+    const fault = await faultOfCase(endpoint, seed, asked).catch((thrown: unknown) =>
+      thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown),
+    );
+    if (fault !== null) findings.push(`seed ${seed}: ${fault}\n  ${shown(asked)}`);
+    Atomics.store(progress, 0, BigInt(++cases));
+  }
+  const left = await endpoint.close();
+  if (left !== null) findings.push(`left after ${cases} cases from seed ${firstSeed}: ${left}`);
+  collectGarbage();
+  heaps.push(process.memoryUsage().heapUsed);
+}
+
+/** The beginning of a request. */
+function shown({ method, path, headers, body }: RequestCase): string {
+  return `${method} ${path.slice(0, 200)} ${JSON.stringify(headers).slice(0, 300)} ${body?.toString().slice(0, 2000)}`;
+}
+
+while (!isOver()) {
+  const folder = await mkdtemp(join(tmpdir(), 'starling-fuzz-'));
+  await round(folder).finally(() => rm(folder, { recursive: true, force: true }));
+}
+services.close();
+const [first = 0] = heaps;
+const last = heaps.at(-1) ?? 0;
+if (last - first > HEAP_GROWTH) findings.push(`the heap grew from ${first} to ${last} bytes`);
+const slow = slowest
+  .all()
+  .map(({ seed, ms, bytes, asked }) => `${ms} ms, ${bytes} bytes, seed ${seed}: ${shown(asked)}`);
+parentPort!.postMessage({ cases, statuses, findings, slowest: slow, heap: [first, last] } satisfies FuzzReport);
