@@ -9,7 +9,8 @@ export const MOST_NESTED = 500;
  */
 export function parseJson(text: string): unknown {
   const value: unknown = JSON.parse(text);
-  if (nesting(text) <= MOST_NESTED) return value;
+  // A short text cannot be.
+  if (text.length <= 2 * MOST_NESTED || nesting(text) <= MOST_NESTED) return value;
   const message = `lists and objects of the JSON are nested more than ${MOST_NESTED} deep; make it flatter`;
   throw new StarlingError('invalid_request', message);
 }

@@ -1,7 +1,8 @@
 /**
  * Fuzzes the HTTP interface with requests of all dialects: valid bodies, changed in every way that clients may
- * think of, and what no client would send. Each must be answered in a bounded time, in the shape of its dialect,
- * with no error of ours, twice with the same status; and nothing may be left of it.
+ * think of, and what no client would send. Most are bodies that the route's reader reads or refuses; one in 32 is a
+ * request to the whole application, and must be answered in a bounded time, in the shape of its dialect, with no error
+ * of ours, twice with the same status; and nothing may be left of it.
  *   node dist/scripts/fuzz-bodies.js [--count 10000000] [--seconds 600] [--seed N]
  * The case of one seed again: --seed N --count 1. Exit code 1 where anything was found.
  */
@@ -66,7 +67,7 @@ worker.on('message', ({ cases, statuses, findings, slowest, heap }: FuzzReport) 
   console.log(
     `statuses ${JSON.stringify(statuses)}; heap ${heap.map((bytes) => (bytes / 1e6).toFixed(1)).join(' to ')} MB`,
   );
-  console.log(`slowest, of processor time:\n${slowest.join('\n')}`);
+  console.log(`slowest:\n${slowest.join('\n')}`);
   for (const finding of findings) console.error(finding);
   process.exitCode = findings.length > 0 ? 1 : 0;
 });

@@ -4,6 +4,7 @@ import { Random } from '../../test/fixtures/random.ts';
 import type { Value } from './hostile-formats.ts';
 import { hostileText, withNests } from './hostile-values.ts';
 import { mutateBytes, mutateJson } from './mutate.ts';
+import { READERS } from './readers.ts';
 import { KNOWN_FILE, VALID_BODIES } from './valid-bodies.ts';
 
 /** One request. */
@@ -13,6 +14,13 @@ export interface RequestCase {
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: Buffer | null;
+}
+
+/** A body alone, and what reads it. */
+export interface BodyCase {
+  readonly path: string;
+  /** JSON. */
+  readonly text: string;
 }
 
 interface Target {
@@ -35,6 +43,7 @@ const OTHERS: readonly Target[] = ROUTES.filter(({ method }) => method === 'GET'
 }));
 /** Those that most happens behind. */
 const RICH = TARGETS.filter(({ path }) => /chat|completions|messages|generate/.test(path));
+const READ = TARGETS.filter(({ path }) => READERS.has(path));
 /** What goes to the disk is slow. */
 const isOfDisk = ({ path }: Target): boolean => /files|batches/.test(path);
 
@@ -81,9 +90,16 @@ export function requestCase(seed: number): RequestCase {
   const isForm = path.endsWith('/files') !== random.chance(0.01);
   headers['content-type'] = isForm ? `multipart/form-data; boundary=${BOUNDARY}` : JSON_TYPE;
   if (random.chance(0.03)) headers['content-type'] = random.pick(CONTENT_TYPES);
-  let body = isForm ? form(random) : jsonBody(random, random.chance(0.02) ? ALL : bodies);
+  let body = isForm ? form(random) : Buffer.from(jsonText(random, random.chance(0.02) ? ALL : bodies));
   while (random.chance(isForm ? 0.4 : 0.06)) body = mutateBytes(random, body);
   return { method, path: at, headers, body: packed(random, headers, body) };
+}
+
+/** The body of a seed. */
+export function bodyCase(seed: number): BodyCase {
+  const random = new Random(seed);
+  const { path, bodies } = random.pick(READ);
+  return { path, text: jsonText(random, random.chance(0.02) ? ALL : bodies) };
 }
 
 function targetOf(random: Random): Target {
@@ -92,11 +108,11 @@ function targetOf(random: Random): Target {
   return isOfDisk(target) && random.chance(0.7) ? random.pick(RICH) : target;
 }
 
-function jsonBody(random: Random, bodies: readonly string[]): Buffer {
+function jsonText(random: Random, bodies: readonly string[]): string {
   const body = JSON.parse(random.pick(bodies)) as { [name: string]: Value };
   do mutateJson(random, body);
   while (random.chance(0.5));
-  return Buffer.from(withNests(JSON.stringify(body)));
+  return withNests(JSON.stringify(body));
 }
 
 /** Sometimes in a content encoding, which may not be the one that is named. */

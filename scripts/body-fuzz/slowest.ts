@@ -1,24 +1,21 @@
-import type { RequestCase } from './request-case.ts';
-
 const KEPT = 10;
 
 export interface SlowCase {
   readonly seed: number;
-  /** Of processor time. */
   readonly ms: number;
   /** Of the body. */
   readonly bytes: number;
-  readonly asked: RequestCase;
+  /** The beginning of the request, or of the body and where it goes. */
+  readonly asked: string;
 }
 
 /** The cases that took most. */
 export class Slowest {
   #kept: SlowCase[] = [];
 
-  add(seed: number, ms: number, asked: RequestCase): void {
+  add(slow: SlowCase): void {
     const last = this.#kept[KEPT - 1];
-    if (last !== undefined && ms <= last.ms) return;
-    const slow = { seed, ms, bytes: asked.body?.length ?? 0, asked };
+    if (last !== undefined && slow.ms <= last.ms) return;
     this.#kept = [...this.#kept, slow].sort((a, b) => b.ms - a.ms).slice(0, KEPT);
   }
 

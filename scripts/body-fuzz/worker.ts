@@ -4,11 +4,14 @@ import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { parentPort, workerData } from 'node:worker_threads';
+import { parseJson } from '../../coordinator/parse-json.ts';
+import { StarlingError } from '../../daemon/errors.ts';
 import { briefServices } from './brief-service.ts';
 import { type Answered, FuzzedEndpoint } from './endpoint.ts';
 import { faultOf, faultOfLog } from './judge.ts';
-import { type RequestCase, requestCase } from './request-case.ts';
-import { Slowest } from './slowest.ts';
+import { READERS } from './readers.ts';
+import { bodyCase, type RequestCase, requestCase } from './request-case.ts';
+import { type SlowCase, Slowest } from './slowest.ts';
 
 /** What a run is told. */
 export interface FuzzOrder {
@@ -31,11 +34,15 @@ export interface FuzzReport {
 
 /** Cases with one endpoint; then it is looked at what is left of them. */
 const ROUND = 20_000;
-/** One in so many is asked a second time. */
+/** One request in so many is asked a second time; */
 const TWICE = 16;
+/** one in so many is a request to the whole application: the others are bodies, which are read. */
+const WHOLE = 32;
 const MOST_FINDINGS = 20;
 const HEAP_GROWTH = 64 * 2 ** 20;
 const SLOW_MS = 2000;
+/** Counted as a status where nothing is answered. */
+const READ = 200;
 
 const { seed: firstSeed, count, seconds, progress } = workerData as FuzzOrder;
 setFlagsFromString('--expose-gc');
@@ -48,10 +55,9 @@ const heaps: number[] = [];
 const until = Date.now() + seconds * 1000;
 let cases = 0;
 
-/** Processor time of this process. */
-function cpuMs(): number {
-  const { user, system } = process.cpuUsage();
-  return (user + system) / 1000;
+function note(status: number, slow: SlowCase): void {
+  statuses[status] = (statuses[status] ?? 0) + 1;
+  slowest.add(slow);
 }
 
 const isOver = (): boolean => cases >= count || Date.now() >= until || findings.length >= MOST_FINDINGS;
@@ -67,17 +73,54 @@ async function faultOfRepetition(
   return status === first.status || [status, first.status].includes(504) ? null : `${first.status}, then ${status}`;
 }
 
+/** Processor time of this process. It takes long to ask for. */
+async function cpuMsOf(work: () => Promise<unknown>): Promise<number> {
+  const before = process.cpuUsage();
+  await work();
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / 1000;
+}
+
+/** What is wrong with how a body is read: it may be refused, with a status that says so. */
+function faultOfReading(seed: number): string | null {
+  const { path, text } = bodyCase(seed);
+  const before = performance.now();
+  let status = READ;
+  let fault: string | null = null;
+  try {
+    const body = parseJson(text);
+    if (typeof body === 'object' && body !== null && !Array.isArray(body))
+      READERS.get(path)!(body as Readonly<Record<string, unknown>>);
+  } catch (thrown) {
+    const isRefusal = thrown instanceof StarlingError && thrown.kind.http < 500;
+    if (isRefusal) status = thrown.kind.http;
+    else fault = thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown);
+  }
+  note(status, { seed, ms: performance.now() - before, bytes: text.length, asked: `${path} ${text.slice(0, 2000)}` });
+  return fault === null ? null : `${fault}\n  ${path} ${text.slice(0, 2000)}`;
+}
+
+async function faultOfRequest(endpoint: FuzzedEndpoint, seed: number): Promise<string | null> {
+  const asked = requestCase(seed);
+  const fault = await faultOfCase(endpoint, seed, asked).catch((thrown: unknown) =>
+    thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown),
+  );
+  return fault === null ? null : `${fault}\n  ${shown(asked)}`;
+}
+
 async function faultOfCase(endpoint: FuzzedEndpoint, seed: number, asked: RequestCase): Promise<string | null> {
-  const before = cpuMs();
+  const before = performance.now();
   const answered = await endpoint.answer(asked);
-  const ms = cpuMs() - before;
-  slowest.add(seed, ms, asked);
-  statuses[answered.status] = (statuses[answered.status] ?? 0) + 1;
+  const ms = performance.now() - before;
+  note(answered.status, { seed, ms, bytes: asked.body?.length ?? 0, asked: shown(asked) });
   const logged = endpoint.errors.splice(0);
   const fault = faultOf(asked, answered) ?? faultOfLog(logged);
   if (fault !== null) return `${fault}; ${answered.status} ${answered.text.slice(0, 300)}`;
-  if (ms > SLOW_MS) return `took ${ms} ms`;
-  return seed % TWICE === 0 ? faultOfRepetition(endpoint, asked, answered) : null;
+  if (ms > SLOW_MS) {
+    const cpuMs = await cpuMsOf(() => endpoint.answer(asked));
+    if (cpuMs > SLOW_MS) return `took ${cpuMs} ms`;
+  }
+  return (seed / WHOLE) % TWICE === 0 ? faultOfRepetition(endpoint, asked, answered) : null;
 }
 
 async function round(folder: string): Promise<void> {
@@ -85,11 +128,8 @@ async function round(folder: string): Promise<void> {
   const end = cases + ROUND;
   while (cases < end && !isOver()) {
     const seed = (firstSeed + cases) % 2 ** 32;
-    const asked = requestCase(seed);
-    const fault = await faultOfCase(endpoint, seed, asked).catch((thrown: unknown) =>
-      thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown),
-    );
-    if (fault !== null) findings.push(`seed ${seed}: ${fault}\n  ${shown(asked)}`);
+    const fault = seed % WHOLE === 0 ? await faultOfRequest(endpoint, seed) : faultOfReading(seed);
+    if (fault !== null) findings.push(`seed ${seed}: ${fault}`);
     Atomics.store(progress, 0, BigInt(++cases));
   }
   const left = await endpoint.close();
@@ -113,5 +153,5 @@ const last = heaps.at(-1) ?? 0;
 if (last - first > HEAP_GROWTH) findings.push(`the heap grew from ${first} to ${last} bytes`);
 const slow = slowest
   .all()
-  .map(({ seed, ms, bytes, asked }) => `${ms} ms, ${bytes} bytes, seed ${seed}: ${shown(asked)}`);
+  .map(({ seed, ms, bytes, asked }) => `${ms.toFixed(0)} ms, ${bytes} bytes, seed ${seed}: ${asked}`);
 parentPort!.postMessage({ cases, statuses, findings, slowest: slow, heap: [first, last] } satisfies FuzzReport);

@@ -90,6 +90,14 @@ async function askForTexts(api: DescribedApi, root: string): Promise<void> {
   await api.ask(root, 'GET', '/models/:id{.+} starling');
 }
 
+async function askForResponses(api: DescribedApi, root: string): Promise<void> {
+  const said = await api.ask(root, 'POST', '/responses', { input: 'Hi' });
+  await api.ask(root, 'POST', '/responses', { input: 'And?', previous_response_id: said.id, stream: true });
+  await api.ask(root, 'GET', `/responses/:id ${said.id}`);
+  await api.ask(root, 'GET', `/responses/:id/input_items ${said.id}`);
+  await api.ask(root, 'DELETE', `/responses/:id ${said.id}`);
+}
+
 async function askForBatches(api: DescribedApi, root: string): Promise<void> {
   await api.ask(root, 'GET', '/batches');
   const file = await api.ask(root, 'POST', '/files', batchForm());
@@ -127,6 +135,7 @@ test("every route of OpenAI's answers as its description says", { skip }, async 
     const api = new DescribedApi(url, schemas);
     for (const root of ROOTS) {
       await askForTexts(api, root);
+      await askForResponses(api, root);
       // A batch that is done could not be cancelled.
       let goOn = (): void => {};
       held = new Promise((resolve) => {

@@ -95,7 +95,8 @@ function messageContent(content: unknown, path: string): string | TextPart[] {
     if (type !== 'text') {
       throw new StarlingError(
         'unsupported_parameter',
-        `'${param}' is a '${String(type).slice(0, 40)}' part; only text parts are supported: ${TEXT_PART}`,
+        `'${param}' is ${typeof type === 'string' ? `a '${type.slice(0, 40)}' part` : `a part whose 'type' is ${kindOf(type)}`}; ` +
+          `only text parts are supported: ${TEXT_PART}`,
         { param },
       );
     }

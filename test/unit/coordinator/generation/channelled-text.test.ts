@@ -156,7 +156,7 @@ describe('answers in channels, whatever the model', () => {
 
   it('are one valid call where that is required', async () => {
     const kinds = new Set<string>();
-    for (let seed = 0; seed < 12; seed++) {
+    for (let seed = 0; seed < 30; seed++) {
       const { text, calls, reason } = await write(seed, format(true));
       assert.match(calls, /^(get \{"city": "(Oslo|Rome)"\}|get_time \{\});$/);
       assert.deepEqual([text, reason], ['', 'tool_calls']);

@@ -82,6 +82,9 @@ test('A11: what is wrong with a message is said, with its place', () => {
     const code = 'unsupported_parameter';
     refused(content([text, { type }]), 'messages[0].content[1]', new RegExp(`is a '${type}' part.*write`), code);
   }
+  // What has no text of its own either.
+  const type = { toString: 1 };
+  refused(content([{ type }]), 'messages[0].content[0]', /whose 'type' is an object; only/, 'unsupported_parameter');
   refused(content(5), 'messages[0].content', /is a number; give a text, or a list of parts/);
   refused(content({ type: 'text' }), 'messages[0].content', /is an object/);
   assert.deepEqual(content([text])().conversation.messages[0]!.content, [text]);
