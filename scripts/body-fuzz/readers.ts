@@ -8,18 +8,18 @@ import { parseEmbeddingRequest } from '../../coordinator/http/dialects/openai/em
 import { parseResponseRequest } from '../../coordinator/http/dialects/openai/responses/request.ts';
 import type { RequestOrigin } from '../../coordinator/http/request-origin.ts';
 import { UnknownNames } from '../../coordinator/http/unknown-names.ts';
+import { ITEM_SOURCE } from '../../test/fixtures/item-source.ts';
 
 type Body = Readonly<Record<string, unknown>>;
 
 const ORIGIN: RequestOrigin = { randomSeed: () => 1, userOf: (user) => user ?? '' };
 const unknown = new UnknownNames(pino({ level: 'silent' }));
-const newId = (kind: string): string => `${kind}_1`;
 
 /** What each route reads its body with, by the path, that of OpenAI's below `/v1`. */
 export const READERS: ReadonlyMap<string, (body: Body) => unknown> = new Map<string, (body: Body) => unknown>([
   ['/v1/chat/completions', (body) => parseChatRequest(body, ORIGIN)],
   ['/v1/completions', (body) => parseCompletionRequest(body, ORIGIN)],
-  ['/v1/responses', (body) => parseResponseRequest(body, ORIGIN, newId)],
+  ['/v1/responses', (body) => parseResponseRequest(body, ORIGIN, ITEM_SOURCE)],
   ['/v1/embeddings', (body) => parseEmbeddingRequest(body, ORIGIN)],
   ['/v1/messages', (body) => parseMessages(body, ORIGIN, unknown)],
   ['/v1/messages/count_tokens', (body) => parseCount(body)],

@@ -104,6 +104,7 @@ const RESPONSES: readonly Body[] = [
       { type: 'reasoning', summary: [], content: [{ type: 'reasoning_text', text: 'Hm.' }] },
       { type: 'function_call', call_id: 'c1', name: 'f', arguments: '{"name":"a"}' },
       { type: 'function_call_output', call_id: 'c1', output: 'ok' },
+      { type: 'item_reference', id: 'msg_0' },
     ],
     tools: [FLAT_TOOL],
     tool_choice: 'auto',

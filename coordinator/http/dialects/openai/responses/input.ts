@@ -1,10 +1,10 @@
 import { z } from 'zod';
 import { StarlingError } from '../../../../../daemon/errors.ts';
+import { MAX_NAME } from '../../../request-limits.ts';
 import { type InputText, type Item, type NewItemId, outputText } from './items.ts';
 
 const MAX_ITEMS = 10_000;
 const MAX_PARTS = 1000;
-const MAX_NAME = 512;
 
 const name = z.string().max(MAX_NAME);
 const part = z.object({ type: z.enum(['input_text', 'output_text']), text: z.string() });
@@ -29,18 +29,27 @@ const item = z.discriminatedUnion('type', [
   }),
   z.object({ type: z.literal('function_call'), call_id: name, name, arguments: z.string() }),
   z.object({ type: z.literal('function_call_output'), call_id: name, output: content }),
+  z.object({ type: z.literal('item_reference'), id: name }),
 ]);
 
-/** A message need not say that it is one. */
-const typed = (value: unknown): unknown =>
-  isObject(value) && (value.type === undefined || value.type === null) ? { ...value, type: 'message' } : value;
+/** Messages and references need not say what they are. */
+function typed(value: unknown): unknown {
+  if (!isObject(value) || (value.type !== undefined && value.type !== null)) return value;
+  return { ...value, type: value.role === undefined && value.id !== undefined ? 'item_reference' : 'message' };
+}
 
 /** What the model is to read: a text of the user, or a list of items. */
 export const INPUT = z.union([z.string(), z.array(z.preprocess(typed, item)).min(1).max(MAX_ITEMS)], {
   error: `expected a text, or a list of up to ${MAX_ITEMS} items`,
 });
 
-const ITEM_TYPES: ReadonlySet<unknown> = new Set(['message', 'reasoning', 'function_call', 'function_call_output']);
+const ITEM_TYPES: ReadonlySet<unknown> = new Set([
+  'message',
+  'reasoning',
+  'function_call',
+  'function_call_output',
+  'item_reference',
+]);
 const PART_TYPES: ReadonlySet<unknown> = new Set(['input_text', 'output_text']);
 
 export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
@@ -56,9 +65,6 @@ export function refuseOtherInput(input: unknown): void {
   for (const [i, each] of input.entries()) {
     if (!isObject(each)) continue;
     const { type } = each;
-    if (type === 'item_reference') {
-      throw unsupported(`input[${i}]`, type, 'send the item itself, or give "previous_response_id"');
-    }
     if (typeof type === 'string' && !ITEM_TYPES.has(type)) {
       throw unsupported(`input[${i}]`, type, 'items are messages, reasoning, calls of functions and their outputs');
     }
@@ -84,13 +90,22 @@ const textsOf = (given: Content): readonly { readonly text: string }[] =>
 
 const inputTexts = (given: Content): InputText[] => textsOf(given).map(({ text }) => ({ type: 'input_text', text }));
 
-/** The items of an input. */
-export function itemsOf(input: z.output<typeof INPUT>, newId: NewItemId): Item[] {
-  const given = typeof input === 'string' ? [{ type: 'message', role: 'user', content: input } as const] : input;
-  return given.map((each) => itemOf(each, newId));
+/** Where items come from that a request does not bring itself. */
+export interface ItemSource {
+  readonly newId: NewItemId;
+  /** The item of a kept response. @param param the field that names it @throws StarlingError response_not_found */
+  readonly referred: (id: string, param: string) => Item;
 }
 
-function itemOf(given: z.output<typeof item>, newId: NewItemId): Item {
+/** The items of an input. @throws StarlingError response_not_found, for a reference to what is not kept */
+export function itemsOf(input: z.output<typeof INPUT>, { newId, referred }: ItemSource): Item[] {
+  const given = typeof input === 'string' ? [{ type: 'message', role: 'user', content: input } as const] : input;
+  return given.map((each, i) =>
+    each.type === 'item_reference' ? referred(each.id, `input[${i}]`) : itemOf(each, newId),
+  );
+}
+
+function itemOf(given: Exclude<z.output<typeof item>, { type: 'item_reference' }>, newId: NewItemId): Item {
   const status = 'completed';
   switch (given.type) {
     case 'message': {

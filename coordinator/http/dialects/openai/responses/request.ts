@@ -4,6 +4,7 @@ import type { Json } from '../../../../constraint/json-grammar.ts';
 import type { OutputFormat } from '../../../../constraint/output-format.ts';
 import type { Conversation } from '../../../../generation/conversation.ts';
 import type { TextSettings } from '../../../../generation/text-service.ts';
+import { MAX_NAME, MAX_TOOLS } from '../../../request-limits.ts';
 import type { RequestOrigin } from '../../../request-origin.ts';
 import { validate } from '../../../validation.ts';
 import { MAX_EFFORT, templateVariables } from '../chat-request.ts';
@@ -19,11 +20,9 @@ import {
   unlessEmpty,
 } from '../text-fields.ts';
 import { toolsOf } from '../tools.ts';
-import { INPUT, isObject, itemsOf, refuseOtherInput } from './input.ts';
-import type { Item, NewItemId } from './items.ts';
+import { INPUT, type ItemSource, isObject, itemsOf, refuseOtherInput } from './input.ts';
+import type { Item } from './items.ts';
 
-const MAX_TOOLS = 1024;
-const MAX_NAME = 512;
 const MAX_ID = 128;
 /** Levels of what a response repeats: far fewer than those at which writing JSON fails. */
 const MAX_NESTING = 500;
@@ -122,12 +121,12 @@ export interface ResponseRequest {
 
 /**
  * Reads the body of POST /v1/responses.
- * @throws StarlingError unsupported_parameter, invalid_request
+ * @throws StarlingError unsupported_parameter, invalid_request; response_not_found, for references to items
  */
 export function parseResponseRequest(
   body: Readonly<Record<string, unknown>>,
   origin: RequestOrigin,
-  newId: NewItemId,
+  source: ItemSource,
 ): ResponseRequest {
   checkFields('responses', body);
   if (body.input === undefined || body.input === null) {
@@ -145,7 +144,7 @@ export function parseResponseRequest(
   return {
     model: fields.model ?? null,
     instructions: fields.instructions ?? null,
-    items: itemsOf(fields.input, newId),
+    items: itemsOf(fields.input, source),
     previousId: fields.previous_response_id ?? null,
     conversation: {
       variables: templateVariables({ ...fields, reasoning_effort: fields.reasoning?.effort }),

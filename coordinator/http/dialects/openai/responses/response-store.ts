@@ -29,6 +29,8 @@ export class ResponseStore {
   readonly #limits: { readonly responses: number; readonly bytes: number };
   /** The one that was asked for last is the last. */
   readonly #entries = new Map<string, Entry>();
+  /** Which response wrote an item. */
+  readonly #writers = new Map<string, string>();
   #bytes = 0;
 
   constructor(limits: { readonly responses: number; readonly bytes: number } = STORE_LIMITS) {
@@ -40,6 +42,7 @@ export class ResponseStore {
     const bytes = BYTES_PER_CHARACTER * JSON.stringify(response).length;
     if (bytes > this.#limits.bytes) return;
     this.#entries.set(response.body.id, { owner, response, bytes });
+    for (const item of response.body.output) this.#writers.set(item.id, response.body.id);
     this.#bytes += bytes;
     for (const [id, oldest] of this.#entries) {
       if (this.#entries.size <= this.#limits.responses && this.#bytes <= this.#limits.bytes) return;
@@ -51,12 +54,19 @@ export class ResponseStore {
   get(id: string, owner: string | null, param?: string): StoredResponse {
     const entry = this.#entries.get(id);
     if (entry === undefined || entry.owner !== owner) {
-      const message = `there is no response '${id.slice(0, 100)}': responses are kept in memory only, while there is room and until a restart; send the whole conversation as 'input'`;
-      throw new StarlingError('response_not_found', message, param === undefined ? {} : { param });
+      throw notFound(`response '${id.slice(0, 100)}'`, "send the whole conversation as 'input'", param);
     }
     this.#entries.delete(id);
     this.#entries.set(id, entry);
     return entry.response;
+  }
+
+  /** What a response wrote. @throws StarlingError as `get` */
+  item(id: string, owner: string | null, param: string): OutputItem {
+    const writer = this.#entries.get(this.#writers.get(id) ?? '');
+    if (writer?.owner !== owner) throw notFound(`item '${id.slice(0, 100)}'`, 'send the item itself', param);
+    const { output } = this.get(writer.response.body.id, owner).body;
+    return output.find((item) => item.id === id)!;
   }
 
   /** @throws StarlingError as `get` */
@@ -65,8 +75,14 @@ export class ResponseStore {
     this.#forget(id, this.#entries.get(id)!);
   }
 
-  #forget(id: string, { bytes }: Entry): void {
+  #forget(id: string, { bytes, response }: Entry): void {
     this.#entries.delete(id);
+    for (const item of response.body.output) this.#writers.delete(item.id);
     this.#bytes -= bytes;
   }
+}
+
+function notFound(what: string, advice: string, param: string | undefined): StarlingError {
+  const message = `there is no ${what}: responses are kept in memory only, while there is room and until a restart; ${advice}`;
+  return new StarlingError('response_not_found', message, param === undefined ? {} : { param });
 }

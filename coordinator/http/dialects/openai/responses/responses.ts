@@ -10,7 +10,7 @@ import { exchangeText } from '../../../text-exchange.ts';
 import { validate } from '../../../validation.ts';
 import { tokenLogprobs } from '../chat-completions.ts';
 import { unknownFields } from '../check-fields.ts';
-import type { NewItemId } from './items.ts';
+import type { Item, NewItemId } from './items.ts';
 import { parseResponseRequest } from './request.ts';
 import { turnsOf } from './turns.ts';
 import { type ResponseBody, type ResponseWording, responseEvents, wholeResponse } from './words.ts';
@@ -32,7 +32,8 @@ export function createResponse(api: ApiContext): Handler {
   return async (c) => {
     const body = await readJsonObject(c);
     const owner = authentication.ownerOf(c);
-    const request = parseResponseRequest(body, requestOrigin(c, api), newId);
+    const referred = (id: string, param: string): Item => responses.item(id, owner, param);
+    const request = parseResponseRequest(body, requestOrigin(c, api), { newId, referred });
     api.unknownFields.tell(unknownFields('responses', body));
     checkModel(request.model, service);
     const { previousId, settings } = request;

@@ -19,6 +19,7 @@ import { parseResponseRequest } from '../../../../../../coordinator/http/dialect
 import { UnknownNames } from '../../../../../../coordinator/http/unknown-names.ts';
 import { StarlingError } from '../../../../../../daemon/errors.ts';
 import { packageRoot } from '../../../../../../daemon/paths.ts';
+import { ITEM_SOURCE } from '../../../../../fixtures/item-source.ts';
 import { OpenApiSchemas } from '../../../../../fixtures/openapi-schema.ts';
 import { sharedData } from '../../../../../fixtures/shared-data.ts';
 
@@ -34,7 +35,7 @@ const PARSERS = {
   completions: parseCompletionRequest,
   embeddings: parseEmbeddingRequest,
   responses: (body: Readonly<Record<string, unknown>>, from: typeof origin) =>
-    parseResponseRequest(body, from, (kind) => kind),
+    parseResponseRequest(body, from, ITEM_SOURCE),
 };
 const ALL = [...FIELDS, ...EMBEDDING_FIELDS, ...RESPONSE_FIELDS];
 /** Routes that have a table of their own. */

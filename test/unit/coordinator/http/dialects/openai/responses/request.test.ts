@@ -2,9 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseResponseRequest } from '../../../../../../../coordinator/http/dialects/openai/responses/request.ts';
 import { StarlingError } from '../../../../../../../daemon/errors.ts';
+import { ITEM_SOURCE } from '../../../../../../fixtures/item-source.ts';
 
 const origin = { randomSeed: () => 7, userOf: (user: string | null) => user ?? '' };
-const parse = (fields: object) => parseResponseRequest({ input: 'Hi', ...fields }, origin, (kind) => kind);
+const parse = (fields: object) => parseResponseRequest({ input: 'Hi', ...fields }, origin, ITEM_SOURCE);
 
 function assertRefused(fields: object, code: string, param: string): void {
   const isTold = (error: unknown): boolean =>
@@ -21,7 +22,6 @@ test('what is not done is refused by its name', () => {
     [{ tools: [{ type: 'function', name: 'f' }, { type: 'web_search' }] }, 'tools[1]'],
     [{ input: [{ role: 'user', content: [text, image] }] }, 'input[0].content[1]'],
     [{ input: [{ type: 'function_call_output', call_id: 'a', output: [image] }] }, 'input[0].output[0]'],
-    [{ input: [{ type: 'item_reference', id: 'msg_1' }] }, 'input[0]'],
     [
       {
         input: [

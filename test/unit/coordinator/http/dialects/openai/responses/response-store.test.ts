@@ -56,3 +56,17 @@ test('another owner neither finds nor deletes them, nor makes them look asked fo
   assert.ok(throws(() => store.get('a', 'me')));
   assert.equal(store.get('b', 'me').body.id, 'b');
 });
+
+test('what a response wrote is found by its own name, as long as the response is', () => {
+  const store = new ResponseStore({ responses: 1, bytes: 1e6 });
+  const call = (id: string) =>
+    ({ id, type: 'function_call', call_id: 'c', name: 'f', arguments: '{}', status: 'completed' }) as const;
+  const add = (id: string, item: string): void => store.add({ body: { id, output: [call(item)] }, input: [] }, 'me');
+  add('a', 'fc_1');
+  assert.deepEqual(store.item('fc_1', 'me', 'input[0]'), call('fc_1'));
+  assert.ok(throws(() => store.item('fc_1', 'you', 'input[0]')));
+  assert.ok(throws(() => store.item('m', 'me', 'input[0]')));
+  add('b', 'fc_2');
+  assert.ok(throws(() => store.item('fc_1', 'me', 'input[0]')));
+  assert.deepEqual(store.item('fc_2', 'me', 'input[0]'), call('fc_2'));
+});

@@ -2,12 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { INPUT, itemsOf } from '../../../../../../../coordinator/http/dialects/openai/responses/input.ts';
 import { turnsOf } from '../../../../../../../coordinator/http/dialects/openai/responses/turns.ts';
+import { ITEM_SOURCE } from '../../../../../../fixtures/item-source.ts';
 
 const turns = (input: unknown, instructions: string | null = null) =>
-  turnsOf(
-    instructions,
-    itemsOf(INPUT.parse(input), (kind) => kind),
-  );
+  turnsOf(instructions, itemsOf(INPUT.parse(input), ITEM_SOURCE));
 const thought = (text: string) => ({ type: 'reasoning', summary: [], content: [{ type: 'reasoning_text', text }] });
 const call = (call_id: string, args: string) => ({ type: 'function_call', call_id, name: 'f', arguments: args });
 const called = (id: string, args: object | string) => ({ id, name: 'f', arguments: args });
