@@ -32,8 +32,8 @@ export class ExpertChooser {
   }
 
   /**
-   * The best networks; of equal ones the first. Weights are softmax(scores) (Shazeer et al. 2017), sigmoids (DeepSeek-V3, §2.1.2),
-   * or the softmax of those that were chosen (gpt-oss).
+   * The best networks; of equal ones the first. Weights are softmax(scores) (Shazeer et al. 2017), sigmoids
+   * (DeepSeek-V3, §2.1.2), or the softmax of those that were chosen (gpt-oss).
    * @param scores what the router gives, one a network
    * @returns valid until the next call
    */
@@ -56,7 +56,10 @@ export class ExpertChooser {
 
 export const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x));
 
-/** Writes the places of the largest of values + bias, the largest first, of equal ones the first; and how large they are. */
+/**
+ * Writes the places of the largest of values + bias, the largest first, of equal ones the first; and how large they
+ * are.
+ */
 function findBest(values: Float64Array, bias: Float32Array | null, places: Uint32Array, largest: Float64Array): void {
   let found = 0;
   for (let i = 0; i < values.length; i++) {

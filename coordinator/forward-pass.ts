@@ -35,7 +35,10 @@ export interface ForwardPassOptions {
   readonly now?: () => number;
 }
 
-/** Token ids in, logits or hidden states out, over the whole cluster: embeds, norms, and leaves the products to the devices. */
+/**
+ * Token ids in, logits or hidden states out, over the whole cluster: embeds, norms, and leaves the products to the
+ * devices.
+ */
 export class ForwardPass implements LanguageModel {
   readonly vocabSize: number;
   readonly dim: number;
@@ -85,9 +88,9 @@ export class ForwardPass implements LanguageModel {
   }
 
   /**
-   * Takes the step's rows, in parts, through all layers. The parts take turns, so that one is computed while the sums of another
-   * travel: first every part's first phase is given out, then every part's next phase as its sums arrive. Devices
-   * compute in that order, so that the keys and values of a part are there when a later one attends to them.
+   * Takes the step's rows, in parts, through all layers. The parts take turns, so that one is computed while the sums
+   * of another travel: first every part's first phase is given out, then every part's next phase as its sums arrive.
+   * Devices compute in that order, so that the keys and values of a part are there when a later one attends to them.
    */
   async #layers(parts: readonly RowRange[], signal: AbortSignal | undefined): Promise<void> {
     const underWay: ({ layer: number; phase: number; sums: Promise<Address> } | undefined)[] = parts.map(

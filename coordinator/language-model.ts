@@ -12,7 +12,10 @@ export interface SequenceRows {
   readonly hidden?: number;
 }
 
-/** The model as computed by the whole cluster: token ids in, logits or hidden states out. Who owns which KV page is the caller's affair. */
+/**
+ * The model as computed by the whole cluster: token ids in, logits or hidden states out. Who owns which KV page is the
+ * caller's affair.
+ */
 export interface LanguageModel {
   readonly vocabSize: number;
   /** Values of a hidden state. */
@@ -24,8 +27,8 @@ export interface LanguageModel {
   /**
    * Computes rows of several sequences in one pass over the weights. A row's bits do not depend on the others.
    * @param batch at most MAX_ROWS rows in all
-   * @returns of each sequence the hidden states (f32, dim; after the model's last norm), then the logits (f32, vocabSize) of its
-   * wanted rows, in order; valid until the next call
+   * @returns of each sequence the hidden states (f32, dim; after the model's last norm), then the logits (f32,
+   * vocabSize) of its wanted rows, in order; valid until the next call
    * @throws StarlingError device_lost, numeric_overflow, cancelled (when `signal` aborts, between two phases)
    */
   step(batch: readonly SequenceRows[], signal?: AbortSignal): Promise<Float32Array[]>;

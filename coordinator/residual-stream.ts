@@ -21,7 +21,10 @@ const vectorCount = ({ layers }: ModelSpec): number =>
 const vectorsOf = <T>(frame: { inputNorm: T | null; outputNorm: T | null; outputBias: T | null }): T[] =>
   [frame.inputNorm, frame.outputNorm, frame.outputBias].filter((vector) => vector !== null);
 
-/** Bytes of an engine's scratch that the residual stream takes: its rows, as many for results, and the vectors padded to `cols`. */
+/**
+ * Bytes of an engine's scratch that the residual stream takes: its rows, as many for results, and the vectors padded to
+ * `cols`.
+ */
 export const residualBytes = (model: ModelSpec, cols: number): number =>
   (2 * MAX_ROWS + vectorCount(model)) * cols * 4 + routerBytes(model, cols);
 
@@ -107,7 +110,8 @@ export class ResidualStream {
   }
 
   /**
-   * What the head would make logits of: rows of the stream after the output norm. It lies where phases leave their results.
+   * What the head would make logits of: rows of the stream after the output norm. It lies where phases leave their
+   * results.
    * @param at rows that lie there already
    * @returns f32 [dim] for each row
    * @throws StarlingError numeric_overflow

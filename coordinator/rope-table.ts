@@ -1,6 +1,9 @@
 import type { RopeSpec } from './model/spec.ts';
 
-/** Angles are taken in f64 and rounded once; the coordinator makes the table, so that all devices rotate with the same bits. */
+/**
+ * Angles are taken in f64 and rounded once; the coordinator makes the table, so that all devices rotate with the same
+ * bits.
+ */
 export class RopeTable {
   readonly width: number;
   readonly #frequencies: Float64Array;

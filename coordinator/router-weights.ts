@@ -14,8 +14,8 @@ export interface RouterRows {
 }
 
 /**
- * Places a router's rows as a matrix in tile layout (kernels/formats.ts), as BF16 where that loses nothing: most are trained in it
- * and only stand in files as f32, and each is read whole for every row and layer.
+ * Places a router's rows as a matrix in tile layout (kernels/formats.ts), as BF16 where that loses nothing: most are
+ * trained in it and only stand in files as f32, and each is read whole for every row and layer.
  * @param cols at least `dim`; columns beyond are zero
  * @param at room for the matrix as F32, zeroed
  */

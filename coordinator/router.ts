@@ -10,7 +10,10 @@ import type { RouterWeights } from './model/frame-vectors.ts';
 import type { ExpertsPhase, ModelSpec } from './model/spec.ts';
 import { placeRouter, type RouterFormat } from './router-weights.ts';
 
-/** A router in memory: a row of products each network, and one more for the gate of the shared network, where there is one. */
+/**
+ * A router in memory: a row of products each network, and one more for the gate of the shared network, where there is
+ * one.
+ */
 interface Placed {
   readonly chooser: ExpertChooser;
   readonly experts: number;

@@ -1,6 +1,7 @@
 /**
- * Runs acquisitions side by side. When one fails, or the signal aborts, those under way are told to stop, and everything that was
- * acquired, or still is, is released before the first failure is thrown: nothing is left that keeps the process alive.
+ * Runs acquisitions side by side. When one fails, or the signal aborts, those under way are told to stop, and
+ * everything that was acquired, or still is, is released before the first failure is thrown: nothing is left that keeps
+ * the process alive.
  * @param acquire each is given a signal that ends it; it must settle soon after that
  * @returns in the order of `acquire`
  */

@@ -46,8 +46,8 @@ export function recordsOf(device: Advertised, addresses: readonly string[]): Ser
 }
 
 /**
- * What a device announces on one of its interfaces: that one's addresses first, tunnels last. What is only inside of this
- * machine is left out where there is anything else: others have networks of the same addresses.
+ * What a device announces on one of its interfaces: that one's addresses first, tunnels last. What is only inside of
+ * this machine is left out where there is anything else: others have networks of the same addresses.
  * @param here the interface's name
  */
 export function announcedAddresses(interfaces: readonly NetworkInterface[], here: string): string[] {

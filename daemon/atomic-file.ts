@@ -15,7 +15,8 @@ export interface AtomicWriteOptions {
 }
 
 /**
- * Writes a small file so that a reader or a crash sees all of it or none. Creates the folder (0700) where it is missing.
+ * Writes a small file so that a reader or a crash sees all of it or none. Creates the folder (0700) where it is
+ * missing.
  * @returns false, with nothing written, when the file exists and may not be replaced
  * @throws the system's error
  */
@@ -49,7 +50,9 @@ export async function isLeftOver(file: string): Promise<boolean> {
   return TEMPORARY.test(file) && (await isOld(file));
 }
 
-/** A hard link, unlike a rename, fails where the name is taken: so two processes cannot both believe they were first. */
+/**
+ * A hard link, unlike a rename, fails where the name is taken: so two processes cannot both believe they were first.
+ */
 async function linkNew(from: string, to: string): Promise<boolean> {
   try {
     await link(from, to);

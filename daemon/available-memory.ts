@@ -8,9 +8,9 @@ export type ReadText = (path: string) => string | null;
 const NO_LIMIT = 2 ** 60;
 
 /**
- * Bytes that a process may have resident which has `own` bytes so far: these, and what the system has available and each control
- * group has left that it is in, up to the outermost. Pages that only cache files count as available everywhere, as the system gives
- * them up when memory is wanted. On Linux; elsewhere by what Node tells.
+ * Bytes that a process may have resident which has `own` bytes so far: these, and what the system has available and
+ * each control group has left that it is in, up to the outermost. Pages that only cache files count as available
+ * everywhere, as the system gives them up when memory is wanted. On Linux; elsewhere by what Node tells.
  */
 export function obtainableMemory(
   own: number,
@@ -48,9 +48,9 @@ function group(folder: string, read: ReadText): { readonly limit: number; readon
 }
 
 /**
- * Bytes of a group that are given up when memory is wanted: pages of files, and what the kernel remembers of them. Shared memory
- * and tmpfs, which "file" and "cache" contain, are not among them: these are kept with the anonymous pages. In v1, the numbers
- * with "total_" include the groups below, as the usage does.
+ * Bytes of a group that are given up when memory is wanted: pages of files, and what the kernel remembers of them.
+ * Shared memory and tmpfs, which "file" and "cache" contain, are not among them: these are kept with the anonymous
+ * pages. In v1, the numbers with "total_" include the groups below, as the usage does.
  */
 function reclaimable(stat: ReadonlyMap<string, number>): number {
   const pages = ['inactive_file', 'active_file'].map((name) => stat.get(`total_${name}`) ?? stat.get(name) ?? 0);
@@ -58,8 +58,8 @@ function reclaimable(stat: ReadonlyMap<string, number>): number {
 }
 
 /**
- * The folders of the memory control groups that this process is in, innermost first, v2 and v1. A container sees its own group at
- * the top of the mount, or a path of the host that begins with the mount's root.
+ * The folders of the memory control groups that this process is in, innermost first, v2 and v1. A container sees its
+ * own group at the top of the mount, or a path of the host that begins with the mount's root.
  */
 function groupFolders(read: ReadText): string[] {
   const groups = lines(read('/proc/self/cgroup')).flatMap((line) => {

@@ -14,13 +14,19 @@ export interface BonjourNetworkOptions {
 /** The longest packet of multicast DNS: RFC 6762, section 17. */
 const LONGEST_PACKET = 9000;
 const HEADER_BYTES = 12;
-/** Of a packet, several times what devices send: the library takes time with the square of records, and answers each question. */
+/**
+ * Of a packet, several times what devices send: the library takes time with the square of records, and answers each
+ * question.
+ */
 const MOST_QUESTIONS = 32;
 const MOST_RECORDS = 128;
 /** A flood of announcements ends a round of browsing. */
 const MOST_HEARD = 512;
 
-/** What the library reaches of itself: how records are answered and sent, of which its own way announces every interface. */
+/**
+ * What the library reaches of itself: how records are answered and sent, of which its own way announces every
+ * interface.
+ */
 interface Responder {
   register(records: readonly ServiceRecord[]): void;
   unregister(records: readonly ServiceRecord[]): void;
@@ -93,7 +99,10 @@ export class BonjourNetwork {
     });
   }
 
-  /** Asks all devices, with a browser of its own: the library's tells only of changes, so it cannot refresh what is still there. */
+  /**
+   * Asks all devices, with a browser of its own: the library's tells only of changes, so it cannot refresh what is
+   * still there.
+   */
   ask(): void {
     const { onHeard } = this.#options;
     this.#browser?.stop();

@@ -1,6 +1,6 @@
 /**
- * Buffers of a few MB that are used again. Fresh ones of that size cost a page fault every 4 KiB, and stay until a garbage
- * collection that sees only their small handles.
+ * Buffers of a few MB that are used again. Fresh ones of that size cost a page fault every 4 KiB, and stay until a
+ * garbage collection that sees only their small handles.
  */
 export class BufferPool {
   readonly #most: number;

@@ -18,8 +18,9 @@ const MAX_IDS = 256;
 const MAX_RUNS = 4;
 
 /**
- * Notices ids that two devices have, as when a home was copied with the image of a disk. A daemon that was started again has
- * another run too, but its former one is heard no more: only of two devices does each come again after the other.
+ * Notices ids that two devices have, as when a home was copied with the image of a disk. A daemon that was started
+ * again has another run too, but its former one is heard no more: only of two devices does each come again after the
+ * other.
  */
 export class CopiedIdentities {
   /** Of each id, who announced it with which run, the last heard last. */

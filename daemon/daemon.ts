@@ -156,7 +156,10 @@ export class Daemon {
     await begun.begin();
   }
 
-  /** Lends this device to a coordinator on this computer, which then computes its share by itself, until its link closes. */
+  /**
+   * Lends this device to a coordinator on this computer, which then computes its share by itself, until its link
+   * closes.
+   */
   async #lend(link: ControlLink, { modelName }: Control<'borrow'>): Promise<void> {
     const refusal = refuseLoan(link.isLocal, this.#serving());
     if (refusal !== null) throw refusal;
@@ -172,7 +175,9 @@ export class Daemon {
     return (this.#session ?? this.#loan)?.modelName ?? null;
   }
 
-  /** The session that this link began; it is known from its first moment, so that a link that closes early ends it too. */
+  /**
+   * The session that this link began; it is known from its first moment, so that a link that closes early ends it too.
+   */
   #sessionOf(link: ControlLink): Session | undefined {
     return this.#session?.control === link ? this.#session : undefined;
   }

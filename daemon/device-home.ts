@@ -29,7 +29,10 @@ export async function claimHome({ runFile }: Pick<HomePaths, 'runFile'>): Promis
   throw runsAlready(await readRunFile(runFile), home);
 }
 
-/** Removes what daemons left in a home that are gone: the run file, life signs, files half-written. @throws the system's error */
+/**
+ * Removes what daemons left in a home that are gone: the run file, life signs, files half-written.
+ * @throws the system's error
+ */
 export async function cleanHome({ runFile }: Pick<HomePaths, 'runFile'>): Promise<void> {
   const home = dirname(runFile);
   await removeDeadSigns(home);

@@ -2,10 +2,10 @@ import { canonicalAddress, isLinkLocal, isPrivate, subnets } from './ip-address.
 import type { InterfaceKind, NetworkInterface } from './network-interfaces.ts';
 
 /**
- * The addresses of another device, nearest first: on a network of this machine, link-local, private, anything else, inside of
- * networks that are only in this machine, and last this machine's own. A bridge of containers has the same address on every
- * machine that has one, and at an address of ours answers ours. Where two are equally near, IPv4 is first, being what people
- * know their devices by; then the order given.
+ * The addresses of another device, nearest first: on a network of this machine, link-local, private, anything else,
+ * inside of networks that are only in this machine, and last this machine's own. A bridge of containers has the same
+ * address on every machine that has one, and at an address of ours answers ours. Where two are equally near, IPv4 is
+ * first, being what people know their devices by; then the order given.
  * @param addresses IP addresses; anything else is left out, and so is what comes twice
  */
 export function dialOrder(addresses: readonly string[], interfaces: readonly NetworkInterface[]): string[] {

@@ -105,8 +105,8 @@ export class Discovery extends EventEmitter<{ peer: [Peer]; gone: [Peer] }> {
   }
 
   /**
-   * Follows the networks of this machine, which come and go: a laptop's Wi-Fi, a cable, a network that is up after boot. After
-   * a sleep nothing is taken for what it was.
+   * Follows the networks of this machine, which come and go: a laptop's Wi-Fi, a cable, a network that is up after
+   * boot. After a sleep nothing is taken for what it was.
    */
   #refresh(): void {
     const slept = Date.now() - this.#refreshedAt > SLEPT_MS;

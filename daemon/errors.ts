@@ -1,13 +1,16 @@
 import { systemCode } from './system-error.ts';
 
 /**
- * Every error a user can meet, in one table. The code is stable: clients, scripts and tests may rely on it.
- * `http` is the status an endpoint answers with, `fault` what an API may name the class of the error by, `exit` the exit code of a
- * command.
+ * Every error a user can meet, in one table. The code is stable: clients, scripts and tests may rely on it. `http` is
+ * the status an endpoint answers with, `fault` what an API may name the class of the error by, `exit` the exit code of
+ * a command.
  */
 export interface ErrorKind {
   readonly http: number;
-  /** What is amiss: the request, its key, that which it names is not there, too many ask, or this program and its cluster. */
+  /**
+   * What is amiss: the request, its key, that which it names is not there, too many ask, or this program and its
+   * cluster.
+   */
   readonly fault: 'request' | 'key' | 'absence' | 'crowd' | 'server';
   readonly exit: number;
 }
@@ -136,7 +139,8 @@ const REFUSALS: Readonly<Record<string, readonly [code: ErrorCode, advice: strin
 };
 
 /**
- * What the system refused to do with a file, as an error with the advice that fits the cause: disk_full or store_failed.
+ * What the system refused to do with a file, as an error with the advice that fits the cause: disk_full or
+ * store_failed.
  * @param doing the verb, such as `write`
  */
 export function fileError(thrown: unknown, doing: string, path: string): StarlingError {
@@ -145,7 +149,10 @@ export function fileError(thrown: unknown, doing: string, path: string): Starlin
   return new StarlingError(code, `cannot ${doing} ${path} (${why}); ${advice}`, { cause: thrown });
 }
 
-/** Turns anything thrown into a StarlingError; what is neither that nor a file that the system refuses becomes `internal`. */
+/**
+ * Turns anything thrown into a StarlingError; what is neither that nor a file that the system refuses becomes
+ * `internal`.
+ */
 export function toStarlingError(thrown: unknown): StarlingError {
   if (thrown instanceof StarlingError) return thrown;
   const refusal = REFUSALS[systemCode(thrown) ?? ''];

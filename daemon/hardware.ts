@@ -5,7 +5,9 @@ import si from 'systeminformation';
 /** systeminformation asks other programs, which can hang or take long. */
 const ASK_MS = 2000;
 
-/** Physical cores that this process may use; virtual machines and some boards report none, then all logical ones count. */
+/**
+ * Physical cores that this process may use; virtual machines and some boards report none, then all logical ones count.
+ */
 export async function physicalCores(): Promise<number> {
   const logical = availableParallelism();
   const cpu = await Promise.race([si.cpu().catch(() => undefined), sleep(ASK_MS, undefined, { ref: false })]);
@@ -13,7 +15,10 @@ export async function physicalCores(): Promise<number> {
   return physical > 0 ? Math.min(physical, logical) : logical;
 }
 
-/** Compute threads unless told otherwise: a thread a physical core, one core left to the system when there are more than four. */
+/**
+ * Compute threads unless told otherwise: a thread a physical core, one core left to the system when there are more than
+ * four.
+ */
 export function defaultThreads(cores: number): number {
   return cores > 4 ? cores - 1 : cores;
 }

@@ -22,8 +22,8 @@ const stored = z.strictObject({ version: z.literal(1), id: z.string().regex(DEVI
 const LONGEST_FILE = 4096;
 
 /**
- * A name for people: the host name up to its first dot (mDNS allows no dots), unprintable characters removed, at most 63
- * bytes, since it travels in a DNS label and a TXT record.
+ * A name for people: the host name up to its first dot (mDNS allows no dots), unprintable characters removed, at most
+ * 63 bytes, since it travels in a DNS label and a TXT record.
  */
 export function deviceName(host: string): string {
   const label = (host.split('.')[0] ?? '').replace(/[^\p{L}\p{N} _-]/gu, '').trim();

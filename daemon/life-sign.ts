@@ -16,12 +16,18 @@ const UNFINISHED = new RegExp(`^${LIFE_ID}\\${UNFINISHED_SUFFIX}$`);
 
 /** Between two touches of a sign. */
 const BEAT_MS = 10_000;
-/** After that long without a touch a process counts as dead where nothing else tells: some beats, as a machine may be very busy. */
+/**
+ * After that long without a touch a process counts as dead where nothing else tells: some beats, as a machine may be
+ * very busy.
+ */
 const STALE_MS = 60_000;
 
 /** macOS takes 104 bytes with the zero at the end, Linux 108. */
 const LONGEST_SOCKET_PATH = 103;
-/** How a socket answers whose process is dead, or that was removed with it. Any other answer may come from one that lives. */
+/**
+ * How a socket answers whose process is dead, or that was removed with it. Any other answer may come from one that
+ * lives.
+ */
 const DEAD: readonly string[] = ['ECONNREFUSED', 'ENOENT', 'ENOTSOCK', 'ENOTDIR'];
 
 /** What shows other processes that this one lives. */
@@ -31,13 +37,14 @@ export interface LifeSign {
 }
 
 /**
- * Shows in a folder that this process lives, to all that share the folder, until the sign is removed or the process ends, however
- * it ends. A process number could not: it is given again, and another process has it in another container.
+ * Shows in a folder that this process lives, to all that share the folder, until the sign is removed or the process
+ * ends, however it ends. A process number could not: it is given again, and another process has it in another
+ * container.
  *
- * The sign is a socket at which the process listens, as the system itself closes it with the process: one that is dead refuses, one
- * that is merely stopped does not. Another kernel (a network drive, a virtual machine) cannot ask a socket, and some file systems
- * have none; there the sign is touched every 10 s, and where the socket cannot tell, one untouched for a minute is dead. A lock of
- * the file would need the native addon, which not every device has.
+ * The sign is a socket at which the process listens, as the system itself closes it with the process: one that is dead
+ * refuses, one that is merely stopped does not. Another kernel (a network drive, a virtual machine) cannot ask a
+ * socket, and some file systems have none; there the sign is touched every 10 s, and where the socket cannot tell, one
+ * untouched for a minute is dead. A lock of the file would need the native addon, which not every device has.
  * @param distant whether other kernels may share the folder; without, an idle device writes nothing to its disk
  * @throws the system's error where the folder can hold no sign
  */
@@ -70,7 +77,10 @@ export async function lives(folder: string, id: string): Promise<boolean> {
   return Math.abs(Date.now() - found.mtimeMs) < STALE_MS;
 }
 
-/** The ids of all signs in a folder, of the living and the dead; none where there is no such folder. @throws the system's error */
+/**
+ * The ids of all signs in a folder, of the living and the dead; none where there is no such folder.
+ * @throws the system's error
+ */
 export async function signsIn(folder: string): Promise<string[]> {
   return (await namesIn(folder)).flatMap((name) => SIGN.exec(name)?.[1] ?? []);
 }
@@ -173,7 +183,10 @@ async function answers(folder: string, name: string): Promise<boolean> {
   }
 }
 
-/** Names a file of a folder, by way of the open folder where the path is too long for a socket: Linux alone has that way. */
+/**
+ * Names a file of a folder, by way of the open folder where the path is too long for a socket: Linux alone has that
+ * way.
+ */
 async function withShortPath<T>(folder: string, name: string, use: (path: string) => Promise<T>): Promise<T> {
   const path = join(folder, name);
   if (Buffer.byteLength(path) <= LONGEST_SOCKET_PATH) return use(path);

@@ -2,8 +2,8 @@ import { StarlingError } from './errors.ts';
 import type { ControlLink } from './protocol/control-link.ts';
 
 /**
- * The use of a device by "starling serve" on the same computer, which computes the device's share in its own process. It ends
- * with its link, however that ends.
+ * The use of a device by "starling serve" on the same computer, which computes the device's share in its own process.
+ * It ends with its link, however that ends.
  */
 export interface Loan {
   readonly control: ControlLink;
@@ -11,8 +11,8 @@ export interface Loan {
 }
 
 /**
- * Why a device is not lent, or null when it is. Only to its own computer: to another one it would be a device that is kept
- * from all others and computes nothing.
+ * Why a device is not lent, or null when it is. Only to its own computer: to another one it would be a device that is
+ * kept from all others and computes nothing.
  * @param isLocal whether the coordinator is on this computer
  * @param serving what the device is used for already; null when it is free
  */

@@ -29,8 +29,8 @@ const GROUPS = { 4: '224.0.0.251', 6: 'ff02::fb' } as const;
 const TTL = 255;
 
 /**
- * A member of the multicast group on one network. The system sends it its own packets back: when they stay away, so does
- * everything else, as after an interface was made again.
+ * A member of the multicast group on one network. The system sends it its own packets back: when they stay away, so
+ * does everything else, as after an interface was made again.
  */
 export class MdnsSocket {
   readonly network: MdnsNetwork;
@@ -117,7 +117,9 @@ export class MdnsSocket {
     this.#options.onError(error);
   }
 
-  /** A socket may hear of other networks of this machine too, so not every packet proves that it is a member on its own. */
+  /**
+   * A socket may hear of other networks of this machine too, so not every packet proves that it is a member on its own.
+   */
   #isOurs(from: string): boolean {
     return this.network.addresses.includes(from.split('%')[0] ?? '');
   }

@@ -16,8 +16,8 @@ const MAX_NETWORKS = 32;
 const LOOPBACK = '127.0.0.1';
 
 /**
- * An mDNS socket for each network of this machine. One for all would ask and answer on a single network only, the one that
- * the system's routes choose: none without a router, and a VPN's while there is one.
+ * An mDNS socket for each network of this machine. One for all would ask and answer on a single network only, the one
+ * that the system's routes choose: none without a router, and a VPN's while there is one.
  */
 export class MdnsSockets {
   readonly #options: MdnsSocketsOptions;
@@ -60,9 +60,9 @@ export class MdnsSockets {
 }
 
 /**
- * The networks to open sockets on: for each interface each of its IPv4 addresses, and IPv6 once. What tells them apart is the
- * interface, not its address alone: one that is removed and made again, as by a docking station, has lost its memberships.
- * Without any, the loopback one, where this machine's own devices still find each other.
+ * The networks to open sockets on: for each interface each of its IPv4 addresses, and IPv6 once. What tells them apart
+ * is the interface, not its address alone: one that is removed and made again, as by a docking station, has lost its
+ * memberships. Without any, the loopback one, where this machine's own devices still find each other.
  */
 export function mdnsNetworks(interfaces: readonly NetworkInterface[], only?: string): MdnsNetwork[] {
   const networks = only === undefined ? nearestFirst(interfaces).flatMap(networksOf) : [];

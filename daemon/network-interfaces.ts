@@ -1,7 +1,10 @@
 import { readFileSync } from 'node:fs';
 import * as os from 'node:os';
 
-/** What is behind an interface: a network, a tunnel to a distant one, or containers and virtual machines in this computer. */
+/**
+ * What is behind an interface: a network, a tunnel to a distant one, or containers and virtual machines in this
+ * computer.
+ */
 export type InterfaceKind = 'network' | 'tunnel' | 'container';
 
 export interface OwnAddress {
@@ -22,7 +25,9 @@ export interface NetworkInterface {
 }
 
 const TUNNEL = /^(tun|tap|wg|ppp|utun|ipsec|tailscale|zt|nordlynx|proton|vpn)/i;
-/** Docker names the bridges of its networks by twelve hexadecimal digits; others, such as br-lan and br0, are networks. */
+/**
+ * Docker names the bridges of its networks by twelve hexadecimal digits; others, such as br-lan and br0, are networks.
+ */
 const CONTAINER = /^(docker|br-[0-9a-f]{12}$|veth|virbr|cni|podman|lxcbr|lxdbr|vmnet|vboxnet|vEthernet|cali|flannel)/i;
 /** What has no hardware address: on Linux, tunnels. */
 const NO_MAC = '00:00:00:00:00:00';

@@ -24,7 +24,8 @@ export interface HomePaths {
 /**
  * The paths under STARLING_HOME, or else under the platform's folder for data of an application:
  * $XDG_DATA_HOME/starling or ~/.local/share/starling, ~/Library/Application Support/starling on macOS,
- * %LOCALAPPDATA%\starling on Windows. Creates nothing. Each is found out when it is read, as a user may have no home and need none.
+ * %LOCALAPPDATA%\starling on Windows. Creates nothing. Each is found out when it is read, as a user may have no home
+ * and need none.
  * @param userHome default: what the system says
  * @throws StarlingError invalid_argument, when one is read, if it takes a home and the user has none
  */

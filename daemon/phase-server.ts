@@ -17,8 +17,8 @@ const PIECE_ROWS = 16;
 type Content = (first: number, count: number) => Uint8Array;
 
 /**
- * Computes the phases that a coordinator gives out, one after the other, and answers each. While a step is under way it watches
- * its link instead of going to sleep between two phases.
+ * Computes the phases that a coordinator gives out, one after the other, and answers each. While a step is under way it
+ * watches its link instead of going to sleep between two phases.
  */
 export class PhaseServer {
   readonly #engine: Engine;
@@ -82,7 +82,10 @@ export class PhaseServer {
     await this.#watch(of, link);
   }
 
-  /** Computes a phase and sends what it gives, some rows at a time: the coordinator adds those while the next ones are packed. */
+  /**
+   * Computes a phase and sends what it gives, some rows at a time: the coordinator adds those while the next ones are
+   * packed.
+   */
   async #answer(of: PhaseOfStep, link: DataLink): Promise<void> {
     const { layer, phase, rows } = of;
     const content = await (phase === HEAD ? this.#logits(rows) : this.#sums(layer, phase, rows));

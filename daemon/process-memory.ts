@@ -4,8 +4,8 @@ import { runInNewContext } from 'node:vm';
 import { obtainableMemory } from './available-memory.ts';
 
 /**
- * By how much a process grows beyond what it has resident when its engine is created: the heap between two collections, and
- * network buffers for the widest steps. Measured with 64 rows of a 70B model: see docs/PERFORMANCE.md.
+ * By how much a process grows beyond what it has resident when its engine is created: the heap between two collections,
+ * and network buffers for the widest steps. Measured with 64 rows of a 70B model: see docs/PERFORMANCE.md.
  */
 const GROWTH_BYTES = 48e6;
 
@@ -15,7 +15,10 @@ const THREAD_BYTES = 11e6;
 /** Share of the memory available that is used unless the owner says how much. */
 const DEFAULT_SHARE = 3 / 4;
 
-/** What this process may have resident, and what it has without an engine; asked whenever it is given a share of a model. */
+/**
+ * What this process may have resident, and what it has without an engine; asked whenever it is given a share of a
+ * model.
+ */
 export interface ProcessMemory {
   /** Bytes that the process and its children may have resident. */
   budget(): number;
@@ -40,8 +43,8 @@ export function processMemory(budget: number | undefined, childBytes = 0): Proce
 }
 
 /**
- * Bytes that Starling may use on this device unless the owner says how many: a share of what is free now, or used by this
- * process already. Limits of a container are respected.
+ * Bytes that Starling may use on this device unless the owner says how many: a share of what is free now, or used by
+ * this process already. Limits of a container are respected.
  */
 export function defaultMemory(): number {
   return Math.floor(obtainableMemory(process.memoryUsage.rss()) * DEFAULT_SHARE);
@@ -53,7 +56,9 @@ export async function residentBytes(): Promise<number> {
   return process.memoryUsage.rss();
 }
 
-/** Lets go of memory that nothing refers to any more; an arena would otherwise stay until its small handle is collected. */
+/**
+ * Lets go of memory that nothing refers to any more; an arena would otherwise stay until its small handle is collected.
+ */
 async function collectGarbage(): Promise<void> {
   setFlagsFromString('--expose-gc');
   const collect = runInNewContext('gc') as () => void;

@@ -62,8 +62,9 @@ const schema = z.object({
 const PROBE_MS = 1000;
 
 /**
- * The running daemon of this home, or null: no file, a damaged one, or one that a crash left behind. Its process id proves
- * nothing, as ids are given again, and each container has its own; so its life sign has to be there, or its port to take a connection.
+ * The running daemon of this home, or null: no file, a damaged one, or one that a crash left behind. Its process id
+ * proves nothing, as ids are given again, and each container has its own; so its life sign has to be there, or its port
+ * to take a connection.
  */
 export async function readRunFile(file: string): Promise<RunFile | null> {
   try {

@@ -37,8 +37,8 @@ interface Wanted {
 }
 
 /**
- * One coordinator's use of this device: first tiles arrive (receiving), then they are read into memory (loading), then phases
- * are computed (ready). Ends with its control link.
+ * One coordinator's use of this device: first tiles arrive (receiving), then they are read into memory (loading), then
+ * phases are computed (ready). Ends with its control link.
  */
 export class Session {
   readonly id: string;

@@ -1,4 +1,7 @@
-/** The longest that a thread which computes or polls keeps timers and sockets waiting, in milliseconds: heartbeats are answered in time. */
+/**
+ * The longest that a thread which computes or polls keeps timers and sockets waiting, in milliseconds: heartbeats are
+ * answered in time.
+ */
 export const LONGEST_TURN_MS = 10;
 
 /** Has tasks take turns: each begins when those that came before it have ended, well or not. */

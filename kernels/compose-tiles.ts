@@ -1,4 +1,7 @@
-/** Tiles composed from the other kernels, call by call: what a backend that computes a tile in one call must give the bits of. */
+/**
+ * Tiles composed from the other kernels, call by call: what a backend that computes a tile in one call must give the
+ * bits of.
+ */
 import { KV_PAGE, kvPageBytes, WEIGHT_FORMATS } from './formats.ts';
 import type { Address, Kernels } from './kernels.ts';
 import type {
@@ -64,8 +67,8 @@ function toSums(
 }
 
 /**
- * What becomes of a row's heads of queries or keys before they are rotated: a bias is added, and each head is normed, or all together
- * by a factor.
+ * What becomes of a row's heads of queries or keys before they are rotated: a bias is added, and each head is normed,
+ * or all together by a factor.
  */
 function readyHeads(
   kernels: Parts,

@@ -94,7 +94,10 @@ function loadNative(): NativeModule | null {
   return createRequire(import.meta.url)(path) as NativeModule;
 }
 
-/** Names an instruction set beyond which the native kernels are not to go, although the machine does: see PERFORMANCE.md. */
+/**
+ * Names an instruction set beyond which the native kernels are not to go, although the machine does: see
+ * PERFORMANCE.md.
+ */
 export const ISA_VARIABLE = 'STARLING_ISA';
 
 /**
@@ -123,14 +126,16 @@ function builtTargets(): readonly string[] {
   }
 }
 
-/** Asks the system for huge pages behind a segment that nobody has touched yet; changes nothing where there are none. */
+/**
+ * Asks the system for huge pages behind a segment that nobody has touched yet; changes nothing where there are none.
+ */
 export function useHugePages(segment: SharedArrayBuffer): void {
   loadNative()?.useHugePages(new Uint8Array(segment));
 }
 
 /**
- * Keeps what is read of an open file out of the system's cache; to be called before and after reading. Does nothing where the
- * addon was not built.
+ * Keeps what is read of an open file out of the system's cache; to be called before and after reading. Does nothing
+ * where the addon was not built.
  */
 export function keepUncached(descriptor: number): void {
   // An addon built for another machine or C library does not load: the same as none.

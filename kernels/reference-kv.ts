@@ -16,7 +16,9 @@ export interface F16Page {
   readonly values: Uint16Array;
 }
 
-/** Bytes of keys and values in the order of formats.ts; the bits of f16 scales [⌈headDim/32⌉][KV_PAGE] and [KV_PAGE]. */
+/**
+ * Bytes of keys and values in the order of formats.ts; the bits of f16 scales [⌈headDim/32⌉][KV_PAGE] and [KV_PAGE].
+ */
 export interface Q8Page {
   readonly keys: Int8Array;
   readonly values: Int8Array;

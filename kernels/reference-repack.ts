@@ -6,7 +6,8 @@ import { readSourceBlock } from './source-block.ts';
 /**
  * Cuts rows of a GGUF tensor into tile layout. Padding is all zero bytes.
  * @param source the rows, `sourceStride` bytes apart; each holds `cols` values (whole blocks of the format)
- * @param out matrixBytes(format, outRows, outCols) bytes; outRows a multiple of 8, outCols of the format's tileBlockCols
+ * @param out matrixBytes(format, outRows, outCols) bytes; outRows a multiple of 8, outCols of the format's
+ * tileBlockCols
  * @returns false when a weight or scale is not finite; then `out` is meaningless
  */
 export function repackRows(

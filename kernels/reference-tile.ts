@@ -70,7 +70,9 @@ function placesOf(format: QuantizedFormat): Places {
   return { m, scales, mins, codes };
 }
 
-/** Reads the block of row `lane` (0..7) that starts at `base`. See readSourceBlock about formats without integer scales. */
+/**
+ * Reads the block of row `lane` (0..7) that starts at `base`. See readSourceBlock about formats without integer scales.
+ */
 export function readTileBlock(
   format: QuantizedFormat,
   tile: Uint8Array,

@@ -96,7 +96,9 @@ function nibbles(source: Uint8Array, at: number, count: number, codes: Uint8Arra
   }
 }
 
-/** 32 bytes: their lowest two bits belong to 32 columns, the next two to the next 32, and so on; added at bit `shift`. */
+/**
+ * 32 bytes: their lowest two bits belong to 32 columns, the next two to the next 32, and so on; added at bit `shift`.
+ */
 function pairs(source: Uint8Array, at: number, shift: number, codes: Uint8Array, first: number): void {
   for (let c = 0; c < 128; c++) {
     const pair = (source[at + (c % 32)]! >> (2 * (c >> 5))) & 3;

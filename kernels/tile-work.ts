@@ -9,7 +9,10 @@ export interface PlacedMatrix {
   readonly cols: number;
 }
 
-/** Where a thread computes tiles. Rows of `panels` and of `inner` are those of the call, rows of `sums` those of the step. */
+/**
+ * Where a thread computes tiles. Rows of `panels` and of `inner` are those of the call, rows of `sums` those of the
+ * step.
+ */
 export interface TileBuffers {
   /** The phase's input, in both formats. */
   readonly panels: Readonly<Record<ActivationFormat, Address>>;
@@ -78,8 +81,8 @@ export interface AttentionWork {
   /** f32 [headDim]: weights with which each head is normed (Kernels.rmsnorm) before it is rotated, or null. */
   readonly qNorm: Address | null;
   /**
-   * f32 [row] of the step, where queries are normed over all heads together (Kernels.applyNorm), with weights for each value of the
-   * tile's heads; else null.
+   * f32 [row] of the step, where queries are normed over all heads together (Kernels.applyNorm), with weights for each
+   * value of the tile's heads; else null.
    */
   readonly qFactors: Address | null;
   /** Of the norm of a head. */

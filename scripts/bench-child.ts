@@ -13,8 +13,9 @@ export interface DecodeTask {
 }
 
 /**
- * Before the clock runs, `prompt` is computed once and then `next` so many times over, each time as a text of its own, for at
- * most so long: weights and buffers have then been touched, and what runs in JavaScript is compiled, as in a server.
+ * Before the clock runs, `prompt` is computed once and then `next` so many times over, each time as a text of its own,
+ * for at most so long: weights and buffers have then been touched, and what runs in JavaScript is compiled, as in a
+ * server.
  */
 export interface WarmedTask extends DecodeTask {
   readonly warmUp: { readonly times: number; readonly ms: number };

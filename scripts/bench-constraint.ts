@@ -1,5 +1,5 @@
-// Measures what a format of the answer costs: the masks of a large vocabulary, and a token with a format beside one without:
-// npm run -s bench:constraint -- --json
+// Measures what a format of the answer costs: the masks of a large vocabulary, and a token with a format beside one
+// without: npm run -s bench:constraint -- --json
 import { realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';

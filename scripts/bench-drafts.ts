@@ -85,8 +85,8 @@ interface Text {
 }
 
 /**
- * Each pair is one request, served by two step loops of the same model that differ in drafting alone, in turn; both have served others
- * before, as a server has.
+ * Each pair is one request, served by two step loops of the same model that differ in drafting alone, in turn; both
+ * have served others before, as a server has.
  */
 async function measurePairs(model: LanguageModel, options: BenchDraftsOptions, choices: number): Promise<DraftFigures> {
   const loop = (promptLookup: boolean): Generator =>

@@ -57,7 +57,9 @@ type MeasuredRow = Omit<KernelRow, 'of_memory'> & {
   readonly reading: number;
 };
 
-/** Measures every case, and the memory before, between and after them, since a shared machine changes while one looks. */
+/**
+ * Measures every case, and the memory before, between and after them, since a shared machine changes while one looks.
+ */
 export async function benchKernels(options: BenchKernelsOptions): Promise<KernelReport> {
   const most = Math.max(...options.threads);
   const reader = await openMemoryReader(roundUp(options.bytes * MEMORY_FACTOR, 8192), most);

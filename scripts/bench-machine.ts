@@ -22,8 +22,8 @@ export const machineLine = ({ machine, instruction_set }: BenchMachine): string 
   `${machine}, ${instruction_set ?? 'no native kernels'}`;
 
 /**
- * `--isa <set>`: the native kernels of this process, its threads and its children use no more than that, from when it is parsed on.
- * So that a machine can measure what others have.
+ * `--isa <set>`: the native kernels of this process, its threads and its children use no more than that, from when it
+ * is parsed on. So that a machine can measure what others have.
  */
 export function isaOption(): Option {
   const own = nativeTargets();

@@ -40,8 +40,9 @@ export interface ModelKernelTimes {
 }
 
 /**
- * A model's kernels by themselves, on threads that meet at the beginning and at the end of a step only: what a step would take
- * without drawing, scheduling, and waiting between phases. Random weights, in memory of their own; each row a sequence of its own.
+ * A model's kernels by themselves, on threads that meet at the beginning and at the end of a step only: what a step
+ * would take without drawing, scheduling, and waiting between phases. Random weights, in memory of their own; each row
+ * a sequence of its own.
  */
 export class ModelKernels {
   readonly #threads: BenchThreads;

@@ -109,8 +109,8 @@ export function quantName(text: string): Quant {
 }
 
 /**
- * Knows a model file of a benchmark by its header and times alone: hollow ones hold nothing else, and reading gigabytes through
- * would push out of memory what is measured.
+ * Knows a model file of a benchmark by its header and times alone: hollow ones hold nothing else, and reading gigabytes
+ * through would push out of memory what is measured.
  */
 export async function headerContents({ parts, tensors }: GgufFile): Promise<Contents> {
   const files = parts.map(({ path, size, state }) => `${path} ${size} ${state.mtimeNs}`);

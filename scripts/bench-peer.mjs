@@ -1,9 +1,9 @@
-// Measures one decode by llama.cpp through node-llama-cpp. Started by the benches (scripts/bench-child.ts), with the task
-// as JSON in the first argument: a WarmedTask, and `folder`, where node-llama-cpp is installed.
+// Measures one decode by llama.cpp through node-llama-cpp. Started by the benches (scripts/bench-child.ts), with the
+// task as JSON in the first argument: a WarmedTask, and `folder`, where node-llama-cpp is installed.
 //
 // Threads: node-llama-cpp shares `maxThreads` of the Llama instance out among its contexts, and takes a context's
-// `threads` for a wish; without a GPU maxThreads is the count of cores, at least 4. With maxThreads: 0 nothing is shared
-// out and a context uses exactly `threads`, for prefill and decode alike (n_threads and n_threads_batch).
+// `threads` for a wish; without a GPU maxThreads is the count of cores, at least 4. With maxThreads: 0 nothing is
+// shared out and a context uses exactly `threads`, for prefill and decode alike (n_threads and n_threads_batch).
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -29,8 +29,8 @@ const context = await model.createContext({ contextSize, batchSize: 512, sequenc
 const sequence = context.getSequence();
 
 /**
- * Feeds `tokens` after what the sequence holds. The likeliest next token is chosen, which is part of making one, and then
- * ignored: whatever the caller feeds comes next. Ends of text count as any token.
+ * Feeds `tokens` after what the sequence holds. The likeliest next token is chosen, which is part of making one, and
+ * then ignored: whatever the caller feeds comes next. Ends of text count as any token.
  */
 function feeder() {
   let tokens;

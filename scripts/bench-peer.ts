@@ -87,7 +87,8 @@ export async function installPeer(): Promise<string> {
   await writeFile(join(folder, 'package.json'), '{"private": true}\n');
   const packages = [`node-llama-cpp@${PEER_VERSION}`, `@node-llama-cpp/${binary}@${PEER_VERSION}`];
   process.stderr.write(`installing ${packages.join(' and ')} into ${folder}\n`);
-  // The optional packages are builds for GPUs, hundreds of MB; the install script would build llama.cpp where none fits.
+  // The optional packages are builds for GPUs, hundreds of MB; the install script would build llama.cpp where none
+  // fits.
   const args = ['install', '--omit=optional', '--ignore-scripts', '--no-audit', '--no-fund', ...packages];
   const npm = spawn('npm', args, { cwd: folder, stdio: ['ignore', 2, 2], shell: process.platform === 'win32' });
   const [code] = await once(npm, 'exit').catch((error: Error) => [error.message]);

@@ -41,7 +41,10 @@ export interface StarRow {
   /** There are more processes than cores: they take turns. */
   readonly shared_cores: boolean;
   readonly native: Overhead | null;
-  /** With devices that answer at once, while the centre still computes: what only the centre takes, whose cost grows with devices. */
+  /**
+   * With devices that answer at once, while the centre still computes: what only the centre takes, whose cost grows
+   * with devices.
+   */
   readonly native_centre: Overhead | null;
   readonly js: Overhead;
   readonly c_polling: Overhead;

@@ -11,7 +11,10 @@ export interface StepWork {
   readonly thread: number;
   readonly threads: number;
   readonly rows: number;
-  /** What lies between phases: f32 [rows][cols] of the residual, the norm's weights, and room for the normed rows: f32, q8 and a panel. */
+  /**
+   * What lies between phases: f32 [rows][cols] of the residual, the norm's weights, and room for the normed rows: f32,
+   * q8 and a panel.
+   */
   readonly residual: Address;
   readonly weight: Address;
   readonly normed: Address;

@@ -15,7 +15,10 @@ export interface MixFigures {
 /** Every third request is a long one. */
 const isLong = (i: number): boolean => i % 3 === 2;
 
-/** Four users who ask, at random moments, two short questions for one long; about half as much again as one at a time can serve. */
+/**
+ * Four users who ask, at random moments, two short questions for one long; about half as much again as one at a time
+ * can serve.
+ */
 export function mixOf(count: number, vocabSize: number, context: number): Wanted[] {
   let at = 0;
   return Array.from({ length: count }, (_, i) => {

@@ -1,5 +1,5 @@
-// Measures many users at once on a synthetic model, beside what the kernels alone reach and beside first come, first served:
-// npm run -s bench:users -- --json
+// Measures many users at once on a synthetic model, beside what the kernels alone reach and beside first come, first
+// served: npm run -s bench:users -- --json
 import { realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -137,8 +137,8 @@ function atOnce(
 }
 
 /**
- * All user counts in turn, as often as there are runs, and the kernels at as many rows beside each: what changes on the machine
- * meanwhile hits all of them.
+ * All user counts in turn, as often as there are runs, and the kernels at as many rows beside each: what changes on the
+ * machine meanwhile hits all of them.
  * @param table of the model whose kernels they are; null leaves them out
  */
 async function measureRows(

@@ -80,7 +80,10 @@ export interface WindowReport extends BenchMachine {
   readonly disk_mb_s: number;
   readonly disk_mb_s_before_and_after: readonly [number, number];
   readonly disk_bound_ms: number;
-  /** The least that a token would take if all that the daemons' memory cannot hold were read for it, and how much faster it was. */
+  /**
+   * The least that a token would take if all that the daemons' memory cannot hold were read for it, and how much faster
+   * it was.
+   */
   readonly reading_all_ms: number;
   readonly faster_than_reading_all: number;
   /** The same tokens with everything in memory; null where this machine's memory does not hold the model. */

@@ -1,5 +1,6 @@
-// Compares the native kernels of every instruction set that runs here, as the addon has them, and those of 64-bit ARM when a cross compiler
-// and an emulator are installed (Debian: gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user). Ends with 1 on a difference.
+// Compares the native kernels of every instruction set that runs here, as the addon has them, and those of 64-bit ARM
+// when a cross compiler and an emulator are installed (Debian: gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user).
+// Ends with 1 on a difference.
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -12,8 +12,8 @@ export const coreCount = availableParallelism;
 export const firstCores = (count: number): CoreList => (count === 1 ? '0' : `0-${count - 1}`);
 
 /**
- * A command put in front of another, which then runs on these cores, with all that it starts. Unpinned processes of one machine
- * that wake each other are put on one core, as if there were no other.
+ * A command put in front of another, which then runs on these cores, with all that it starts. Unpinned processes of one
+ * machine that wake each other are put on one core, as if there were no other.
  */
 export const onCores = (cores: CoreList): string[] => ['taskset', '-c', cores];
 

@@ -2,7 +2,10 @@ import type { LanguageModel } from '../coordinator/language-model.ts';
 import type { WarmedTask } from './bench-child.ts';
 import { LoneSequence } from './lone-sequence.ts';
 
-/** Computes the next positions and chooses a token, which is part of making one. @returns milliseconds, and the logits */
+/**
+ * Computes the next positions and chooses a token, which is part of making one.
+ * @returns milliseconds, and the logits
+ */
 export async function timedAppend(
   sequence: LoneSequence,
   tokens: readonly number[],

@@ -19,7 +19,9 @@ interface ReaderTask {
   readonly readers: number;
 }
 
-/** Bytes per second of raw sequential reads that bypass the system's cache, of a file in the folder that is kept there. */
+/**
+ * Bytes per second of raw sequential reads that bypass the system's cache, of a file in the folder that is kept there.
+ */
 export async function directReadSpeed(folder: string, bytes = DEFAULT_BYTES): Promise<number> {
   const file = join(folder, 'disk-speed.bin');
   await writeFileOnce(file, folder, bytes);

@@ -45,8 +45,8 @@ const START_MS = 30_000;
 const SERVE_MS = 900_000;
 
 /**
- * Serves a synthetic model with two daemons, one of which has the coordinator's home and so computes this device's share:
- * the coordinator itself then cuts, and keeps the head only. Linux only, as it reads /proc.
+ * Serves a synthetic model with two daemons, one of which has the coordinator's home and so computes this device's
+ * share: the coordinator itself then cuts, and keeps the head only. Linux only, as it reads /proc.
  */
 export async function measureCutting(options: MeasureCuttingOptions): Promise<CuttingReport> {
   const folder = await mkdtemp(join(options.folder ?? tmpdir(), 'starling-cutting-'));
@@ -98,7 +98,10 @@ export async function measureCutting(options: MeasureCuttingOptions): Promise<Cu
   }
 }
 
-/** A model of about `bytes` bytes with the layers of a well-known one, and a vocabulary so small that a layer holds the largest tensor. */
+/**
+ * A model of about `bytes` bytes with the layers of a well-known one, and a vocabulary so small that a layer holds the
+ * largest tensor.
+ */
 function shapeFor(bytes: number, quant: WeightFormat): ModelShape {
   const like = bytes >= 1e9 ? MODEL_SHAPES['llama-3.1-8b'] : MODEL_SHAPES['llama-3.2-1b'];
   const { dim, heads, kvHeads, headDim, ffDim } = like;

@@ -14,7 +14,9 @@ export interface ModelShape {
   readonly ropeFactor: number | null;
   /** The head is the embedding. */
   readonly tied: boolean;
-  /** Of a mixture as Qwen 3 has them: networks, how many of them a row uses, and their width; ffDim then says nothing. */
+  /**
+   * Of a mixture as Qwen 3 has them: networks, how many of them a row uses, and their width; ffDim then says nothing.
+   */
   readonly experts?: { readonly count: number; readonly used: number; readonly ffDim: number };
 }
 

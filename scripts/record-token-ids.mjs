@@ -1,5 +1,5 @@
-// Records the token ids that llama.cpp gives to every second text of test/fixtures/splits.json, composed (NFC), for each
-// vocabulary of a folder.
+// Records the token ids that llama.cpp gives to every second text of test/fixtures/splits.json, composed (NFC), for
+// each vocabulary of a folder.
 //
 //   npm install --prefix /tmp/oracle node-llama-cpp
 //   node scripts/record-token-ids.mjs /tmp/oracle ../shared/data/tokenizers > test/fixtures/token-ids.json

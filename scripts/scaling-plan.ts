@@ -14,7 +14,9 @@ export interface Configuration {
 export interface ScalingPlan {
   /** One device with one thread: what all others are compared with. */
   readonly one: Configuration;
-  /** In the order in which they were asked for, with one thread a device. `bound` is one device with as many threads. */
+  /**
+   * In the order in which they were asked for, with one thread a device. `bound` is one device with as many threads.
+   */
   readonly counts: readonly { readonly many: Configuration; readonly bound: Configuration }[];
   /** The two devices once more, beside a busy process; null unless wanted. */
   readonly busy: Configuration | null;

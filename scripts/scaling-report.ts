@@ -14,7 +14,9 @@ export interface ConfigurationReport extends DecodeResult {
   readonly prefill_division: TimeDivision;
 }
 
-/** How much faster one configuration was than another: above 1 it was. Of the runs in pairs, one soon after the other. */
+/**
+ * How much faster one configuration was than another: above 1 it was. Of the runs in pairs, one soon after the other.
+ */
 export interface SpeedRatio {
   readonly decode: number;
   readonly decode_spread: Range;

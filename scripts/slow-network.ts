@@ -9,7 +9,9 @@ import { type CompiledProgram, compileC } from './compile-c.ts';
 export interface NetworkSpeed {
   /** Milliseconds from one side to the other: never less, and rarely 0.05 more. */
   readonly delayMs: number;
-  /** Megabits a second of the coordinator's connection, which all devices share, in each direction; null for no limit. */
+  /**
+   * Megabits a second of the coordinator's connection, which all devices share, in each direction; null for no limit.
+   */
   readonly mbit: number | null;
 }
 
@@ -22,7 +24,9 @@ export interface Lateness {
 
 const PINGS = 20;
 
-/** A network on this machine that is as slow as wanted: a relay in front of each device, all in one process (relay.c). */
+/**
+ * A network on this machine that is as slow as wanted: a relay in front of each device, all in one process (relay.c).
+ */
 export class SlowNetwork {
   /** Where the devices are reached through it, in their order. */
   readonly endpoints: readonly Endpoint[];

@@ -21,7 +21,10 @@ export interface SyntheticModelOptions {
   readonly layers?: number;
   /** Files of a split model; default 1. */
   readonly parts?: number;
-  /** Leaves the matrices that are cut into tiles out of the file: holes that take no space. For tiles written straight to stores. */
+  /**
+   * Leaves the matrices that are cut into tiles out of the file: holes that take no space. For tiles written straight
+   * to stores.
+   */
   readonly hollow?: boolean;
 }
 

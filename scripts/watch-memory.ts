@@ -9,7 +9,10 @@ export interface MemoryWatch {
   stop(): void;
 }
 
-/** Looks at the resident memory of a process and all its descendants, from outside, until stopped. Linux only: reads /proc. */
+/**
+ * Looks at the resident memory of a process and all its descendants, from outside, until stopped. Linux only: reads
+ * /proc.
+ */
 export function watchMemory(pid: number): MemoryWatch {
   const most = new Map<number, number>();
   const look = async (): Promise<void> => {

@@ -3,7 +3,10 @@ import type { SplitText } from '../generation/answer-split.ts';
 const DIM = '\x1b[2m';
 const NOT_DIM = '\x1b[22m';
 
-/** Prints an answer as it comes: on a terminal with the reasoning before it, dimmed; elsewhere, as in a pipe, the answer alone. */
+/**
+ * Prints an answer as it comes: on a terminal with the reasoning before it, dimmed; elsewhere, as in a pipe, the answer
+ * alone.
+ */
 export class AnswerPrinter {
   readonly #write: (text: string) => void;
   readonly #isTerminal: boolean;

@@ -122,8 +122,8 @@ Examples:
 }
 
 /**
- * Removes what shows others that this daemon runs. Where that fails, as on a disk that became read-only, the daemon ends all the
- * same: that its process is gone shows too.
+ * Removes what shows others that this daemon runs. Where that fails, as on a disk that became read-only, the daemon
+ * ends all the same: that its process is gone shows too.
  */
 async function takeBack(remove: () => Promise<void>, log: Logger): Promise<void> {
   try {

@@ -151,7 +151,10 @@ async function ask(asked: Asked, identity: Identity, key: ClusterKey): Promise<R
   }
 }
 
-/** @param id that of who shall answer @throws StarlingError of dialControl, device_unreachable when another device answers */
+/**
+ * @param id that of who shall answer
+ * @throws StarlingError of dialControl, device_unreachable when another device answers
+ */
 async function meet(dial: DialOptions, identity: Identity, id: string | undefined): Promise<ControlLink> {
   const link = await dialControl(dial);
   try {

@@ -3,8 +3,8 @@ import { constants } from 'node:os';
 import { isatty } from 'node:tty';
 
 /**
- * What asks a command to end in order: Ctrl-C, a supervisor, a terminal that is closed (on Windows, SIGBREAK and SIGHUP). A closed
- * terminal may send its signal twice, to the job and to the process group.
+ * What asks a command to end in order: Ctrl-C, a supervisor, a terminal that is closed (on Windows, SIGBREAK and
+ * SIGHUP). A closed terminal may send its signal twice, to the job and to the process group.
  */
 const SIGNALS: readonly NodeJS.Signals[] =
   process.platform === 'win32' ? ['SIGINT', 'SIGBREAK', 'SIGHUP'] : ['SIGINT', 'SIGTERM', 'SIGHUP'];
@@ -33,8 +33,8 @@ export function onParentGone(end: () => void): void {
 
 /**
  * Notes which terminals this process has.
- * @returns closes those that are gone, to be called at the end: Node would abort, with a core dump, as it cannot set back the modes
- * of such a terminal
+ * @returns closes those that are gone, to be called at the end: Node would abort, with a core dump, as it cannot set
+ * back the modes of such a terminal
  */
 export function watchTerminals(): () => void {
   const terminals = [0, 1, 2].filter((stream) => isatty(stream));

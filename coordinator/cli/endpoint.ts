@@ -13,8 +13,8 @@ const PLAIN = /^([^:[\]\s%/@]+)(?::(\d{1,5}))?$/;
 const EXAMPLES = 'for example 192.168.1.20:7828, [fd00::1]:7828 or kitchen.local';
 
 /**
- * Reads "host", "host:port", "[IPv6]", "[IPv6]:port" or a bare IPv6 address, which has no port; a link-local address brings its
- * interface, as in fe80::1%eth0, also written %25eth0 as in URLs.
+ * Reads "host", "host:port", "[IPv6]", "[IPv6]:port" or a bare IPv6 address, which has no port; a link-local address
+ * brings its interface, as in fe80::1%eth0, also written %25eth0 as in URLs.
  * @throws InvalidArgumentError
  */
 export function parseHost(text: string): HostText {

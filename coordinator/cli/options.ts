@@ -166,7 +166,10 @@ export async function resolveCompute(options: ComputeOptions): Promise<{ backend
   return { backend, threads: options.threads ?? defaultThreads(await physicalCores()) };
 }
 
-/** What `look` finds of backends. @throws StarlingError backend_unavailable where the environment names an instruction set that is not here */
+/**
+ * What `look` finds of backends.
+ * @throws StarlingError backend_unavailable where the environment names an instruction set that is not here
+ */
 function availableNow<T>(look: () => T): T {
   try {
     return look();

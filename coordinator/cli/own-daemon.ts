@@ -41,8 +41,8 @@ export type Borrowed =
   | { readonly state: 'busy' };
 
 /**
- * The daemon of this device while a coordinator on this device computes: it is busy meanwhile, so that nobody else is promised
- * the same memory. A daemon that ends, or is started only later, is borrowed as soon as it is there.
+ * The daemon of this device while a coordinator on this device computes: it is busy meanwhile, so that nobody else is
+ * promised the same memory. A daemon that ends, or is started only later, is borrowed as soon as it is there.
  */
 export class OwnDaemon {
   readonly #options: OwnDaemonOptions;

@@ -71,8 +71,9 @@ export interface SettledDevice extends Pick<AskedDevice, 'backend' | 'threads' |
 }
 
 /**
- * How a command uses its device: as it was told itself, and else as the daemon was told that lends it, less the memory that the
- * daemon keeps. A device that another coordinator uses gives no share, as its memory would be given away twice.
+ * How a command uses its device: as it was told itself, and else as the daemon was told that lends it, less the memory
+ * that the daemon keeps. A device that another coordinator uses gives no share, as its memory would be given away
+ * twice.
  */
 export function settle(asked: AskedDevice, borrowed: Borrowed): SettledDevice {
   const { backend, threads, memory, storeLimit } = asked;

@@ -8,7 +8,10 @@ const TITLES = {
 };
 const MIB = 2 ** 20;
 
-/** Shows bring-up on stderr: a bar on a terminal, nothing elsewhere. Call `stop` when the cluster is up, or was given up. */
+/**
+ * Shows bring-up on stderr: a bar on a terminal, nothing elsewhere. Call `stop` when the cluster is up, or was given
+ * up.
+ */
 export function progressBar(stream: NodeJS.WriteStream = process.stderr): {
   onProgress: (progress: ClusterProgress) => void;
   stop: () => void;

@@ -19,9 +19,10 @@ export interface RunPrompt {
 }
 
 /**
- * What a user asks as token ids: a message in the model's chat template, or the bare text where that is wanted or the file has no
- * template.
- * @throws StarlingError invalid_argument for a system message without a template; template_invalid, template_failed, cancelled
+ * What a user asks as token ids: a message in the model's chat template, or the bare text where that is wanted or the
+ * file has no template.
+ * @throws StarlingError invalid_argument for a system message without a template; template_invalid, template_failed,
+ * cancelled
  */
 export async function encodeRun(
   { codec, template, hasTemplate, reasoning: form }: TextTools,

@@ -17,7 +17,10 @@ interface StoreOptions {
   readonly all?: boolean;
 }
 
-/** `starling store ls|verify|rm`. Actions throw StarlingError: model_not_stored, model_in_use, tile_damaged, store_failed. */
+/**
+ * `starling store ls|verify|rm`. Actions throw StarlingError: model_not_stored, model_in_use, tile_damaged,
+ * store_failed.
+ */
 export function storeCommand(deps: StoreCommandDeps): Command {
   const { stdout, stderr } = deps;
   const command = new Command('store').description('look at, verify or remove the tiles that this device keeps');

@@ -8,7 +8,10 @@ export interface AccountedDevice {
 
 /** What a device did and waited for, so far. Each is a total that only grows. */
 export interface DeviceAccount extends EngineUsage, AccountedDevice {
-  /** From a phase's input on its way to its sums back, less what the device took: the network, and the device's turn to answer. */
+  /**
+   * From a phase's input on its way to its sums back, less what the device took: the network, and the device's turn to
+   * answer.
+   */
   readonly networkMs: number;
 }
 
@@ -79,7 +82,10 @@ export class Accounting {
     if (this.#current !== undefined) this.#current.endedAt = this.#now();
   }
 
-  /** The head of the step has been computed, or it has none. A step that was given up before its layers were done is not counted. */
+  /**
+   * The head of the step has been computed, or it has none. A step that was given up before its layers were done is not
+   * counted.
+   */
   endStep(): void {
     const step = this.#current;
     this.#current = undefined;

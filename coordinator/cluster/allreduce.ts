@@ -3,16 +3,17 @@ import type { RowRange, Step } from '../../daemon/engine/step.ts';
 import type { Address } from '../../kernels/kernels.ts';
 
 /**
- * What lies between the forward pass, which knows the order of phases, and the devices that compute them. Inputs are in the
- * engine that both share; how they reach the devices and how the sums come back is a topology's own affair.
+ * What lies between the forward pass, which knows the order of phases, and the devices that compute them. Inputs are in
+ * the engine that both share; how they reach the devices and how the sums come back is a topology's own affair.
  */
 export interface Allreduce {
   /** @param heads rows that logits are wanted of, the first ones of the head's input */
   beginStep(step: Step, heads: number): void;
   /**
-   * Computes a layer's phase for some rows of the step on all devices. Devices get it at once, in the order of these calls; two may
-   * be under way.
-   * @returns f64 [row][cols]: the exact sums of the whole model, in the engine, valid until the next call for one of these rows
+   * Computes a layer's phase for some rows of the step on all devices. Devices get it at once, in the order of these
+   * calls; two may be under way.
+   * @returns f64 [row][cols]: the exact sums of the whole model, in the engine, valid until the next call for one of
+   * these rows
    * @throws StarlingError device_lost, device_error, numeric_overflow; after every device has answered or was given up
    */
   allreduce(layer: number, phase: Phase, rows: RowRange): Promise<Address>;

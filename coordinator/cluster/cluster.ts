@@ -91,9 +91,9 @@ export class Cluster {
   }
 
   /**
-   * Plans, cuts, distributes and loads. Tiles that a device has already are not sent; one that it finds damaged is sent again.
-   * The coordinator reads its own share into memory last, so that cutting needs memory for one tensor only. A device that has
-   * no room for its tiles is left out, and the others share the model.
+   * Plans, cuts, distributes and loads. Tiles that a device has already are not sent; one that it finds damaged is sent
+   * again. The coordinator reads its own share into memory last, so that cutting needs memory for one tensor only. A
+   * device that has no room for its tiles is left out, and the others share the model.
    * @throws StarlingError of any part; the ranks are then closed
    */
   static async start(options: ClusterOptions): Promise<Cluster> {
@@ -236,14 +236,16 @@ function headOf(share: readonly TileShape[]): { first: number; count: number } {
 }
 
 /**
- * Whether halving steps can be faster at all: with sums that travel, and all tiles in memory. Tiles that are streamed would have
- * to be read for each half, and the disk is at work while sums travel anyway.
+ * Whether halving steps can be faster at all: with sums that travel, and all tiles in memory. Tiles that are streamed
+ * would have to be read for each half, and the disk is at work while sums travel anyway.
  */
 function mayOverlap(ranks: readonly Rank[]): boolean {
   return ranks.length > 1 && ranks.every(({ memory }) => memory?.streamedTiles === 0);
 }
 
-/** All values, or the first failure, when everything has settled: what is still under way would meet what comes next. */
+/**
+ * All values, or the first failure, when everything has settled: what is still under way would meet what comes next.
+ */
 async function allOf<T>(promises: readonly Promise<T>[]): Promise<T[]> {
   const settled = await Promise.allSettled(promises);
   return settled.map((each) => {

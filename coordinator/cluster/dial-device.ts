@@ -13,7 +13,10 @@ export interface Endpoint {
 
 type Options = Omit<DialRankOptions, 'host' | 'port' | 'timeoutMs'>;
 
-/** Connects to a device that was named, at whichever of its addresses answers first. @throws StarlingError of RemoteRank.dial */
+/**
+ * Connects to a device that was named, at whichever of its addresses answers first.
+ * @throws StarlingError of RemoteRank.dial
+ */
 export async function dialNamed(endpoint: Endpoint, options: Options): Promise<RemoteRank> {
   const { host, port } = endpoint;
   const { signal } = options;
@@ -28,7 +31,10 @@ export async function dialNamed(endpoint: Endpoint, options: Options): Promise<R
   }
 }
 
-/** Connects to a device that was heard, at whichever of its addresses it answers first. @throws StarlingError of RemoteRank.dial */
+/**
+ * Connects to a device that was heard, at whichever of its addresses it answers first.
+ * @throws StarlingError of RemoteRank.dial
+ */
 export const dialHeard = ({ id, name, addresses, port }: Peer, options: Options): Promise<RemoteRank> =>
   dialRank(addresses, port, options, (rank) => {
     // two devices can have the same address on networks of their own

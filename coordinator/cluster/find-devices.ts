@@ -48,8 +48,8 @@ export async function checkNamed(
 }
 
 /**
- * Connects to every device that can be used: those named, and those heard on the LAN with this cluster's key. Whatever keeps
- * a heard device from being used is named in the log.
+ * Connects to every device that can be used: those named, and those heard on the LAN with this cluster's key. Whatever
+ * keeps a heard device from being used is named in the log.
  * @returns free devices other than this one, in order of their ids, each once
  * @throws StarlingError when a named device cannot be used
  */

@@ -72,7 +72,10 @@ export class LeafLink {
     this.#waiting.splice(this.#waiting.indexOf(waiting), 1);
   }
 
-  /** @returns whether these were the last rows @throws StarlingError what the device told of, or that it makes no sense */
+  /**
+   * @returns whether these were the last rows
+   * @throws StarlingError what the device told of, or that it makes no sense
+   */
   #takeRows(waiting: Waiting, { header, payload }: Frame): boolean {
     const { of, take, next } = waiting;
     const end = of.rows.first + of.rows.count;

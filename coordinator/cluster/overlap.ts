@@ -1,8 +1,9 @@
 import { MAX_ROWS } from '../../daemon/engine/engine-spec.ts';
 
 /**
- * Which steps are computed as two half-batches, so that one is computed while the sums of the other travel. That hides the
- * network and costs a second pass over the weights, so whether it is faster depends on the model, the devices and the network.
+ * Which steps are computed as two half-batches, so that one is computed while the sums of the other travel. That hides
+ * the network and costs a second pass over the weights, so whether it is faster depends on the model, the devices and
+ * the network.
  */
 export interface Overlap {
   /** Whether a step of `rows` rows, two at least, is to be halved. */
@@ -27,7 +28,10 @@ const FIRST_WAIT = 8;
 /** Steps of a size between trials: at first, and doubled whenever a trial confirms what is done, up to the most. */
 const LEAST_WAIT = 100;
 const MOST_WAIT = 1600;
-/** Steps of each way in a trial, in turn, as machines and networks are faster at one moment than at another. The middle one counts. */
+/**
+ * Steps of each way in a trial, in turn, as machines and networks are faster at one moment than at another. The middle
+ * one counts.
+ */
 const TRIAL = 5;
 /** The other way must take less than this part of the time: going back and forth gains nothing. */
 const MARGIN = 0.97;

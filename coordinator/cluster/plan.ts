@@ -26,9 +26,9 @@ export interface Plan {
 }
 
 /**
- * An equal split: contiguous runs of the attention and feed-forward tiles of each layer, and of the head's where that is shared. A
- * rank also gets the key/value tiles that its query heads read; a key/value head whose query heads are split is computed on each
- * side. With more ranks than tiles in a phase some ranks have none there.
+ * An equal split: contiguous runs of the attention and feed-forward tiles of each layer, and of the head's where that
+ * is shared. A rank also gets the key/value tiles that its query heads read; a key/value head whose query heads are
+ * split is computed on each side. With more ranks than tiles in a phase some ranks have none there.
  */
 export function equalPlan(tiles: readonly TileShape[], engine: Pick<EngineSpec, 'layers'>, wishes: PlanWishes): Plan {
   const { ranks, centre } = wishes;
@@ -52,7 +52,9 @@ export function equalPlan(tiles: readonly TileShape[], engine: Pick<EngineSpec, 
   return { shares: plan, head: shared ? 'shared' : 'local', why };
 }
 
-/** What a device is taken to read of its weights in a millisecond, and a home's network to carry: 10 GB/s, and 1 Gbit/s. */
+/**
+ * What a device is taken to read of its weights in a millisecond, and a home's network to carry: 10 GB/s, and 1 Gbit/s.
+ */
 const READ_BYTES_PER_MS = 10e6;
 const NETWORK_BYTES_PER_MS = 110e3;
 /** A round trip more. */

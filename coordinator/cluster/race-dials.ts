@@ -28,8 +28,9 @@ interface Attempt<T> {
 }
 
 /**
- * Dials the addresses of a device side by side, each a little after the one before or as soon as that one has failed; the first
- * link that is open wins, and the others are given up. So an address that swallows packets costs a quarter of a second.
+ * Dials the addresses of a device side by side, each a little after the one before or as soon as that one has failed;
+ * the first link that is open wins, and the others are given up. So an address that swallows packets costs a quarter of
+ * a second.
  * @throws StarlingError the most telling of what the attempts met, else that of the first address
  */
 export async function raceDials<T>({ addresses, dial, close, timeoutMs, signal }: RaceOptions<T>): Promise<T> {

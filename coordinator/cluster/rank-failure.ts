@@ -4,7 +4,10 @@ import { FRAME_TYPES } from '../../daemon/protocol/frames.ts';
 
 const failure = z.object({ code: z.string(), message: z.string().max(4096) });
 
-/** The error that a device's answer to a phase tells of, whatever it is. @param type of the frame, which holds no sums */
+/**
+ * The error that a device's answer to a phase tells of, whatever it is.
+ * @param type of the frame, which holds no sums
+ */
 export function rankFailure(name: string, type: number, payload: Uint8Array): StarlingError {
   if (type !== FRAME_TYPES.FAILED) {
     return new StarlingError('protocol_invalid_message', `${name} answered with a frame of type ${type}`);

@@ -15,7 +15,10 @@ export interface ModelName {
   readonly name: string;
 }
 
-/** A device in a plan: this computer or one reached over the network. It is loaded, given the tiles it lacks, and started. */
+/**
+ * A device in a plan: this computer or one reached over the network. It is loaded, given the tiles it lacks, and
+ * started.
+ */
 export interface Rank {
   readonly id: string;
   readonly name: string;
@@ -57,8 +60,8 @@ export interface Leaf extends Polled {
    */
   beginStep(step: Uint8Array, number: number, rows: number, heads: number): void;
   /**
-   * Sends a phase's input at once and awaits the device's answer. Two phases may be waited for at a time; the device computes them
-   * in this order.
+   * Sends a phase's input at once and awaits the device's answer. Two phases may be waited for at a time; the device
+   * computes them in this order.
    * @param input the rows in the phase's activation format; the same bytes for every leaf
    * @param take takes what the device answers, some rows at a time, in order; what it throws is the answer's failure
    * @returns what the device has done since its last answer
@@ -70,7 +73,7 @@ export interface Leaf extends Polled {
 /**
  * Takes a part of a device's answer.
  * @param rows of the step
- * @param content packed sums, or logits of the device's head tiles: f32 [row][its part of the vocabulary, padded to 8]; the taker's
- * until it returns
+ * @param content packed sums, or logits of the device's head tiles: f32 [row][its part of the vocabulary, padded to 8];
+ * the taker's until it returns
  */
 export type TakeRows = (rows: RowRange, content: Uint8Array) => void;

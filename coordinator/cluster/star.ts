@@ -37,8 +37,8 @@ type TakeAnswer<Own> = (own: Own, from: StarLeaf, rows: RowRange, content: Uint8
 const EARLY_BYTES = 4 * 2 ** 20;
 
 /**
- * The star allreduce: one broadcast of a phase's input, one exact sum of what all devices answer. The own device is the centre
- * and computes its share at the same time. Two phases may be under way at once, of different rows.
+ * The star allreduce: one broadcast of a phase's input, one exact sum of what all devices answer. The own device is the
+ * centre and computes its share at the same time. Two phases may be under way at once, of different rows.
  */
 export class Star implements Allreduce {
   readonly #engine: Engine;

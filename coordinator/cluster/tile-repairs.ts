@@ -8,7 +8,9 @@ import type { RemoteRank } from './remote-rank.ts';
 /** How often a device may ask for a tile again while it computes. It counts itself; this is for one that does not. */
 const MOST_REPAIRS = 4;
 
-/** Makes tiles again that a device found damaged or missing while it computes; the step that needs them goes on after. */
+/**
+ * Makes tiles again that a device found damaged or missing while it computes; the step that needs them goes on after.
+ */
 export class TileRepairs {
   readonly #cutter: RepairCutter;
   readonly #store: TileStore;

@@ -71,7 +71,8 @@ export class TileSender {
           const chunk = content.subarray(offset, offset + TILE_CHUNK);
           const payloads = offset === 0 ? [sha256, chunk] : [chunk];
           link.send({ type: FRAME_TYPES.TILE, index, offset }, ...payloads);
-          // A piece is copied when it is sent: not before the last one is on its way. That the link closed, `fail` tells.
+          // A piece is copied when it is sent: not before the last one is on its way. That the link closed, `fail`
+          // tells.
           await link.drained(TILE_CHUNK).catch(() => {});
         }
       };

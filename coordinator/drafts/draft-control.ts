@@ -3,7 +3,10 @@ export const MAX_DRAFT = 16;
 
 /** Weight of one drafted token in what is known of a text, once more is known than that makes up for. */
 const RATE = 0.12;
-/** Believed of a text before anything is known of it, with the weight of so many drafted tokens: what is wrong at first is soon given up. */
+/**
+ * Believed of a text before anything is known of it, with the weight of so many drafted tokens: what is wrong at first
+ * is soon given up.
+ */
 const PRIOR = 0.6;
 const PRIOR_TOKENS = 2;
 /** Of the way back to PRIOR that an occasion passed up restores, so that a text is tried again, rarely. */
@@ -45,8 +48,8 @@ export class DraftControl {
   }
 
   /**
-   * How many tokens to draft. The i-th is right with probability p^i, and is worth the time in which the step makes as much
-   * otherwise: it is drafted while p^i · stepMs / stepTokens is more than it costs.
+   * How many tokens to draft. The i-th is right with probability p^i, and is worth the time in which the step makes as
+   * much otherwise: it is drafted while p^i · stepMs / stepTokens is more than it costs.
    */
   length(price: DraftPrice, most: number): number {
     const { rowMs, stepMs, stepTokens } = price;

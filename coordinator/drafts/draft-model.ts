@@ -9,17 +9,23 @@ export type Draw = (job: Job, logits: Float32Array, guesses: readonly number[]) 
 
 interface Follower {
   readonly sequence: KvSequence;
-  /** Tokens whose keys and values the draft model has written: the text as far as it knows it, then its last guesses. */
+  /**
+   * Tokens whose keys and values the draft model has written: the text as far as it knows it, then its last guesses.
+   */
   written: number[];
 }
 
-/** Single rows computed to see how long one takes; the first few are slower, while code is compiled and weights are fetched. */
+/**
+ * Single rows computed to see how long one takes; the first few are slower, while code is compiled and weights are
+ * fetched.
+ */
 const TRIALS = 9;
 const RATE = 0.2;
 
 /**
- * A small model that guesses what the large one will say (Leviathan et al. 2023), for many texts at a time. Guesses are drawn with the
- * text's own random numbers, so that where both models see the same distribution they draw the same token.
+ * A small model that guesses what the large one will say (Leviathan et al. 2023), for many texts at a time. Guesses are
+ * drawn with the text's own random numbers, so that where both models see the same distribution they draw the same
+ * token.
  */
 export class DraftModel {
   readonly #model: LanguageModel;
@@ -54,8 +60,8 @@ export class DraftModel {
   }
 
   /**
-   * Guesses the tokens that follow. A text that it has not read yet it reads first, a step's rows at a time, and guesses nothing until
-   * it is through.
+   * Guesses the tokens that follow. A text that it has not read yet it reads first, a step's rows at a time, and
+   * guesses nothing until it is through.
    */
   async guess(wishes: readonly DraftWish[], draw: Draw): Promise<Map<Job, number[]>> {
     const guesses = new Map<Job, number[]>();
@@ -110,7 +116,10 @@ export class DraftModel {
     return batch.length === 0 ? [] : this.#model.step(batch);
   }
 
-  /** What it knows of a text, without guesses that proved wrong and without the last token, after which logits are wanted. */
+  /**
+   * What it knows of a text, without guesses that proved wrong and without the last token, after which logits are
+   * wanted.
+   */
   #follow(job: Job): Follower | null {
     let follower = this.#followers.get(job);
     if (follower === undefined) {

@@ -2,8 +2,8 @@
 const LENGTHS = [4, 3, 2] as const;
 
 /**
- * Prompt-lookup drafting (Saxena 2023): where the text's last tokens have occurred before, what followed them then is a guess at
- * what follows now. It costs no model and pays where answers repeat: code, lists, quotations.
+ * Prompt-lookup drafting (Saxena 2023): where the text's last tokens have occurred before, what followed them then is a
+ * guess at what follows now. It costs no model and pays where answers repeat: code, lists, quotations.
  */
 export class PromptLookup {
   /** Where each run of tokens, of each length, ended last: the position after it. */

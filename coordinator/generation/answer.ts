@@ -32,7 +32,10 @@ export interface GenerationRequest {
   readonly ends?: EndRules;
   /** How reasoning is told from the answer; by default all text is answer. */
   readonly reasoning?: Reasoning;
-  /** The reasoning stays in the text, as if it were answer; its format, where there is one, begins after it all the same. */
+  /**
+   * The reasoning stays in the text, as if it were answer; its format, where there is one, begins after it all the
+   * same.
+   */
   readonly keepsReasoning?: boolean;
   /** How calls of tools are told from the answer; by default they are not. */
   readonly calling?: Calling;

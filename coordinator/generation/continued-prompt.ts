@@ -6,11 +6,12 @@ const textOf = ({ content }: Message): string =>
   typeof content === 'string' ? content : content.map(({ text }) => text).join('');
 
 /**
- * A prompt that ends where its last message does, without what the template closes it with, so that the model goes on with it. The
- * message's text is the last that came with the request; templates may leave out its beginning, as reasoning, and space around it.
+ * A prompt that ends where its last message does, without what the template closes it with, so that the model goes on
+ * with it. The message's text is the last that came with the request; templates may leave out its beginning, as
+ * reasoning, and space around it.
  * @param prompt rendered without the opening of an answer
- * @throws StarlingError invalid_request where the last message is not the assistant's or has no text; template_failed where the
- *   template does not end with it
+ * @throws StarlingError invalid_request where the last message is not the assistant's or has no text; template_failed
+ *   where the template does not end with it
  */
 export function continuedPrompt({ text, typed }: RenderedPrompt, final: Message | undefined): RenderedPrompt {
   if (final?.role !== 'assistant' || final.toolCalls !== undefined || textOf(final).trim() === '') {

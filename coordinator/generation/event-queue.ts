@@ -7,8 +7,8 @@ interface Taker<T> {
 }
 
 /**
- * Events on their way from the step loop, which waits for nobody, to one client. When too many wait it says so, and says again when
- * there is room: then the loop gives the client's texts no rows meanwhile.
+ * Events on their way from the step loop, which waits for nobody, to one client. When too many wait it says so, and
+ * says again when there is room: then the loop gives the client's texts no rows meanwhile.
  */
 export class EventQueue<T> implements AsyncIterableIterator<T, undefined> {
   readonly #onRoom: () => void;

@@ -11,8 +11,8 @@ const PART_HIGH = 0.01083042469326756;
 const PART_LOW = 2.9815858269852933e-12;
 
 /**
- * exp(x) for x ≤ 0, within 2^-51 of it; 0 below −745 and for NaN. Several times faster than Math.exp over a vocabulary, and the
- * same on every engine, which Math.exp need not be: a seed draws the same text everywhere.
+ * exp(x) for x ≤ 0, within 2^-51 of it; 0 below −745 and for NaN. Several times faster than Math.exp over a vocabulary,
+ * and the same on every engine, which Math.exp need not be: a seed draws the same text everywhere.
  *
  * x = (n + r)·ln2/64 with n = 64k + j, so exp(x) = 2^k · 2^(j/64) · exp(r·ln2/64), the last by its series.
  */

@@ -4,7 +4,10 @@ import { exponential } from './exponential.ts';
 import { countToReach, nucleus, weight } from './nucleus.ts';
 import { argmax, selectTop } from './top-selection.ts';
 
-/** Makes tokens that are there already less likely: a logit above zero is divided by the factor, another multiplied with it. */
+/**
+ * Makes tokens that are there already less likely: a logit above zero is divided by the factor, another multiplied with
+ * it.
+ */
 export interface RepetitionPenalty {
   /** Above 0; 1 changes nothing. */
   readonly factor: number;

@@ -4,8 +4,9 @@ import type { TextCodec } from './text-codec.ts';
 const REACH = 256;
 
 /**
- * Where in a text each of its tokens begins, in UTF-16 code units. A token that shows nothing, as control tokens do, is of length 0
- * where it stands; what a text has beside that which its tokens show, such as the names of control tokens, is passed over.
+ * Where in a text each of its tokens begins, in UTF-16 code units. A token that shows nothing, as control tokens do, is
+ * of length 0 where it stands; what a text has beside that which its tokens show, such as the names of control tokens,
+ * is passed over.
  * @param tokens of the whole text
  */
 export function tokenOffsets(codec: TextCodec, tokens: readonly number[], text: string): number[] {

@@ -31,9 +31,9 @@ export interface KvCounts {
 }
 
 /**
- * Which KV page holds what. The coordinator alone decides; every device follows its page ids. A sequence is opened only when all
- * pages that it can ever come to need are sure to be there, so that no step fails for want of one. Invariant: the pages promised
- * to open sequences are at most those that are free or can be evicted.
+ * Which KV page holds what. The coordinator alone decides; every device follows its page ids. A sequence is opened only
+ * when all pages that it can ever come to need are sure to be there, so that no step fails for want of one. Invariant:
+ * the pages promised to open sequences are at most those that are free or can be evicted.
  */
 export class KvCache {
   readonly pages: number;
@@ -54,8 +54,8 @@ export class KvCache {
   }
 
   /**
-   * Opens a sequence of these tokens, its beginning taken from pages that are there already; the last token at least is left to
-   * be computed.
+   * Opens a sequence of these tokens, its beginning taken from pages that are there already; the last token at least is
+   * left to be computed.
    * @param mostPositions positions that it may come to have, at least those of the tokens
    * @returns null when that many pages cannot be promised at present
    */
@@ -77,7 +77,10 @@ export class KvCache {
     return held;
   }
 
-  /** Takes over pages that other sequences with the same beginning have computed meanwhile. @returns positions gained */
+  /**
+   * Takes over pages that other sequences with the same beginning have computed meanwhile.
+   * @returns positions gained
+   */
   catchUp(sequence: KvSequence, tokens: readonly number[]): number {
     const held = sequence as Held;
     const before = held.computed;

@@ -19,8 +19,8 @@ const SHARE = 1 / 4;
 const WASM_BYTES = 4 * 2 ** 30;
 
 /**
- * KV pages of the cluster. Every device has the same page ids, so the one with the least room decides; one conversation of full length
- * has to fit in any case.
+ * KV pages of the cluster. Every device has the same page ids, so the one with the least room decides; one conversation
+ * of full length has to fit in any case.
  */
 export function kvCapacity(contextLength: number, devices: readonly KvDevice[]): number {
   const conversation = pagesFor(contextLength);
@@ -29,8 +29,9 @@ export function kvCapacity(contextLength: number, devices: readonly KvDevice[]):
 }
 
 /**
- * What a device may spend on its KV cache, by its memory budget. Tiles that could all stay in memory do; where they stream anyway, a pass
- * over them that serves several texts is worth more than the tiles that would stay in the cache's place.
+ * What a device may spend on its KV cache, by its memory budget. Tiles that could all stay in memory do; where they
+ * stream anyway, a pass over them that serves several texts is worth more than the tiles that would stay in the cache's
+ * place.
  * @param pageBytes of a page of each key/value head's cache
  */
 export function kvDevice(

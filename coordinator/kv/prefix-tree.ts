@@ -14,9 +14,10 @@ export interface PrefixNode {
 }
 
 /**
- * Which computed pages there are, by the tokens that they and all before them stand for. The keys and values of a position
- * depend on the tokens up to there alone, and not on the batch they were computed in: a page found here has the bits that
- * computing it again would give. Pages that nobody reads are the cache; the one unused for longest goes first.
+ * Which computed pages there are, by the tokens that they and all before them stand for. The keys and values of a
+ * position depend on the tokens up to there alone, and not on the batch they were computed in: a page found here has
+ * the bits that computing it again would give. Pages that nobody reads are the cache; the one unused for longest goes
+ * first.
  */
 export class PrefixTree {
   readonly root: PrefixNode = node(null, -1, []);
@@ -61,8 +62,8 @@ export class PrefixTree {
   }
 
   /**
-   * The tail of `parent` that shares most with the tokens from `at` on. Going on in it overwrites what it does not share, so
-   * one that would lose more than it saves is left alone. At least one of the tokens stays to be computed.
+   * The tail of `parent` that shares most with the tokens from `at` on. Going on in it overwrites what it does not
+   * share, so one that would lose more than it saves is left alone. At least one of the tokens stays to be computed.
    */
   tail(parent: PrefixNode, tokens: readonly number[], at: number): { tail: PrefixNode; shared: number } | null {
     let best: { tail: PrefixNode; shared: number } | null = null;
@@ -100,7 +101,10 @@ export class PrefixTree {
     return freed;
   }
 
-  /** Forgets the page that nobody has read for longest and nothing continues. @returns its id; undefined when all are read */
+  /**
+   * Forgets the page that nobody has read for longest and nothing continues.
+   * @returns its id; undefined when all are read
+   */
   evict(): number | undefined {
     for (const candidate of this.#byUse) {
       if (candidate.readers > 0 || candidate.children.size > 0 || candidate.tails.size > 0) continue;

@@ -22,8 +22,8 @@ export interface ReadContentsOptions {
 const CHUNK_BYTES = 4 << 20;
 
 /**
- * Reads all files of a model: their hashes, and whether weights were left unwritten. A gigabyte takes a second or less of
- * computing, and what the disk takes.
+ * Reads all files of a model: their hashes, and whether weights were left unwritten. A gigabyte takes a second or less
+ * of computing, and what the disk takes.
  * @throws StarlingError model_invalid when weights were left unwritten, cancelled, those of GgufFile.read
  */
 export async function readContents(gguf: GgufFile, options: ReadContentsOptions = {}): Promise<Contents> {

@@ -42,9 +42,9 @@ export function dequantizeRow(format: WeightFormat, source: Uint8Array, cols: nu
 }
 
 /**
- * A value is (d·scale)·weight, plus m or minus dmin·min. All but the last operation are exact in f32, since an f16 has 11
- * bits, scale and weight together at most 14 (Q6_K, which has no offset, so that there the second product is the last
- * operation): doubles rounded once give ggml's f32.
+ * A value is (d·scale)·weight, plus m or minus dmin·min. All but the last operation are exact in f32, since an f16 has
+ * 11 bits, scale and weight together at most 14 (Q6_K, which has no offset, so that there the second product is the
+ * last operation): doubles rounded once give ggml's f32.
  */
 function dequantizeBlocks(format: QuantizedFormat, source: Uint8Array, cols: number, into: Float32Array): void {
   const { sourceBlockValues, sourceBlockBytes } = WEIGHT_FORMATS[format];

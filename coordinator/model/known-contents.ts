@@ -8,8 +8,8 @@ import type { GgufFile, GgufPart } from './gguf/reader.ts';
 /** Files that are remembered; the oldest are forgotten. */
 const MOST = 1000;
 /**
- * A file that was written just now may be written again without a change of its times, which on some file systems are counted
- * in steps of two seconds.
+ * A file that was written just now may be written again without a change of its times, which on some file systems are
+ * counted in steps of two seconds.
  */
 const SETTLED_MS = 5000;
 
@@ -33,8 +33,8 @@ const schema = z.object({
 type Entry = z.infer<typeof schema>['files'][number];
 
 /**
- * Remembers what was found in model files, so that one that has not changed since, by where it lies, its size and its times, need
- * not be read through at the next start.
+ * Remembers what was found in model files, so that one that has not changed since, by where it lies, its size and its
+ * times, need not be read through at the next start.
  */
 export class KnownContents {
   readonly #file: string;

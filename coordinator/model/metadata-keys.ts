@@ -3,8 +3,8 @@ import type { Metadata, MetadataValue } from './gguf/metadata.ts';
 import { shown } from './gguf/shown.ts';
 
 /**
- * What is done about a key: `read` where its value is used, `aside` where it changes neither prompts nor arithmetic of this
- * architecture (also in llama.cpp), or the values that change nothing; with any other the model is refused.
+ * What is done about a key: `read` where its value is used, `aside` where it changes neither prompts nor arithmetic of
+ * this architecture (also in llama.cpp), or the values that change nothing; with any other the model is refused.
  */
 export type Treatment = 'read' | 'aside' | readonly (number | string | boolean)[];
 
@@ -94,8 +94,8 @@ export const GENERAL_KEYS: Readonly<Record<string, Treatment>> = {
 };
 
 /**
- * Keys of an architecture, without its name in front. What one uses beside these, its file in architectures/ says; the rest is
- * what llama.cpp does about llama, and refused where other values would mean something else.
+ * Keys of an architecture, without its name in front. What one uses beside these, its file in architectures/ says; the
+ * rest is what llama.cpp does about llama, and refused where other values would mean something else.
  */
 export const ARCHITECTURE_KEYS: Readonly<Record<string, Treatment>> = {
   context_length: 'read',

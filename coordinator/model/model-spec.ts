@@ -9,7 +9,8 @@ import type { ModelSpec } from './spec.ts';
 
 /**
  * Reads what a model is from its file, and checks it against the tensors' names, shapes and types.
- * @throws StarlingError model_unsupported_architecture, model_unsupported_tensor_type, model_invalid, and those of reading
+ * @throws StarlingError model_unsupported_architecture, model_unsupported_tensor_type, model_invalid, and those of
+ * reading
  */
 export async function readModelSpec(gguf: GgufFile): Promise<ModelSpec> {
   const source = new ModelSource(gguf);

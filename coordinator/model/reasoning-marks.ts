@@ -53,7 +53,8 @@ export interface ChannelledReasoning {
 export type ReasoningForm = EnclosedReasoning | ChannelledReasoning;
 
 /**
- * The form that a model writes, by its chat template; a vocabulary that has both marks of an enclosing as tokens is a sign as well.
+ * The form that a model writes, by its chat template; a vocabulary that has both marks of an enclosing as tokens is a
+ * sign as well.
  * @param template Jinja
  * @param tokenId the id of the token of exactly this text, or null
  * @returns null for a model that does not tell reasoning apart

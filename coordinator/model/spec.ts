@@ -6,7 +6,10 @@ export interface Weight extends TensorInfo {
   readonly type: WeightFormat;
 }
 
-/** Heads whose rotary pairs stand in the file as two halves (i, i + dims/2) of their first `dims` rows; kernels want them side by side. */
+/**
+ * Heads whose rotary pairs stand in the file as two halves (i, i + dims/2) of their first `dims` rows; kernels want
+ * them side by side.
+ */
 export interface Halves {
   readonly headDim: number;
   readonly dims: number;
@@ -35,7 +38,10 @@ export interface Projection {
   readonly bias: Vector | null;
 }
 
-/** What every phase does around its products: x += outputScale · outputNorm(f(inputNorm(x)) + outputBias); vectors of `dim`. */
+/**
+ * What every phase does around its products: x += outputScale · outputNorm(f(inputNorm(x)) + outputBias); vectors of
+ * `dim`.
+ */
 export interface PhaseFrame {
   readonly inputNorm: Vector | null;
   readonly outputNorm: Vector | null;
@@ -62,7 +68,10 @@ export interface AttentionPhase extends PhaseFrame {
   readonly k: Projection;
   readonly v: Projection;
   readonly o: Matrix;
-  /** Whether queries and keys are normed before they are turned: each head by itself, or all together, after a phase of norms. */
+  /**
+   * Whether queries and keys are normed before they are turned: each head by itself, or all together, after a phase of
+   * norms.
+   */
   readonly normed: 'none' | 'each' | 'all';
   /** By these: vectors of headDim, or of heads·headDim and kvHeads·headDim. */
   readonly qNorm: Vector | null;

@@ -86,7 +86,8 @@ export class TensorCatalog {
   }
 
   /**
-   * A tensor that nothing uses belongs to a computation that Starling does not know: the text would be wrong without it.
+   * A tensor that nothing uses belongs to a computation that Starling does not know: the text would be wrong without
+   * it.
    * @throws StarlingError model_invalid naming one
    */
   expectNoOthers(): void {

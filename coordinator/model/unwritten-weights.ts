@@ -12,7 +12,10 @@ export interface TensorZeros {
 export interface JudgedZeros {
   /** They begin or end within a row: no training leaves such zeros, but a download does that is not complete. */
   readonly torn: readonly TensorZeros[];
-  /** Whole rows: pruning leaves them, and so does a hole that happens to fit. Rows at the end of a vocabulary are not among them. */
+  /**
+   * Whole rows: pruning leaves them, and so does a hole that happens to fit. Rows at the end of a vocabulary are not
+   * among them.
+   */
   readonly rows: readonly TensorZeros[];
 }
 
@@ -26,8 +29,8 @@ const VOCABULARY: ReadonlySet<string> = new Set(['token_embd.weight', 'output.we
 const MOST_UNUSED = 1024;
 
 /**
- * Tells zeros that a model may have from those of a file that was not written whole, such as one that a download tool made as
- * long as it will be. Vectors that are zero as a whole are left alone: biases are.
+ * Tells zeros that a model may have from those of a file that was not written whole, such as one that a download tool
+ * made as long as it will be. Vectors that are zero as a whole are left alone: biases are.
  * @param tensors of the file in which the runs were found
  */
 export function judgeZeros(runs: readonly ZeroRun[], tensors: readonly TensorInfo[]): JudgedZeros {

@@ -17,8 +17,8 @@ export interface TileTarget {
 }
 
 /**
- * Bytes under way to all targets together: cut, and not yet stored. With what the links hold of them it bounds the memory
- * that cutting needs, however many devices there are.
+ * Bytes under way to all targets together: cut, and not yet stored. With what the links hold of them it bounds the
+ * memory that cutting needs, however many devices there are.
  */
 const ALL_WINDOWS = 2 * TILE_WINDOW;
 

@@ -1,8 +1,8 @@
 import type { Halves } from '../model/spec.ts';
 
 /**
- * Puts the rotary pairs of whole heads side by side, in place: row 2i becomes what was row i, row 2i + 1 what was row i + dims/2.
- * Queries and keys are ordered alike, so that their products are what they were.
+ * Puts the rotary pairs of whole heads side by side, in place: row 2i becomes what was row i, row 2i + 1 what was row i
+ * + dims/2. Queries and keys are ordered alike, so that their products are what they were.
  * @param rows of `stride` bytes each, or values of a vector
  */
 export function pairRows(rows: Uint8Array, stride: number, { headDim, dims }: Halves): void {

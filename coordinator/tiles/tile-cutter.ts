@@ -10,15 +10,19 @@ import { pairRows } from './pair-rows.ts';
 import type { Cut, VectorCut } from './tile-cuts.ts';
 import { cutsOf } from './tile-table.ts';
 
-/** How a matrix that is cut by columns is read: held whole for all its tiles, or read through anew for each, in bands of rows. */
+/**
+ * How a matrix that is cut by columns is read: held whole for all its tiles, or read through anew for each, in bands of
+ * rows.
+ */
 export type ColumnReading = 'whole' | 'banded';
 
 /** Bytes of a band. */
 const BAND_BYTES = 2 ** 20;
 
 /**
- * Makes tiles from a model file. Rows are read as they are needed; a tensor that is cut by columns is held whole, one at a time,
- * and only while its tiles are cut one after the other. Banded, it is never held: slow for many tiles, and little memory for one.
+ * Makes tiles from a model file. Rows are read as they are needed; a tensor that is cut by columns is held whole, one
+ * at a time, and only while its tiles are cut one after the other. Banded, it is never held: slow for many tiles, and
+ * little memory for one.
  */
 export class TileCutter {
   readonly #gguf: GgufFile;

@@ -6,7 +6,8 @@ import type { TileSizes } from '../tile/tile-rules.ts';
 import type { EngineSpec } from './engine-spec.ts';
 
 /**
- * Checks that a load is consistent: kernels trust the shapes of tiles, so whatever passes here stays within its buffers.
+ * Checks that a load is consistent: kernels trust the shapes of tiles, so whatever passes here stays within its
+ * buffers.
  * @throws StarlingError protocol_invalid_message
  */
 export function checkLoad(spec: EngineSpec, tiles: readonly TileShape[]): void {

@@ -18,8 +18,9 @@ export type AwaitKv = (place: number) => void;
 const KINDS = { norm: 0, kv: 1, attention: 2, ffn: 3, expert: 4, head: 5 } as const satisfies Record<TileKind, number>;
 
 /**
- * What one thread does with a tile, for rows of the step. Tiles are known by their place in execution order, and what is needed of
- * each is in arrays of numbers: objects would have to come from memory for every tile, as weights pass through the caches.
+ * What one thread does with a tile, for rows of the step. Tiles are known by their place in execution order, and what
+ * is needed of each is in arrays of numbers: objects would have to come from memory for every tile, as weights pass
+ * through the caches.
  */
 export class TileComputer {
   readonly #kernels: Kernels;

@@ -1,13 +1,16 @@
 import type { RowRange } from './step.ts';
 
 /**
- * The words that threads of an engine share, as indices into one Int32Array. A job is published by closing CLAIM, writing its
- * fields, and then CLAIM and JOB; workers take tasks by compare-and-swap on CLAIM.
+ * The words that threads of an engine share, as indices into one Int32Array. A job is published by closing CLAIM,
+ * writing its fields, and then CLAIM and JOB; workers take tasks by compare-and-swap on CLAIM.
  */
 export const WORD = {
   /** Number of the current job; workers wait on it. */
   job: 0,
-  /** Job number (low 15 bits) << 16 | next task. One word, so that a late worker cannot take a task of a job it has not read. */
+  /**
+   * Job number (low 15 bits) << 16 | next task. One word, so that a late worker cannot take a task of a job it has not
+   * read.
+   */
   claim: 1,
   /** Tasks of the current job that have finished. */
   done: 2,
@@ -22,22 +25,28 @@ export const WORD = {
   stop: 9,
   /** Microseconds that the threads together have waited for tiles in the current job. */
   waited: 7,
-  /** Number of the last job with streamed tiles, which the main thread leaves to the workers; the last worker waits on it. */
+  /**
+   * Number of the last job with streamed tiles, which the main thread leaves to the workers; the last worker waits on
+   * it.
+   */
   streamedJob: 10,
   /** The first of the job's rows. */
   firstRow: 11,
   /** Tasks of the job, and whether they are those of RoutePlaces.tasks instead of all of the phase. */
   tasks: 12,
   listed: 13,
-  /** From here, one word a thread: number of the last job whose sums that thread holds. Then one word a key/value tile: the last job that computed it. */
+  /**
+   * From here, one word a thread: number of the last job whose sums that thread holds. Then one word a key/value tile:
+   * the last job that computed it.
+   */
   threads: 16,
 } as const;
 
 export const FAILURE = { none: 0, numeric: 1, exception: 2, tile: 3 } as const;
 
 /**
- * Loads of a word before a waiting thread sleeps: some tens of microseconds, about what lies between two phases on one device.
- * Never without bound: home devices are busy.
+ * Loads of a word before a waiting thread sleeps: some tens of microseconds, about what lies between two phases on one
+ * device. Never without bound: home devices are busy.
  */
 const SPINS = 16_000;
 
@@ -74,8 +83,8 @@ export interface Job {
 
 /** Publishes a job, once all tasks of the one before are done. Those who wait for JOB are to be notified. */
 export function publishJob(words: Int32Array, job: number, { layer, phase, rows, tasks, listed }: Job): void {
-  // Before its fields: a worker that comes late to the job before may read these, and with them that there are more tasks than
-  // the job before had.
+  // Before its fields: a worker that comes late to the job before may read these, and with them that there are more
+  // tasks than the job before had.
   Atomics.store(words, WORD.claim, claimWord(job, NO_TASK));
   Atomics.store(words, WORD.layer, layer);
   Atomics.store(words, WORD.phase, phase);

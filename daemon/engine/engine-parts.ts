@@ -17,13 +17,17 @@ export interface EngineOptions {
   readonly tiles: readonly TileShape[];
   readonly backend: BackendName;
   readonly threads: number;
-  /** Bytes that the whole process may have resident, what it has resident without this engine, and what a thread adds. */
+  /**
+   * Bytes that the whole process may have resident, what it has resident without this engine, and what a thread adds.
+   */
   readonly memory: { readonly budget: number; readonly base: number; readonly threadBytes: number };
   /** Fills `into` with a tile's bytes. */
   readonly load: (tile: TileShape, into: Uint8Array) => Promise<void>;
   /** The file of a tile: its content and then its SHA-256. */
   readonly fileOf: (tile: TileShape) => string;
-  /** Brings a tile back that was found damaged or missing while it was streamed; resolves when its file is there again. */
+  /**
+   * Brings a tile back that was found damaged or missing while it was streamed; resolves when its file is there again.
+   */
   readonly repair: (tile: TileShape, error: StarlingError) => Promise<void>;
   readonly onLoaded?: (bytes: number, total: number) => void;
   /** Memory for the caller's own use with `kernels`. */
@@ -47,7 +51,10 @@ export interface EngineParts {
 /** What a WebAssembly memory holds besides the stacks and globals of its threads. */
 const WASM_BYTES = 2 ** 32 - 32 * 2 ** 20;
 
-/** Segments are as large as what is placed, up to this: what is left over of one may lie in a huge page, and so be resident. */
+/**
+ * Segments are as large as what is placed, up to this: what is left over of one may lie in a huge page, and so be
+ * resident.
+ */
 const MOST_SEGMENT = 2 ** 30;
 
 /**

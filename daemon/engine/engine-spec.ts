@@ -9,7 +9,10 @@ import {
 } from '../../kernels/formats.ts';
 import { TILE_KINDS } from '../tile/tile.ts';
 
-/** A phase: one broadcast of activations and one sum. A number below MAX_PHASES is a place in its layer's list; or it is the head. */
+/**
+ * A phase: one broadcast of activations and one sum. A number below MAX_PHASES is a place in its layer's list; or it is
+ * the head.
+ */
 export type Phase = number;
 
 /** Most phases of a layer. */
@@ -74,7 +77,10 @@ const attentionSchema = z.strictObject({
   ropes: z.tuple([int(0, 7), int(0, 7)]),
 });
 
-/** What attention with `normed: 'all'` needs to know before: the mean squares of each row's queries and keys over all heads. */
+/**
+ * What attention with `normed: 'all'` needs to know before: the mean squares of each row's queries and keys over all
+ * heads.
+ */
 const normsSchema = z.strictObject({
   kind: z.literal('norms'),
   ...ofEveryPhase,
@@ -165,8 +171,9 @@ export const ropeValues = ({ ropes }: Pick<EngineSpec, 'ropes'>): number =>
   ropes.reduce((sum, width) => sum + width, 0);
 
 /**
- * The largest |v·2^24| of one tile's partial result: with n tiles a phase and each at most 2^53 / 2^⌈log2 n⌉, every sum over
- * any grouping of tiles stays within 2^53, where f64 adds integers exactly. So whether it fits never depends on the split.
+ * The largest |v·2^24| of one tile's partial result: with n tiles a phase and each at most 2^53 / 2^⌈log2 n⌉, every sum
+ * over any grouping of tiles stays within 2^53, where f64 adds integers exactly. So whether it fits never depends on
+ * the split.
  */
 export function sumLimit({ tiles }: PhaseSpec): number {
   return 2 ** (53 - Math.ceil(Math.log2(tiles)));

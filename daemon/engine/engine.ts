@@ -107,7 +107,10 @@ export class Engine {
     }
   }
 
-  /** Address of a row of the phase's input in one activation format; see inputFormat for the one that a phase starts from. */
+  /**
+   * Address of a row of the phase's input in one activation format; see inputFormat for the one that a phase starts
+   * from.
+   */
   input(format: ActivationFormat, row: number): Address {
     return inputRow(this.layout, format, row);
   }
@@ -127,8 +130,8 @@ export class Engine {
   }
 
   /**
-   * Input rows of a phase, as they travel to other devices: activations, and then of experts the routes of each row, of attention
-   * that is normed over all heads its factors (factors.ts).
+   * Input rows of a phase, as they travel to other devices: activations, and then of experts the routes of each row, of
+   * attention that is normed over all heads its factors (factors.ts).
    */
   inputBytes(layer: number, phase: Phase, rows: RowRange): Uint8Array {
     const format = inputFormat(this.spec, layer, phase);
@@ -140,9 +143,10 @@ export class Engine {
   }
 
   /**
-   * Computes this device's tiles of a phase from input rows of the step. One run at a time; what other runs of the step do with
-   * other rows is theirs.
-   * @returns f64 [row][cols]: the exact sums (zero where there are no tiles), valid until the next run with one of these rows
+   * Computes this device's tiles of a phase from input rows of the step. One run at a time; what other runs of the step
+   * do with other rows is theirs.
+   * @returns f64 [row][cols]: the exact sums (zero where there are no tiles), valid until the next run with one of
+   * these rows
    * @throws StarlingError numeric_overflow; tile_damaged, tile_missing or store_failed when a tile cannot be had
    */
   async run(layer: number, phase: Phase, rows: RowRange): Promise<Address> {
@@ -181,7 +185,9 @@ export class Engine {
     return [this.arena.bytes(q + first * 4, count * 4), this.arena.bytes(k + first * 4, count * 4)];
   }
 
-  /** Where it stands which networks rows of an experts' phase use: (network, weight) a slot, u32 and f32, little-endian. */
+  /**
+   * Where it stands which networks rows of an experts' phase use: (network, weight) a slot, u32 and f32, little-endian.
+   */
   routes(phase: ExpertsSpec, rows: RowRange): Uint8Array {
     return this.#experts.routes(phase, rows);
   }
@@ -192,7 +198,10 @@ export class Engine {
     return this.arena.bytes(packed, this.kernels.packSums(sums, rows * this.spec.cols, packed));
   }
 
-  /** Adds another device's packed sums of the same rows. @returns false when the bytes are no packing of as many sums */
+  /**
+   * Adds another device's packed sums of the same rows.
+   * @returns false when the bytes are no packing of as many sums
+   */
   addPackedSums(sums: Address, bytes: Uint8Array, rows: number): boolean {
     const { packed } = this.layout;
     if (bytes.length > rows * packedBytes(this.spec.cols)) return false;
@@ -202,7 +211,8 @@ export class Engine {
 
   /**
    * Computes this device's head tiles from the first input rows.
-   * @returns f32 [rows][width] of the vocabulary's rows from `first` on: a view, valid until the next call; no width without tiles
+   * @returns f32 [rows][width] of the vocabulary's rows from `first` on: a view, valid until the next call; no width
+   * without tiles
    * @throws StarlingError tile_damaged, tile_missing or store_failed when a tile cannot be had
    */
   async runHead(rows: number): Promise<Logits> {

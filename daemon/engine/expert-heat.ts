@@ -1,6 +1,8 @@
 /** A use counts half of one that is so many passes later. */
 const HALF_LIFE = 256;
-/** A tile comes to stay where it was used so much more than the one that has to go: their exchange is a copy in memory. */
+/**
+ * A tile comes to stay where it was used so much more than the one that has to go: their exchange is a copy in memory.
+ */
 const MARGIN = { factor: 1.5, uses: 2 } as const;
 /** Beyond this all is scaled down. */
 const MOST_WORTH = 2 ** 100;

@@ -34,7 +34,10 @@ export class ExpertTasks {
     return this.#arena.bytes(this.#layout.routes!.given + first * bytes, count * bytes);
   }
 
-  /** Lists the tiles that the rows use, those in memory first, as the others are read meanwhile. @returns their places */
+  /**
+   * Lists the tiles that the rows use, those in memory first, as the others are read meanwhile.
+   * @returns their places
+   */
   list(layer: number, phase: Phase, spec: ExpertsSpec, rows: RowRange): Uint32Array {
     const [arena, layout] = [this.#arena, this.#layout];
     const { starts: at, rows: rowsAt, weights: weightsAt, tasks } = layout.routes!;

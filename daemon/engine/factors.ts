@@ -1,4 +1,7 @@
-/** Factors by which queries and keys are normed over all heads: f32 [rows] of queries, then as many of keys, after an input's rows. */
+/**
+ * Factors by which queries and keys are normed over all heads: f32 [rows] of queries, then as many of keys, after an
+ * input's rows.
+ */
 
 /** Bytes for so many rows. */
 export const factorBytes = (rows: number): number => rows * 8;

@@ -12,8 +12,8 @@ interface Mixture {
 }
 
 /**
- * Keeps those experts in memory that are used most: where a pass reads one that is hotter than one in memory that it does not use,
- * the thread that computes it also copies it there, and from the next pass on the other one is read.
+ * Keeps those experts in memory that are used most: where a pass reads one that is hotter than one in memory that it
+ * does not use, the thread that computes it also copies it there, and from the next pass on the other one is read.
  */
 export class HotExperts {
   readonly #layout: EngineLayout;
@@ -36,7 +36,10 @@ export class HotExperts {
     );
   }
 
-  /** To be called before a phase's job: says which of the tiles that it reads stay. @param used places of those that it computes */
+  /**
+   * To be called before a phase's job: says which of the tiles that it reads stay.
+   * @param used places of those that it computes
+   */
   begin(phase: readonly PlacedTile[], used: ReadonlySet<number>): void {
     const mixture = this.#mixtures.get(phase[0]?.place ?? -1);
     if (mixture === undefined) return;

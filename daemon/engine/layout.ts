@@ -12,7 +12,9 @@ import type { WindowShared } from './window-words.ts';
 /** A tile with the addresses of its matrices. */
 export interface PlacedTile {
   readonly shape: TileShape;
-  /** Position in execution order: tiles of a phase follow each other. Another one may come to lie there: see Occupants. */
+  /**
+   * Position in execution order: tiles of a phase follow each other. Another one may come to lie there: see Occupants.
+   */
   readonly place: number;
   readonly address: Address;
   readonly matrices: readonly Address[];
@@ -26,7 +28,9 @@ export interface PlacedTile {
 /** Where everything of an engine is. Structured-cloneable: workers get it as it is. */
 export interface EngineLayout extends EngineBuffers {
   readonly spec: EngineSpec;
-  /** Tasks of each layer's phases in the order in which they are claimed; key/value tiles come before attention tiles. */
+  /**
+   * Tasks of each layer's phases in the order in which they are claimed; key/value tiles come before attention tiles.
+   */
   readonly tasks: readonly (readonly (readonly PlacedTile[])[])[];
   readonly headTasks: readonly PlacedTile[];
   /** First page of a key/value head's cache, by `${layer}/${kvHead}`. */
@@ -48,7 +52,10 @@ export const tilesOf = ({ tasks, headTasks }: Pick<EngineLayout, 'tasks' | 'head
   ...headTasks,
 ];
 
-/** Tiles in the order in which they are computed: layers, their phases, key/value tiles before attention tiles; the head last. */
+/**
+ * Tiles in the order in which they are computed: layers, their phases, key/value tiles before attention tiles; the head
+ * last.
+ */
 export function executionOrder(spec: Pick<EngineSpec, 'layers'>, tiles: readonly TileShape[]): TileShape[] {
   const placeOf = (tile: TileShape): number[] => {
     const phase = phaseOf(spec, tile);

@@ -1,7 +1,8 @@
 /**
- * Mean squares of a row's queries and keys, as exact sums: RMSNorm over all heads together (Zhang and Sennrich 2019) needs them of
- * heads that lie on several devices. A tile's part is two integers: multiples of 2^-24, as of every sum, and of what these leave,
- * which is at most half of one, multiples of 2^-52. So a small mean is as exact as a large one.
+ * Mean squares of a row's queries and keys, as exact sums: RMSNorm over all heads together (Zhang and Sennrich 2019)
+ * needs them of heads that lie on several devices. A tile's part is two integers: multiples of 2^-24, as of every sum,
+ * and of what these leave, which is at most half of one, multiples of 2^-52. So a small mean is as exact as a large
+ * one.
  */
 import { roundTiesToEven } from '../../kernels/scalar.ts';
 

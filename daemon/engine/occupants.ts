@@ -1,7 +1,7 @@
 /**
- * Which tile lies at which place: its own, until one of an expert that is read changes places with one that is in memory. Tiles of
- * one phase and size do, so that a place is prepared, and claimed, whichever of them it holds. All threads share this; the one that
- * drives them changes it between two jobs.
+ * Which tile lies at which place: its own, until one of an expert that is read changes places with one that is in
+ * memory. Tiles of one phase and size do, so that a place is prepared, and claimed, whichever of them it holds. All
+ * threads share this; the one that drives them changes it between two jobs.
  */
 export interface Occupants {
   /** By place: the tile's number in execution order. */

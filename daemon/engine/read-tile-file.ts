@@ -11,8 +11,8 @@ import { PAGE } from './window-plan.ts';
 const STEP = 16;
 
 /**
- * Where within the first page of `memory` direct reads may begin, found by trying: a SharedArrayBuffer does not say where it
- * lies.
+ * Where within the first page of `memory` direct reads may begin, found by trying: a SharedArrayBuffer does not say
+ * where it lies.
  * @param files of which any that is there is read
  * @param memory two pages
  * @returns null when they cannot be read directly, as on a system or file system without direct I/O
@@ -45,8 +45,8 @@ export function directStart(files: readonly string[], memory: Uint8Array): numbe
  * Reads a tile's file and verifies its content.
  * @param slot a multiple of whole pages with room for content and trailer; gets both
  * @param bytes of the content
- * @param checksum CRC-32 of the content where that is known; otherwise the SHA-256 in the file is what it is checked against,
- * which takes several times as long
+ * @param checksum CRC-32 of the content where that is known; otherwise the SHA-256 in the file is what it is checked
+ * against, which takes several times as long
  * @returns the CRC-32 of the content
  * @throws StarlingError tile_missing, tile_damaged, store_failed
  */

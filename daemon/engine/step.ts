@@ -7,8 +7,8 @@ export interface Step {
   /** KV page ids of each sequence, for positions 0, KV_PAGE, …, at least up to its last row. */
   readonly pages: readonly Uint32Array[];
   /**
-   * The rotary tables of EngineSpec.ropes, one after the other, each f32 [row][width]: width/2 pairs (cos, sin). Made once by the
-   * coordinator, so that every device rotates with the same bits.
+   * The rotary tables of EngineSpec.ropes, one after the other, each f32 [row][width]: width/2 pairs (cos, sin). Made
+   * once by the coordinator, so that every device rotates with the same bits.
    */
   readonly rope: Float32Array;
 }

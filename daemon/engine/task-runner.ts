@@ -124,7 +124,10 @@ export class TaskRunner {
     }
   };
 
-  /** Lets go of a streamed tile, and leaves it in memory where it has come to stay: unless it may be one that did not arrive. */
+  /**
+   * Lets go of a streamed tile, and leaves it in memory where it has come to stay: unless it may be one that did not
+   * arrive.
+   */
   #release(place: number, stream: number): void {
     const { moves } = this.#layout.occupants;
     const to = moves[place]!;

@@ -26,14 +26,16 @@ type StreamedTile = { readonly place: number; readonly stream: number };
 const streamedOf = (tasks: readonly PlacedTile[]): StreamedTile[] =>
   tasks.flatMap(({ place, stream }) => (stream === null ? [] : [{ place, stream }]));
 
-/** Heap of a thread, in MB: threads make little garbage, and a young generation of the usual size would fill with it. */
+/**
+ * Heap of a thread, in MB: threads make little garbage, and a young generation of the usual size would fill with it.
+ */
 export const THREAD_LIMITS = { maxYoungGenerationSizeMb: 2 } as const;
 
 /**
- * Compute threads over one engine's arena. One job at a time; its tasks are taken by whichever thread is free. The calling thread
- * computes with the workers instead of waiting for them, so that no thread has to be woken to hear that the job is done. Jobs with
- * streamed tiles it leaves to them, as it must not wait for a disk; only there the last worker takes part, so that there are
- * never more threads at work than were asked for.
+ * Compute threads over one engine's arena. One job at a time; its tasks are taken by whichever thread is free. The
+ * calling thread computes with the workers instead of waiting for them, so that no thread has to be woken to hear that
+ * the job is done. Jobs with streamed tiles it leaves to them, as it must not wait for a disk; only there the last
+ * worker takes part, so that there are never more threads at work than were asked for.
  */
 export class ThreadPool {
   readonly #layout: EngineLayout;
@@ -53,7 +55,8 @@ export class ThreadPool {
   readonly #tileFailure: () => StarlingError | undefined;
 
   /**
-   * @param kernels the calling thread's, over the same arena; `layout.threads` has buffers for it after those of the workers
+   * @param kernels the calling thread's, over the same arena; `layout.threads` has buffers for it after those of the
+   * workers
    * @param tileFailure why a streamed tile could not be had, once one could not
    */
   constructor(
@@ -107,7 +110,8 @@ export class ThreadPool {
    * Computes tasks of a layer's phase for some rows of the step.
    * @param listed the places in RoutePlaces.tasks, where it is those; otherwise it is all of the phase
    * @returns milliseconds that the threads, on average, waited for tiles
-   * @throws StarlingError numeric_overflow naming layer and phase; internal when a thread fails; why a tile cannot be had
+   * @throws StarlingError numeric_overflow naming layer and phase; internal when a thread fails; why a tile cannot be
+   * had
    */
   async run(layer: number, phase: Phase, rows: RowRange, listed: Uint32Array | null = null): Promise<number> {
     const tasks = tasksOf(this.#layout, layer, phase);

@@ -2,11 +2,17 @@ import { roundUp } from '../../kernels/formats.ts';
 import { StarlingError } from '../errors.ts';
 import { TRAILER_BYTES } from '../store/tile-file.ts';
 
-/** Which tiles of a device stay in memory, and which pass through a ring of slots, in the order in which they are computed. */
+/**
+ * Which tiles of a device stay in memory, and which pass through a ring of slots, in the order in which they are
+ * computed.
+ */
 export interface WindowPlan {
   /** Of each tile in execution order: its place among the streamed tiles, or null where it is pinned. */
   readonly stream: readonly (number | null)[];
-  /** Tiles that are read for every token, or, of experts, where one uses them: a multiple of `slots`, so that each always comes to the same slot. */
+  /**
+   * Tiles that are read for every token, or, of experts, where one uses them: a multiple of `slots`, so that each
+   * always comes to the same slot.
+   */
   readonly streamed: number;
   readonly slots: number;
   readonly slotBytes: number;
@@ -22,8 +28,8 @@ export const PAGE = 4096;
 /** One tile is computed while another arrives. */
 const LEAST_SLOTS = 2;
 /**
- * What the ring may hold ahead covers the time in which a device computes and waits for others without using up tiles; more
- * would only take memory from pinned tiles.
+ * What the ring may hold ahead covers the time in which a device computes and waits for others without using up tiles;
+ * more would only take memory from pinned tiles.
  */
 const MOST_SLOTS = 16;
 /** Share of the memory for tiles that the ring may take beyond its least size. */
@@ -36,8 +42,8 @@ export const residentBytes = (bytes: number): number => roundUp(bytes, bytes >= 
 export const slotBytesFor = (bytes: number): number => roundUp(bytes + TRAILER_BYTES, PAGE);
 
 /**
- * Pins as many tiles as fit, evenly spread over the execution order, so that reading goes on at an even pace; of those that only
- * some passes use, all are streamed before any other is.
+ * Pins as many tiles as fit, evenly spread over the execution order, so that reading goes on at an even pace; of those
+ * that only some passes use, all are streamed before any other is.
  * @param tileBytes content of each tile in execution order
  * @param budget bytes of memory for tiles
  * @param rare whether a tile is used by some passes only
@@ -119,7 +125,9 @@ function withStreamed(
   return { stream, streamed, slots, slotBytes, pinnedBytes, windowBytes, streamedBytes };
 }
 
-/** Which tiles are streamed: so many, evenly spread over the rare ones, and over the others only when all of these are. */
+/**
+ * Which tiles are streamed: so many, evenly spread over the rare ones, and over the others only when all of these are.
+ */
 function spread(tiles: number, streamed: number, rare: readonly boolean[]): boolean[] {
   const rares = rare.filter((each) => each).length;
   const ofRare = Math.min(streamed, rares);

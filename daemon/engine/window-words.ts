@@ -4,12 +4,13 @@ import { spinWhile } from './control-block.ts';
  * What compute threads, readers and the thread that drives them share about the ring of slots.
  *
  * A **ticket** is one use of one streamed tile: ticket t is the tile at place t mod `streamed` of the stream, for the
- * (t div `streamed`)-th token, and goes to slot t mod `slots`. A slot's word counts: for its g-th ticket it is 2g while a
- * reader may fill it, 2g + 1 from when the tile has arrived until it has been computed, and then 2g + 2. Words wrap around and
- * are compared for equality only.
+ * (t div `streamed`)-th token, and goes to slot t mod `slots`. A slot's word counts: for its g-th ticket it is 2g while
+ * a reader may fill it, 2g + 1 from when the tile has arrived until it has been computed, and then 2g + 2. Words wrap
+ * around and are compared for equality only.
  *
- * Tiles of experts are read only where a phase uses them, which is known when it begins: a reader that has such a ticket waits until
- * then, and gives its slot on where it is not used. What comes before in the stream has been taken by then, so none waits for it.
+ * Tiles of experts are read only where a phase uses them, which is known when it begins: a reader that has such a
+ * ticket waits until then, and gives its slot on where it is not used. What comes before in the stream has been taken
+ * by then, so none waits for it.
  */
 export interface WindowShared {
   readonly streamed: number;
@@ -19,7 +20,9 @@ export interface WindowShared {
   readonly counters: BigInt64Array;
   /** Of each tile of the device: whether its checksum is known, and its CRC-32. */
   readonly checksums: Int32Array;
-  /** Of each streamed tile: ALWAYS, or for which token it was last chosen or not: 2 · its mark, plus one where it was. */
+  /**
+   * Of each streamed tile: ALWAYS, or for which token it was last chosen or not: 2 · its mark, plus one where it was.
+   */
   readonly choices: Int32Array;
 }
 
@@ -78,8 +81,8 @@ export class WindowWords {
   // The driving thread.
 
   /**
-   * To be called before the tiles of a phase are computed: lets go of what was read ahead for phases that are not computed
-   * after all, as when a step was given up.
+   * To be called before the tiles of a phase are computed: lets go of what was read ahead for phases that are not
+   * computed after all, as when a step was given up.
    * @param place of the phase's first streamed tile, and @param count how many it has
    * @param chosen which of them it uses, where that is not all
    */
@@ -122,7 +125,10 @@ export class WindowWords {
 
   // Compute threads.
 
-  /** Waits until the tile at a place of the stream has arrived for the phase that is being computed. @returns milliseconds */
+  /**
+   * Waits until the tile at a place of the stream has arrived for the phase that is being computed.
+   * @returns milliseconds
+   */
   awaitTile(place: number): number {
     const ticket = this.#current(place);
     const index = this.#slotWord(ticket);

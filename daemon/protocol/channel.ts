@@ -3,9 +3,9 @@ import { StarlingError } from '../errors.ts';
 import { HEADER_BYTES, MAX_FRAME } from './frames.ts';
 
 /**
- * What turns the messages of a data link into bytes and back: WebSocket frames (RFC 6455), each one whole binary message sealed
- * with ChaCha20-Poly1305 (RFC 8439). The nonce is the number of the message, so that one that is lost, repeated, moved or
- * altered ends the link. Two implementations, in JavaScript and native, have the same bytes.
+ * What turns the messages of a data link into bytes and back: WebSocket frames (RFC 6455), each one whole binary
+ * message sealed with ChaCha20-Poly1305 (RFC 8439). The nonce is the number of the message, so that one that is lost,
+ * repeated, moved or altered ends the link. Two implementations, in JavaScript and native, have the same bytes.
  */
 export interface Channel {
   /** Whether `send` and `receive` can use a socket's descriptor. */
@@ -66,8 +66,8 @@ export const TAG_BYTES = 16;
 export const MAX_SEALED = HEADER_BYTES + MAX_FRAME + TAG_BYTES;
 
 /**
- * The keys of one link: HKDF-SHA256 (RFC 5869) of the session's secret, which came over the control link, with both sides'
- * nonces of this link as salt. So every link has fresh keys, and what was recorded of another one opens nothing.
+ * The keys of one link: HKDF-SHA256 (RFC 5869) of the session's secret, which came over the control link, with both
+ * sides' nonces of this link as salt. So every link has fresh keys, and what was recorded of another one opens nothing.
  */
 export function channelKeys(
   secret: Uint8Array,
@@ -100,7 +100,9 @@ export const notAuthentic = (): StarlingError =>
     'a message on a data link is not what the other side sent at its place; somebody changes what goes over the network',
   );
 
-/** Reads the content of a closing frame: a code of two bytes, then text; 1005 stands for none (RFC 6455, section 7.1.5). */
+/**
+ * Reads the content of a closing frame: a code of two bytes, then text; 1005 stands for none (RFC 6455, section 7.1.5).
+ */
 export function readClosing(content: Uint8Array): Closing {
   const bytes = Buffer.from(content);
   return { code: bytes.length < 2 ? 1005 : bytes.readUInt16BE(0), reason: bytes.toString('latin1', 2) };

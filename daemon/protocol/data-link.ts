@@ -11,7 +11,10 @@ interface DrainWaiter {
   readonly reject: (error: StarlingError) => void;
 }
 
-/** Frames of at least this many bytes are put together in memory that is used again: garbage of that size costs collections. */
+/**
+ * Frames of at least this many bytes are put together in memory that is used again: garbage of that size costs
+ * collections.
+ */
 const POOLED_FRAME = 2 ** 14;
 /** Such memory that a link keeps: for a frame that is being sent and the next. */
 const KEPT_BYTES = 5 * 2 ** 19;
@@ -22,10 +25,10 @@ const KEPT_MESSAGE = 2 ** 20;
 const OPEN_BYTES = 2 + 4 + HEADER_BYTES + TAG_BYTES;
 
 /**
- * Frames to and from one device, sealed by a channel. It begins with OPEN from either side; after that, and before `onFrame`,
- * nothing is read: no frame is lost and none pile up.
- * A native channel writes to the socket at once and can be polled; the event loop does the rest, in the same order: what could
- * not be written goes through it, and what it reads is fed to the channel.
+ * Frames to and from one device, sealed by a channel. It begins with OPEN from either side; after that, and before
+ * `onFrame`, nothing is read: no frame is lost and none pile up. A native channel writes to the socket at once and can
+ * be polled; the event loop does the rest, in the same order: what could not be written goes through it, and what it
+ * reads is fed to the channel.
  */
 export class DataLink extends Link {
   readonly #socket: Socket;
@@ -66,8 +69,8 @@ export class DataLink extends Link {
   }
 
   /**
-   * Opens the link: the coordinator sends OPEN and awaits the device's, the device awaits and then sends it. To be called once,
-   * at once.
+   * Opens the link: the coordinator sends OPEN and awaits the device's, the device awaits and then sends it. To be
+   * called once, at once.
    * @throws StarlingError why the link closed, if it closes first
    */
   open(): Promise<void> {
@@ -125,8 +128,8 @@ export class DataLink extends Link {
   }
 
   /**
-   * Hears every frame, those included that came before. The payload is the listener's until it returns: what it keeps, it
-   * copies. A listener that throws closes the link with its error. There is one listener; a later one replaces it.
+   * Hears every frame, those included that came before. The payload is the listener's until it returns: what it keeps,
+   * it copies. A listener that throws closes the link with its error. There is one listener; a later one replaces it.
    */
   onFrame(listener: (frame: Frame) => void): void {
     this.#listener = listener;

@@ -61,7 +61,10 @@ export type FrameHeader = Required<FrameFields> & { readonly length: number };
 
 export interface Frame {
   readonly header: FrameHeader;
-  /** A view of the received message, at any alignment. It is the receiver's for as long as it is told of the frame, and then used again. */
+  /**
+   * A view of the received message, at any alignment. It is the receiver's for as long as it is told of the frame, and
+   * then used again.
+   */
   readonly payload: Uint8Array;
 }
 
@@ -84,8 +87,8 @@ export function encodeHeader(target: Buffer, fields: FrameFields, length: number
 }
 
 /**
- * @throws StarlingError protocol_unknown_frame, protocol_frame_too_long, or protocol_invalid_message when the message is
- * shorter than a header or its length differs from what the header says
+ * @throws StarlingError protocol_unknown_frame, protocol_frame_too_long, or protocol_invalid_message when the message
+ * is shorter than a header or its length differs from what the header says
  */
 export function decodeFrame(message: Buffer): Frame {
   if (message.length < HEADER_BYTES) {

@@ -5,8 +5,8 @@ import type { ControlLink } from './control-link.ts';
 
 /**
  * Says on a new link who this side is, and hears who the other one is.
- * @throws StarlingError protocol_version; device_unreachable when the other side closes the link or says nothing in time;
- * cancelled by the signal
+ * @throws StarlingError protocol_version; device_unreachable when the other side closes the link or says nothing in
+ * time; cancelled by the signal
  */
 export async function greet(
   link: ControlLink,

@@ -37,8 +37,8 @@ export interface HeartbeatOptions {
 
 /**
  * Pings, and tells once when the other side has been silent too long. Silence counts only as far as this process was
- * awake to hear: a tick that comes late (a long computation, a suspended laptop) counts as one interval, and the verdict
- * waits until the input that piled up meanwhile has been handled.
+ * awake to hear: a tick that comes late (a long computation, a suspended laptop) counts as one interval, and the
+ * verdict waits until the input that piled up meanwhile has been handled.
  *
  * @returns a function that stops it
  */

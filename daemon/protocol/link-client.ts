@@ -74,7 +74,8 @@ export async function dialData(options: DialDataOptions): Promise<DataLink> {
 
 /** Aborted when a dial takes too long, or by its signal. */
 export function dialDeadline({ timeoutMs, signal }: Pick<DialOptions, 'timeoutMs' | 'signal'>): AbortSignal {
-  // Not AbortSignal.timeout: what AbortSignal.any is made of is held weakly, and a timeout that is collected never comes.
+  // Not AbortSignal.timeout: what AbortSignal.any is made of is held weakly, and a timeout that is collected never
+  // comes.
   const late = new AbortController();
   setTimeout(() => late.abort(), timeoutMs).unref();
   return signal === undefined ? late.signal : AbortSignal.any([signal, late.signal]);

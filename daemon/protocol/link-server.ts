@@ -26,7 +26,9 @@ export interface LinkServerOptions {
   readonly onData: (link: DataLink, session: string) => void;
   readonly openChannel: OpenChannel;
   readonly heartbeat?: ControlLinkOptions;
-  /** Connections at a time, those in a handshake included; more are dropped. A home has tens of devices, with two each. */
+  /**
+   * Connections at a time, those in a handshake included; more are dropped. A home has tens of devices, with two each.
+   */
   readonly maxConnections?: number;
   /** From the connection until it is a link. */
   readonly handshakeTimeoutMs?: number;
@@ -39,8 +41,8 @@ const HANDSHAKE_TIMEOUT_MS = 10_000;
 const TLS_HANDSHAKE = 0x16;
 
 /**
- * Accepts links from holders of the cluster key, on one port: /control inside TLS, and /data/SESSION from who proves to have
- * the session's secret, which went over a control link.
+ * Accepts links from holders of the cluster key, on one port: /control inside TLS, and /data/SESSION from who proves to
+ * have the session's secret, which went over a control link.
  */
 export class LinkServer {
   readonly #options: LinkServerOptions;
@@ -84,8 +86,8 @@ export class LinkServer {
 
   /**
    * @param port 0 for any free one
-   * @param host the address to listen at; `0.0.0.0` for all of IPv4, `::` or nothing for all of both families, which is IPv4
-   * alone where there is no IPv6
+   * @param host the address to listen at; `0.0.0.0` for all of IPv4, `::` or nothing for all of both families, which is
+   * IPv4 alone where there is no IPv6
    * @returns the port
    * @throws StarlingError address_in_use, or invalid_argument when the address is not one of this machine
    */

@@ -8,7 +8,9 @@ export type CloseReason = StarlingError | null;
 /** What a closing handshake may take before the connection is cut. */
 export const CLOSE_MS = 1000;
 
-/** The states are: open, then closed for good. `closed` is what the user of a link sees, at once; the socket follows. */
+/**
+ * The states are: open, then closed for good. `closed` is what the user of a link sees, at once; the socket follows.
+ */
 export abstract class Link {
   /** The other side's address and port, for messages. */
   readonly remote: string;
@@ -120,8 +122,8 @@ export const hostPort = (host: string, port: number): string =>
   host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 
 /**
- * Whether a connection between these IP addresses stays on one computer. No other one can have it so: an answer to an address
- * of this computer never leaves it.
+ * Whether a connection between these IP addresses stays on one computer. No other one can have it so: an answer to an
+ * address of this computer never leaves it.
  */
 export const isSameComputer = (remote: string, local: string): boolean =>
   remote !== '' && (remote === local || remote.startsWith('127.') || remote === '::1');

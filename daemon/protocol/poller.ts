@@ -31,10 +31,13 @@ export interface PollerClock {
 const systemClock: PollerClock = { now: () => performance.now(), turn: () => nextTurn() };
 
 /**
- * Waits that are expected to last longer are slept through: being woken late, some 0.05 to 0.1 ms, is then a small part of them.
+ * Waits that are expected to last longer are slept through: being woken late, some 0.05 to 0.1 ms, is then a small part
+ * of them.
  */
 const LONGEST_POLL_MS = 5;
-/** What a wait may take beyond twice what is expected before the thread goes to sleep: somebody else may want the core. */
+/**
+ * What a wait may take beyond twice what is expected before the thread goes to sleep: somebody else may want the core.
+ */
 const LATE_MS = 0.2;
 /** A step that was given up is not waited for: of a longer wait, so much counts. */
 const LONGEST_COUNTED_MS = 10;
@@ -43,8 +46,8 @@ const RATE = 0.25;
 const EXPECTED_AT_FIRST_MS = 0.5;
 
 /**
- * Waits for what is about to come without going to sleep, since a sleeping process is woken late. Never without bound: it polls
- * only as long as waits of that kind have lately taken, and leaves longer ones to the event loop.
+ * Waits for what is about to come without going to sleep, since a sleeping process is woken late. Never without bound:
+ * it polls only as long as waits of that kind have lately taken, and leaves longer ones to the event loop.
  */
 export class Poller {
   readonly #clock: PollerClock;

@@ -18,7 +18,9 @@ import type { EngineUsage } from '../engine/usage.ts';
 import { StarlingError } from '../errors.ts';
 import { FRAME_TYPES, type FrameFields, type FrameHeader } from './frames.ts';
 
-/** What travels in a star: STEP and INPUT from the coordinator, SUMS and LOGITS back (docs/PROTOCOL.md has the table). */
+/**
+ * What travels in a star: STEP and INPUT from the coordinator, SUMS and LOGITS back (docs/PROTOCOL.md has the table).
+ */
 
 /** One phase of a step, for some of its rows. */
 export interface PhaseOfStep {
@@ -180,7 +182,10 @@ export function encodeUsage({ computeMs, diskMs, bytesRead }: EngineUsage): Uint
   return bytes;
 }
 
-/** @throws StarlingError protocol_invalid_message for a payload that is too short, or a number beyond what can be counted */
+/**
+ * @throws StarlingError protocol_invalid_message for a payload that is too short, or a number beyond what can be
+ * counted
+ */
 export function decodeUsage(payload: Uint8Array): EngineUsage {
   if (payload.length < USAGE_BYTES) {
     throw new StarlingError('protocol_invalid_message', `an answer of ${payload.length} bytes comes without its usage`);

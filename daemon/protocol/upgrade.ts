@@ -3,8 +3,8 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { NONCE_BYTES } from './channel.ts';
 
 /**
- * The HTTP upgrade that begins a data link (RFC 6455, section 4), without extensions or subprotocols. Both sides' nonces for the
- * link's keys are in it: the coordinator's is Sec-WebSocket-Key, the device's is a header of the answer.
+ * The HTTP upgrade that begins a data link (RFC 6455, section 4), without extensions or subprotocols. Both sides'
+ * nonces for the link's keys are in it: the coordinator's is Sec-WebSocket-Key, the device's is a header of the answer.
  */
 const DEVICE_NONCE = 'starling-nonce';
 const VERSION = '13';

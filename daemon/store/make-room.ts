@@ -7,10 +7,12 @@ import type { StoredModel, TileStore } from './tile-store.ts';
 const SPARE_BYTES = 64 * 2 ** 20;
 
 /**
- * Makes room for tiles of a model, within the store's limit and the disk, by removing the models that were used least recently.
+ * Makes room for tiles of a model, within the store's limit and the disk, by removing the models that were used least
+ * recently.
  * @param tileBytes content of each tile to come
  * @returns the models that were removed
- * @throws StarlingError store_limit_exceeded or disk_full when there is not enough (nothing is removed then); store_failed
+ * @throws StarlingError store_limit_exceeded or disk_full when there is not enough (nothing is removed then);
+ * store_failed
  */
 export async function makeRoom(
   store: TileStore,

@@ -57,7 +57,8 @@ export async function modelFolderFacts(
 }
 
 /**
- * Removes what processes left in a model's folder that are gone: marks, and files half-written. It counts as used when it did before.
+ * Removes what processes left in a model's folder that are gone: marks, and files half-written. It counts as used when
+ * it did before.
  * @returns how many half-written files were removed
  * @throws the system's error
  */

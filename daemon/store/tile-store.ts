@@ -147,8 +147,8 @@ export class TileStore {
   }
 
   /**
-   * Announces that this process computes with a model: it is then not removed to make room, and counts as used now. In a store
-   * that cannot be written, a model that is there is used without: nobody removes it there.
+   * Announces that this process computes with a model: it is then not removed to make room, and counts as used now. In
+   * a store that cannot be written, a model that is there is used without: nobody removes it there.
    * @param modelName what people call it
    * @returns ends the use
    * @throws StarlingError disk_full, store_failed
@@ -219,8 +219,8 @@ export class TileStore {
   }
 
   /**
-   * Removes what processes left that are gone: half-written files, marks of use and life signs; to be called at start. In a store
-   * that cannot be written everything stays.
+   * Removes what processes left that are gone: half-written files, marks of use and life signs; to be called at start.
+   * In a store that cannot be written everything stays.
    * @returns how many half-written files were removed
    * @throws StarlingError store_failed
    */

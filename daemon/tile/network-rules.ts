@@ -9,8 +9,8 @@ import type { TilePlaces, TileSizes } from './tile-rules.ts';
 type NetworkSpec = FeedForwardSpec | ExpertsSpec;
 
 /**
- * What tiles of gated networks have in common: columns of one network, their rows of its Wgate and Wup, and columns of its Wdown.
- * Vectors: biases of those rows.
+ * What tiles of gated networks have in common: columns of one network, their rows of its Wgate and Wup, and columns of
+ * its Wdown. Vectors: biases of those rows.
  */
 export const networkRules = {
   adds: true,
@@ -31,7 +31,10 @@ export function networkSizes({ dim, cols }: EngineSpec, { biased }: NetworkSpec,
   };
 }
 
-/** @param gathered room for the rows that use the network; null where all do @returns what the kernels know the tile by */
+/**
+ * @param gathered room for the rows that use the network; null where all do
+ * @returns what the kernels know the tile by
+ */
 export function prepareNetwork(
   kernels: Kernels,
   phase: NetworkSpec,

@@ -7,9 +7,9 @@ import {
 } from '../../kernels/formats.ts';
 
 /**
- * A tile is the smallest piece of a layer that can be computed alone: the unit of splitting over devices and threads, of
- * storage, transfer, streaming and summation (docs/ARCHITECTURE.md). What a kind holds is said in its file in kinds/; the order
- * here is that in which a phase's kinds are computed.
+ * A tile is the smallest piece of a layer that can be computed alone: the unit of splitting over devices and threads,
+ * of storage, transfer, streaming and summation (docs/ARCHITECTURE.md). What a kind holds is said in its file in
+ * kinds/; the order here is that in which a phase's kinds are computed.
  */
 export const TILE_KINDS = ['norm', 'kv', 'attention', 'ffn', 'expert', 'head'] as const;
 export type TileKind = (typeof TILE_KINDS)[number];
@@ -59,7 +59,10 @@ export function tileLayout({ matrices, vectors }: TileContent): {
   return { offsets, vectorOffsets, bytes: end };
 }
 
-/** The formats in which the tile's first products take the phase's input. The last one of those that add takes what these gave. */
+/**
+ * The formats in which the tile's first products take the phase's input. The last one of those that add takes what
+ * these gave.
+ */
 export function inputFormats({ kind, matrices }: Pick<TileShape, 'kind' | 'matrices'>): ActivationFormat[] {
   const first = kind === 'head' || kind === 'kv' || kind === 'norm' ? matrices : matrices.slice(0, -1);
   return [...new Set(first.map(({ format }) => WEIGHT_FORMATS[format].activation))];

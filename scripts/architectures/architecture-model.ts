@@ -24,8 +24,8 @@ export interface ArchitectureModel {
 }
 
 /**
- * Q4_0 and Q4_K: with an F16 embedding and head, so that rounding their input does not decide between close tokens; MXFP4: the
- * experts, and Q8_0 for the rest.
+ * Q4_0 and Q4_K: with an F16 embedding and head, so that rounding their input does not decide between close tokens;
+ * MXFP4: the experts, and Q8_0 for the rest.
  */
 export type QuantizedType = 'Q4_0' | 'Q4_K' | 'MXFP4';
 export type ArchitectureType = 'F16' | QuantizedType;
@@ -40,8 +40,8 @@ export interface ModelContent {
 const LOGITS = 4.5;
 
 /**
- * How much smaller is what blocks add to a residual of size one in files of 4-bit types: activations are rounded to 8 bits
- * there, and the larger the blocks, the more a difference in an early layer has grown in the last one.
+ * How much smaller is what blocks add to a residual of size one in files of 4-bit types: activations are rounded to 8
+ * bits there, and the larger the blocks, the more a difference in an early layer has grown in the last one.
  */
 const CALM = 0.07;
 

@@ -1,6 +1,9 @@
 import { randomWords } from '../random-words.ts';
 
-/** What llama.cpp made of a small model: for each of STEPS positions its likeliest next token and that token's probability. */
+/**
+ * What llama.cpp made of a small model: for each of STEPS positions its likeliest next token and that token's
+ * probability.
+ */
 export interface ArchitectureGolden {
   /** Program and version. */
   readonly engine: string;
@@ -24,7 +27,9 @@ export function forcedTokens(seed: number, vocabSize: number): number[] {
   return Array.from(words, (word) => 3 + (word % (vocabSize - 3)));
 }
 
-/** A choice between two tokens that are closer than this may fall either way, as programs round activations differently. */
+/**
+ * A choice between two tokens that are closer than this may fall either way, as programs round activations differently.
+ */
 const CLEAR_LEAD = 0.05;
 
 export interface Closeness {

@@ -1,6 +1,7 @@
 /**
- * The tensors that layers of all architectures are made of, with weights that keep activations of size one and attention
- * sharp: scores with a standard deviation of SCORES, so that a few positions, other ones for each row, make up the result.
+ * The tensors that layers of all architectures are made of, with weights that keep activations of size one and
+ * attention sharp: scores with a standard deviation of SCORES, so that a few positions, other ones for each row, make
+ * up the result.
  */
 import type { ModelShape } from '../model-shapes.ts';
 

@@ -58,7 +58,10 @@ export const check: FieldCheck = {
     }),
 };
 
-/** Takes an interface through another namespace: it loses its memberships, and keeps its number, its name and its address. */
+/**
+ * Takes an interface through another namespace: it loses its memberships, and keeps its number, its name and its
+ * address.
+ */
 function makeAgainUnseen(host: NamespaceHost, spare: NamespaceHost): void {
   host.ip('link', 'set', 'eth0', 'netns', spare.namespace);
   spare.ip('link', 'set', 'eth0', 'netns', host.namespace);

@@ -1,6 +1,7 @@
 /**
- * One kind of trouble that people meet with systems like this one, tried on ours with real processes: a check of `npm run check:field`.
- * Here live those that take too long for the suite, or need network namespaces or control groups.
+ * One kind of trouble that people meet with systems like this one, tried on ours with real processes: a check of
+ * `npm run check:field`. Here live those that take too long for the suite, or need network namespaces or control
+ * groups.
  */
 export interface FieldCheck {
   /** Letter and number, such as C3; the order of the report. */

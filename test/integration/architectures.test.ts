@@ -31,9 +31,9 @@ import { starlingError } from '../fixtures/gguf.ts';
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
 
 /**
- * How close a result has to be. Activations are rounded otherwise than in llama.cpp: a little for matrices of floats, to 8 bits
- * for others; and where two experts are chosen alike, rounding decides. A step in which two tokens are almost as
- * likely may fall either way, so that of the clear steps more have to agree than of all.
+ * How close a result has to be. Activations are rounded otherwise than in llama.cpp: a little for matrices of floats,
+ * to 8 bits for others; and where two experts are chosen alike, rounding decides. A step in which two tokens are almost
+ * as likely may fall either way, so that of the clear steps more have to agree than of all.
  */
 function tolerance(model: ArchitectureModel, type: ArchitectureType): Omit<Closeness, 'clear'> {
   if (type !== 'F16' || EXPERT_MODELS.includes(model)) return { agreement: 0.98, clearAgreement: 0.98, distance: 0.02 };

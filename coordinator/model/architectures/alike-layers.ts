@@ -12,7 +12,10 @@ export interface AlikeAttention extends Omit<AttentionOptions, 'halves' | 'ropes
   readonly halved: boolean;
 }
 
-/** A model whose layers are all attention and then a feed-forward network, with one rotary table. @throws as Architecture.read */
+/**
+ * A model whose layers are all attention and then a feed-forward network, with one rotary table.
+ * @throws as Architecture.read
+ */
 export async function readDense(
   source: ModelSource,
   attention: AlikeAttention,

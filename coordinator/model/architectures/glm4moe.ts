@@ -4,7 +4,10 @@ import { attentionPhase, feedForwardPhase, weight } from './phases.ts';
 import { readDims, readRope } from './rope.ts';
 import { layersOf, readSizes } from './sizes.ts';
 
-/** GLM 4.5 and its kin: dense layers first, then mixtures with a shared network; layers that guess further tokens are left out. */
+/**
+ * GLM 4.5 and its kin: dense layers first, then mixtures with a shared network; layers that guess further tokens are
+ * left out.
+ */
 export const glm4moe: Architecture = {
   keys: {
     ...EXPERT_KEYS,

@@ -7,8 +7,8 @@ import { layersOf, readSizes } from './sizes.ts';
 const GLOBAL_EVERY = 4;
 
 /**
- * OLMo 2: results are normed, inputs are not, and queries and keys are, over all heads together. OLMo 3: the same, with local layers
- * that have a window and rotations without scaling.
+ * OLMo 2: results are normed, inputs are not, and queries and keys are, over all heads together. OLMo 3: the same, with
+ * local layers that have a window and rotations without scaling.
  */
 export const olmo2: Architecture = {
   keys: { 'attention.sliding_window': 'read', 'attention.sliding_window_pattern': 'aside' },

@@ -77,7 +77,10 @@ export const normsOf = (of: AttentionPhase): NormsPhase => ({
   ...{ outputNorm: null, outputBias: null, outputScale: 1 },
 });
 
-/** A feed-forward network as the tensors of a layer give it. @throws StarlingError model_invalid, model_unsupported_tensor_type */
+/**
+ * A feed-forward network as the tensors of a layer give it.
+ * @throws StarlingError model_invalid, model_unsupported_tensor_type
+ */
 export function feedForwardPhase(
   source: ModelSource,
   layer: number,
@@ -147,7 +150,10 @@ const turned = ({ weight, bias }: Projection, halves: Halves | null): Projection
   bias: bias === null ? null : { ...bias, halves },
 });
 
-/** What is around a phase's products. @param last the part whose bias is added to the sums; null where that is none of them */
+/**
+ * What is around a phase's products.
+ * @param last the part whose bias is added to the sums; null where that is none of them
+ */
 export function frame(
   { tensors }: ModelSource,
   layer: number,

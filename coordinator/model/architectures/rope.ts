@@ -11,8 +11,8 @@ const SCALINGS = ['none', 'linear', 'yarn', 'longrope'] as const;
 type Scaling = (typeof SCALINGS)[number];
 
 /**
- * How the model turns positions into rotations: pair i by position · base^(−2i/dims), plain or scaled as the file says: linearly, by
- * YaRN (Peng et al. 2023), or with a factor for each frequency.
+ * How the model turns positions into rotations: pair i by position · base^(−2i/dims), plain or scaled as the file says:
+ * linearly, by YaRN (Peng et al. 2023), or with a factor for each frequency.
  * @param headDim of the heads that are turned
  * @throws StarlingError model_invalid (another scaling, values out of bounds), and those of reading
  */
@@ -55,7 +55,10 @@ export function readDims(source: ModelSource, headDim: number): number {
   return dims;
 }
 
-/** Positions that the model was first trained for, before its rotations were scaled. @throws StarlingError model_invalid */
+/**
+ * Positions that the model was first trained for, before its rotations were scaled.
+ * @throws StarlingError model_invalid
+ */
 export function readOriginalLength(source: ModelSource): number {
   const name = 'rope.scaling.original_context_length';
   return source.integer(name, 1, 2 ** 24, source.integer('context_length', 1, 2 ** 24));
@@ -97,8 +100,9 @@ function readFactor(source: ModelSource): number {
 }
 
 /**
- * YaRN: pairs that turn often within the original length stay, those that do not once are interpolated, in between a ramp.
- * What is turned grows with the logarithm of the factor (§3.4), or as `yarn_log_multiplier` says (DeepSeek-AI 2024, DeepSeek-V2).
+ * YaRN: pairs that turn often within the original length stay, those that do not once are interpolated, in between a
+ * ramp. What is turned grows with the logarithm of the factor (§3.4), or as `yarn_log_multiplier` says (DeepSeek-AI
+ * 2024, DeepSeek-V2).
  */
 function yarn(
   source: ModelSource,

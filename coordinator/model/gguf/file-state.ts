@@ -7,8 +7,9 @@ export type FileState = Pick<
 >;
 
 /**
- * Whether a file may hold other bytes than before. Writing changes mtime, and setting mtime back changes ctime. But ctime also
- * changes with the name, the links and the rights of a file, whose bytes are the same then: a newer file was moved over it.
+ * Whether a file may hold other bytes than before. Writing changes mtime, and setting mtime back changes ctime. But
+ * ctime also changes with the name, the links and the rights of a file, whose bytes are the same then: a newer file was
+ * moved over it.
  * @param now of the same open file
  * @param isAt whether the file is still the one that its path leads to; asked only where nothing else tells
  */

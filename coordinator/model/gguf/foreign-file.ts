@@ -62,8 +62,8 @@ const KINDS: readonly Kind[] = [
 ];
 
 /**
- * What a file is that does not begin as a GGUF file does, and what to do: people give the page about a model, a pointer to it,
- * or the model in another format.
+ * What a file is that does not begin as a GGUF file does, and what to do: people give the page about a model, a pointer
+ * to it, or the model in another format.
  * @param beginning its first bytes, up to FOREIGN_BYTES
  * @returns a sentence about "the file"
  */

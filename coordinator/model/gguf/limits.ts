@@ -1,4 +1,6 @@
-/** What one model's headers may contain, all parts of a split model together. Far above any real model, far below harm. */
+/**
+ * What one model's headers may contain, all parts of a split model together. Far above any real model, far below harm.
+ */
 export const LIMITS = {
   /** Bytes of a string: the largest real ones are chat templates and serialised tokenizers. */
   stringBytes: 1e7,

@@ -45,7 +45,8 @@ const KIND_NAMES: Readonly<Record<Kind, string>> = {
 
 /**
  * The metadata of a model file. Getters throw StarlingError model_invalid, naming file and key, when the value has
- * another type or was passed over, or is missing and no fallback was given; pass null as the fallback for "may be absent".
+ * another type or was passed over, or is missing and no fallback was given; pass null as the fallback for "may be
+ * absent".
  */
 export class Metadata {
   readonly #path: string;

@@ -62,7 +62,9 @@ export class ModelFile {
     }
   }
 
-  /** @throws StarlingError model_file_changed unless its bytes are those of when it was opened; takes some microseconds */
+  /**
+   * @throws StarlingError model_file_changed unless its bytes are those of when it was opened; takes some microseconds
+   */
   assertUnchanged(): void {
     const now = fstatSync(this.#handle.fd, { bigint: true });
     this.#changed ||= hasChanged(this.#state, now, () => leadsTo(this.path, now));

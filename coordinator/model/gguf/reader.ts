@@ -30,9 +30,10 @@ export interface GgufFile {
   /** Of all parts, by name. */
   readonly tensors: ReadonlyMap<string, TensorInfo>;
   /**
-   * Reads `length` bytes of a tensor, from `offset` bytes after its start, to the front of `into`. Reads may overlap in time.
-   * @throws StarlingError model_truncated, model_file_unreadable, model_file_changed, internal (outside the tensor or longer
-   *   than `into`)
+   * Reads `length` bytes of a tensor, from `offset` bytes after its start, to the front of `into`. Reads may overlap in
+   * time.
+   * @throws StarlingError model_truncated, model_file_unreadable, model_file_changed, internal (outside the tensor or
+   *   longer than `into`)
    */
   read(tensor: TensorInfo, offset: number, length: number, into: Uint8Array): Promise<void>;
   /**
@@ -41,7 +42,9 @@ export interface GgufFile {
    * @throws StarlingError as for `read`
    */
   readPart(part: number, position: number, into: Uint8Array): Promise<void>;
-  /** @throws StarlingError model_file_changed unless the file that holds the tensor is what it was when it was opened */
+  /**
+   * @throws StarlingError model_file_changed unless the file that holds the tensor is what it was when it was opened
+   */
   assertUnchanged(tensor: TensorInfo): void;
   close(): Promise<void>;
 }
@@ -50,7 +53,8 @@ export interface GgufFile {
  * Opens a GGUF model; any part of a split one opens all (they lie in one folder under the names that gguf-split gives:
  * `name-00001-of-00003.gguf`). Reads the headers only.
  * @throws StarlingError model_file_not_found (also for a missing part), model_file_unreadable, model_not_gguf,
- *   model_unsupported_version, model_truncated, model_invalid, model_unsupported_tensor_type (a type ggml does not have)
+ *   model_unsupported_version, model_truncated, model_invalid, model_unsupported_tensor_type (a type ggml does not
+ *   have)
  */
 export async function openGguf(path: string): Promise<GgufFile> {
   const files: ModelFile[] = [];

@@ -14,7 +14,10 @@ export interface SplitPlace {
 
 const PART_NAME = /^(.*)-(\d{5})-of-(\d{5})\.gguf$/;
 
-/** The place that a file's metadata gives it; null when the file is a whole model. @throws StarlingError model_invalid */
+/**
+ * The place that a file's metadata gives it; null when the file is a whole model.
+ * @throws StarlingError model_invalid
+ */
 export function splitPlace(path: string, values: ReadonlyMap<string, MetadataValue>): SplitPlace | null {
   const metadata = new Metadata(path, values);
   const parts = metadata.number('split.count', 1);

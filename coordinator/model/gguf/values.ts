@@ -23,8 +23,8 @@ export const VALUE_TYPE = {
 const VALUE_BYTES: readonly number[] = [1, 1, 2, 2, 4, 4, 4, 1, 8, 12, 8, 8, 8];
 
 /**
- * Reads a value of the given type. One whose length is known but that nobody would read, as it is larger than any that is used
- * or not what its type says, is passed over and comes as `unread`: it may belong to another program.
+ * Reads a value of the given type. One whose length is known but that nobody would read, as it is larger than any that
+ * is used or not what its type says, is passed over and comes as `unread`: it may belong to another program.
  * @param what for messages: the key it belongs to
  * @throws StarlingError model_invalid (unknown type, arrays beyond a limit), model_truncated
  */
@@ -65,8 +65,8 @@ export async function readValue(source: HeaderSource, type: number, what: string
 }
 
 /**
- * Reads a name: its length as u64, then so many bytes of UTF-8. One that is not UTF-8 is taken as Latin-1, so that different names
- * stay different and none looks like one that is known.
+ * Reads a name: its length as u64, then so many bytes of UTF-8. One that is not UTF-8 is taken as Latin-1, so that
+ * different names stay different and none looks like one that is known.
  * @throws StarlingError model_invalid (longer than the limit), model_truncated
  */
 export async function readName(source: HeaderSource, what: string): Promise<string> {

@@ -18,7 +18,9 @@ const AS_TEXT = JSON.stringify(OBJECT);
 /** A template that expects text prints an object as Python does. */
 const DUMPED = `{'${KEY}'`;
 
-/** Finds out which form a template takes by rendering both; a template that takes both gets an object, and no content. */
+/**
+ * Finds out which form a template takes by rendering both; a template that takes both gets an object, and no content.
+ */
 export function callForm(template: Template, variables: Message, now: Date, contentForm: ContentForm): CallForm {
   const rendered = (args: unknown, content: string | null): string => {
     const called = { id: 'abcdef123', type: 'function', function: { name: 'probe', arguments: args } };

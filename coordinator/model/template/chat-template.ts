@@ -78,8 +78,8 @@ export class ChatTemplate {
 
   /**
    * The prompt of a conversation.
-   * @throws StarlingError template_invalid (it cannot be read), template_failed (raise_exception(), time, memory, length),
-   *   request_too_large, queue_full, cancelled (when `signal` aborts)
+   * @throws StarlingError template_invalid (it cannot be read), template_failed (raise_exception(), time, memory,
+   *   length), request_too_large, queue_full, cancelled (when `signal` aborts)
    */
   async render(messages: readonly ChatMessage[], options: RenderOptions): Promise<RenderedText> {
     if (this.fault !== null) {

@@ -2,9 +2,9 @@ import { REASONING_MARKS } from '../reasoning-marks.ts';
 import { INFILL_TEXTS } from './infill-tokens.ts';
 
 /**
- * Tokens that mean the same in every model that has them, by their text: files often do not say so, or mark them as ordinary text.
- * The texts are those that llama.cpp knows (llama-vocab.cpp), so that both end an answer at the same place. Marks of reasoning are
- * shown beside: without them nobody could tell it from the answer.
+ * Tokens that mean the same in every model that has them, by their text: files often do not say so, or mark them as
+ * ordinary text. The texts are those that llama.cpp knows (llama-vocab.cpp), so that both end an answer at the same
+ * place. Marks of reasoning are shown beside: without them nobody could tell it from the answer.
  */
 
 /** What a model writes at the end of its answer. */

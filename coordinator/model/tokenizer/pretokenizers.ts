@@ -14,8 +14,8 @@ export interface Pretokenizer {
 type Traits = Partial<Omit<Pretokenizer, 'rules'>>;
 
 /**
- * The names that llama.cpp gives to rules (`tokenizer.ggml.pre`), of models that write text. Whether text is composed is
- * in no file and llama.cpp does not do it, but the tokenizers of these models do.
+ * The names that llama.cpp gives to rules (`tokenizer.ggml.pre`), of models that write text. Whether text is composed
+ * is in no file and llama.cpp does not do it, but the tokenizers of these models do.
  */
 const NAMES: readonly (readonly [names: string, of: readonly rules.SplitRule[], traits?: Traits])[] = [
   ['gpt-2 phi-2 jais gigachat a.x-4.0 mellum exaone4 trillion granite-docling', rules.GPT_2],

@@ -28,11 +28,11 @@ interface State {
 
 /**
  * Finds the matches of a pattern one after the other, as an engine that backtracks would: of several ways to match, the
- * one that the pattern prefers. It is a finite automaton whose states are made when they are first met. What a scan found
- * to lead nowhere is not scanned again (Reps, "Maximal-munch tokenization in linear time", 1998), so that no text takes
- * longer than in proportion to its length, for patterns whose loops go round with each character: one state is remembered
- * for each place. A regular expression engine keeps an entry of its stack for each character of a long run, and fails on
- * megabytes of one letter.
+ * one that the pattern prefers. It is a finite automaton whose states are made when they are first met. What a scan
+ * found to lead nowhere is not scanned again (Reps, "Maximal-munch tokenization in linear time", 1998), so that no text
+ * takes longer than in proportion to its length, for patterns whose loops go round with each character: one state is
+ * remembered for each place. A regular expression engine keeps an entry of its stack for each character of a long run,
+ * and fails on megabytes of one letter.
  */
 class SplitMatcher {
   readonly #instructions: readonly Instruction[];

@@ -8,9 +8,9 @@ import type { Splitter } from './split-matcher.ts';
 export type SplitRule = string | Splitter;
 
 /*
- * The rules are those of the models' own tokenizers (tokenizer.json, tiktoken), also where llama.cpp comes close to them
- * only: it does not tell the cases of letters beyond ASCII apart (tekken, gpt-4o) nor fold ſ to s.
- * An expression that ignores case there has its letters in both cases here, and ſ, which Unicode folds to s.
+ * The rules are those of the models' own tokenizers (tokenizer.json, tiktoken), also where llama.cpp comes close to
+ * them only: it does not tell the cases of letters beyond ASCII apart (tekken, gpt-4o) nor fold ſ to s. An expression
+ * that ignores case there has its letters in both cases here, and ſ, which Unicode folds to s.
  */
 
 const p = String.raw;

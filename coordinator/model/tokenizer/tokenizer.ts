@@ -104,7 +104,9 @@ export function createTokenizer(vocabulary: Vocabulary): Tokenizer {
   };
 }
 
-/** Appends the ids of a run of text without special tokens; `afterSpecial`: nothing, or a special token, is before it. */
+/**
+ * Appends the ids of a run of text without special tokens; `afterSpecial`: nothing, or a special token, is before it.
+ */
 type EncodeFragment = (text: string, afterSpecial: boolean, out: number[]) => void;
 
 function fragmentEncoder(vocabulary: Vocabulary, ids: ReadonlyMap<string, number>, types: Uint8Array): EncodeFragment {
@@ -140,7 +142,10 @@ const MARKER = /^<[|｜].*[|｜]>$/s;
 /** Tokens after which Phi-3 keeps white space; it marks code and beginnings as well. */
 const KEEPING_SPACE: readonly string[] = ['<unk>', '<s>', '<|endoftext|>'];
 
-/** What is looked for in text. Of user-defined tokens only markers are guarded: others, such as runs of spaces, are text. */
+/**
+ * What is looked for in text. Of user-defined tokens only markers are guarded: others, such as runs of spaces, are
+ * text.
+ */
 function specialTokens({ tokens, types, stripsAfterSpecial }: Vocabulary, effective: Uint8Array): SpecialToken[] {
   const wanted: readonly number[] = [TokenType.control, TokenType.userDefined, TokenType.unknown];
   const isText = (id: number, text: string): boolean =>

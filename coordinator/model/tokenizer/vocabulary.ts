@@ -28,7 +28,10 @@ export interface Vocabulary {
   readonly bos: number | null;
   readonly eos: number | null;
   readonly unk: number | null;
-  /** Tokens with which an answer is over, as far as the file says so: ends of text, of turn, of message, of code filled in. */
+  /**
+   * Tokens with which an answer is over, as far as the file says so: ends of text, of turn, of message, of code filled
+   * in.
+   */
   readonly ends: readonly number[];
   /** Tokens for infill, as far as the file names them. */
   readonly infill: Readonly<Record<InfillRole, number | null>>;
@@ -76,7 +79,8 @@ const END_KEYS: readonly string[] = ['eot_token_id', 'eom_token_id', 'fim_pad_to
 
 /**
  * Reads and checks the `tokenizer.ggml.*` keys.
- * @throws StarlingError model_invalid for missing or contradictory keys, model_unsupported_tokenizer for kinds not known
+ * @throws StarlingError model_invalid for missing or contradictory keys, model_unsupported_tokenizer for kinds not
+ * known
  */
 export function readVocabulary(metadata: VocabularyMetadata): Vocabulary {
   if (!metadata.has('tokenizer.ggml.model')) {
@@ -210,7 +214,10 @@ function readMerges(metadata: VocabularyMetadata): readonly string[] {
   });
 }
 
-/** An id that is no token is passed over with a warning, as in llama.cpp: files have it in keys that their model does not use. */
+/**
+ * An id that is no token is passed over with a warning, as in llama.cpp: files have it in keys that their model does
+ * not use.
+ */
 function readId(
   metadata: VocabularyMetadata,
   name: string,

@@ -5,8 +5,8 @@ import { columnsOf, padded, rowsOf, type TileCuts, type VectorCut, valuesOf } fr
 import { LEAST_TILES, TARGET_BYTES } from '../tile-sizes.ts';
 
 /**
- * Whole query heads whose Wo columns are whole blocks. A tile stays within the heads of one key/value head where blocks allow,
- * so that it needs one cache only.
+ * Whole query heads whose Wo columns are whole blocks. A tile stays within the heads of one key/value head where blocks
+ * allow, so that it needs one cache only.
  */
 export const attention: TileCuts<AttentionPhase> = {
   tiles(model, phase, layer, cols) {

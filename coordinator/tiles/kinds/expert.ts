@@ -5,12 +5,15 @@ import type { TileCuts } from '../tile-cuts.ts';
 import { LEAST_TILES } from '../tile-sizes.ts';
 
 /**
- * Each network is cut into so many tiles, where blocks allow: dealt out to a few devices, it is on all of them alike, whichever rows
- * use it.
+ * Each network is cut into so many tiles, where blocks allow: dealt out to a few devices, it is on all of them alike,
+ * whichever rows use it.
  */
 const LEAST_OF_NETWORK = 4;
 
-/** Runs of whole blocks of each network's columns, counted over all networks; as many as let those that a row uses be shared. */
+/**
+ * Runs of whole blocks of each network's columns, counted over all networks; as many as let those that a row uses be
+ * shared.
+ */
 export const expert: TileCuts<ExpertsPhase> = {
   tiles(model, phase, layer, cols) {
     const least = Math.max(LEAST_OF_NETWORK, Math.ceil(LEAST_TILES / phase.routing.used));

@@ -4,8 +4,9 @@ import { type AttentionSpec, sumLimit } from '../../engine/engine-spec.ts';
 import { kvHeadsOfQueries, type TileRules } from '../tile-rules.ts';
 
 /**
- * `count` query heads from `first` on: their rows of Wq and columns of Wo. Within one key/value head, or of whole groups. Vectors:
- * their part of Wq's bias, the norm of a head or their part of that of all, their sinks, as far as the model has such.
+ * `count` query heads from `first` on: their rows of Wq and columns of Wo. Within one key/value head, or of whole
+ * groups. Vectors: their part of Wq's bias, the norm of a head or their part of that of all, their sinks, as far as the
+ * model has such.
  */
 export const attention: TileRules<AttentionSpec> = {
   phase: 'attention',

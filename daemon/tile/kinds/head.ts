@@ -1,7 +1,9 @@
 import { ROW_GROUP, roundUp } from '../../../kernels/formats.ts';
 import type { TileRules } from '../tile-rules.ts';
 
-/** `count` rows of the vocabulary from `first` on. Its products are logits: one matmul, for which nothing is made ready. */
+/**
+ * `count` rows of the vocabulary from `first` on. Its products are logits: one matmul, for which nothing is made ready.
+ */
 export const head: TileRules = {
   phase: null,
   adds: false,

@@ -3,8 +3,8 @@ import type { AttentionSpec } from '../../engine/engine-spec.ts';
 import type { TileRules } from '../tile-rules.ts';
 
 /**
- * One key/value head: its rows of Wk and of Wv. It comes along with the query heads that attend to it. Vectors: its biases of keys
- * and of values, the norm of its keys, as far as the model has such.
+ * One key/value head: its rows of Wk and of Wv. It comes along with the query heads that attend to it. Vectors: its
+ * biases of keys and of values, the norm of its keys, as far as the model has such.
  */
 export const kv: TileRules<AttentionSpec> = {
   phase: 'attention',

@@ -73,7 +73,8 @@ test('run prints the answer alone of a model that thinks, and tells of both in J
   const gguf = await openGguf(EMBEDDED);
   const template = gguf.metadata.string('tokenizer.chat_template');
   await gguf.close();
-  // As long as the template, so that nothing else of the file changes: it opens reasoning, which the model never closes.
+  // As long as the template, so that nothing else of the file changes: it opens reasoning, which the model never
+  // closes.
   const thinks = `{# </think> #}{{ '<|user|>' + messages[0]['content'] + '<|end|><|assistant|><think>' }}`;
   whole.write(`{#${' '.repeat(template.length - thinks.length - 4)}#}${thinks}`, whole.indexOf(template));
   writeFileSync(path, whole);

@@ -29,7 +29,10 @@ interface Golden {
 /** llama.cpp rounds activations differently, so a choice between two tokens this close may fall either way. */
 const CLEAR_LEAD = 0.05;
 
-/** How close a format has to be: the share of clear steps with the same first choice, and the mean distance of its probability. */
+/**
+ * How close a format has to be: the share of clear steps with the same first choice, and the mean distance of its
+ * probability.
+ */
 function tolerance(type: string, kv: KvFormat): { readonly agreement: number; readonly distance: number } {
   if (kv === 'q8') return { agreement: 0.99, distance: 0.01 };
   if (type === 'F32') return { agreement: 1, distance: 0.001 };

@@ -142,7 +142,8 @@ test('a draft model changes no bit, and has the vocabulary of the model', async 
     const drafted = await sandbox.runJson<Run>([...run, ...args, '--draft', draft!], home);
     assert.deepEqual([drafted.tokens, drafted.logits_sha256], [plain.tokens, plain.logits_sha256]);
     guessed ||= drafted.drafted_tokens > plain.drafted_tokens;
-    // Drafts are made where they are measured to pay, which on a busy machine they may not for one text: a few have their chance.
+    // Drafts are made where they are measured to pay, which on a busy machine they may not for one text: a few have
+    // their chance.
     if (guessed && i > 0) break;
   }
   assert.ok(guessed, 'the draft model guessed more than was found in the texts');

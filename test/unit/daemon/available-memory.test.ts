@@ -7,7 +7,10 @@ const OWN = 10 * MIB;
 const MEMINFO = 'MemTotal:        8388608 kB\nMemFree:          102400 kB\nMemAvailable:    4194304 kB\n';
 const UNLIMITED_V1 = '9223372036854771712\n';
 
-/** What may be had by a process that has 10 MiB, in MiB, where the kernel tells this; groups by the path of their folder. */
+/**
+ * What may be had by a process that has 10 MiB, in MiB, where the kernel tells this; groups by the path of their
+ * folder.
+ */
 function obtainable(
   cgroup: string,
   mountinfo: string,

@@ -1,4 +1,5 @@
-// What the reference computes with the parts of a tile that only some models have, against straightforward f64 mathematics.
+// What the reference computes with the parts of a tile that only some models have, against straightforward f64
+// mathematics.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
@@ -169,7 +170,8 @@ for (const [name, changes] of Object.entries(ATTENTION)) {
           attended[head * headDim + d] = sum / total;
         }
       }
-      // Values are below 2, and scores below 40: their errors of a few 1e-6 are the relative ones of their exponentials.
+      // Values are below 2, and scores below 40: their errors of a few 1e-6 are the relative ones of their
+      // exponentials.
       assertNear(
         bench.readSums(buffers.sums + r * buffers.sumStride, outRows),
         product(out, attended),

@@ -246,8 +246,8 @@ for (const { format, positions, headDim } of ATTENTION) {
       const total = shares.reduce((sum, share) => sum + share, 0);
       for (let d = 0; d < headDim; d++) {
         const expected = shares.reduce((sum, share, p) => sum + share * values[p]![d]!, 0) / total;
-        // Values are below 2; scores, below 100, carry an error of a few 1e-6 into their exponentials' relative error, and in q8 that
-        // of a query rounded to 16 bits.
+        // Values are below 2; scores, below 100, carry an error of a few 1e-6 into their exponentials' relative error,
+        // and in q8 that of a query rounded to 16 bits.
         const tolerance = format === 'f16' ? 2e-6 * 4 : 4e-4;
         assertNear(attended[head * headDim + d]!, expected, tolerance, `head ${head}, dimension ${d}`);
       }

@@ -112,7 +112,8 @@ test('gelu is x · (1 + tanh(√(2/π) · (x + 0.044715·x³))) / 2 for every fi
   const random = new Random(3);
   const check = (value: number): void => {
     const x = Math.fround(value);
-    // Of large gates the result is the gate; f64's tanh has no digits left where 1 + tanh is small, hence the second part.
+    // Of large gates the result is the gate; f64's tanh has no digits left where 1 + tanh is small, hence the second
+    // part.
     assert.ok(Math.abs(geluF32(x) - gelu(x)) <= 1e-6 * Math.abs(gelu(x)) + 2e-7, `${x}: ${geluF32(x)}, not ${gelu(x)}`);
   };
   for (let i = 0; i < 100000; i++) check(random.unit() * 30 - 15);

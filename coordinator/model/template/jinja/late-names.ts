@@ -1,8 +1,9 @@
 import type { Statement, Target } from './syntax-tree.ts';
 
 /**
- * Names that a template sets for all of it before it reads them there. Jinja compiles a template as a function: such a name is a
- * variable of it from the beginning, and a loop or macro that reads it before it is set finds nothing, whatever the caller gave.
+ * Names that a template sets for all of it before it reads them there. Jinja compiles a template as a function: such a
+ * name is a variable of it from the beginning, and a loop or macro that reads it before it is set finds nothing,
+ * whatever the caller gave.
  * @param statements of the whole template
  */
 export function lateNames(statements: readonly Statement[]): ReadonlySet<string> {

@@ -42,8 +42,8 @@ const RULES: readonly (readonly [TokenType | 'space', RegExp])[] = [
 const CLOSING: Readonly<Record<string, string>> = { '(': ')', '[': ']', '{': '}' };
 
 /**
- * The tokens of a template, with white space around tags dropped as transformers wants it: the rest of the line behind a
- * block, and what is in front of a block that begins its line.
+ * The tokens of a template, with white space around tags dropped as transformers wants it: the rest of the line behind
+ * a block, and what is in front of a block that begins its line.
  * @throws TemplateSyntaxError
  */
 export function tokenize(source: string): Token[] {

@@ -2,8 +2,8 @@ import { TemplateError } from './errors.ts';
 import { isStr, raw, type Str, Text } from './text.ts';
 
 /*
- * What a template computes with: Python's None, bool, int, float, str and list are null, boolean, bigint, number, Str and
- * arrays; the other types are the classes below.
+ * What a template computes with: Python's None, bool, int, float, str and list are null, boolean, bigint, number, Str
+ * and arrays; the other types are the classes below.
  */
 export type Value = null | boolean | bigint | number | Str | Value[] | Tuple | Dict | PythonObject;
 

@@ -21,7 +21,10 @@ function play(
   return halves;
 }
 
-/** Milliseconds of a step on devices that take `rowMs` for a row and no less than `leastMs`, behind a network of `networkMs`. */
+/**
+ * Milliseconds of a step on devices that take `rowMs` for a row and no less than `leastMs`, behind a network of
+ * `networkMs`.
+ */
 const stepCost =
   (leastMs: number, rowMs: number, networkMs: number) =>
   (rows: number, halved: boolean): number => {

@@ -44,8 +44,8 @@ const TINY_CHAT_QUANTS = [
 ] as const;
 
 /**
- * Root mean square error relative to that of the weights, a quarter above what llama.cpp's quantiser leaves on these bell-shaped
- * weights: each bit less doubles it, and a value or scale taken from the wrong place makes it about 1.4.
+ * Root mean square error relative to that of the weights, a quarter above what llama.cpp's quantiser leaves on these
+ * bell-shaped weights: each bit less doubles it, and a value or scale taken from the wrong place makes it about 1.4.
  */
 const LARGEST_ERROR: Readonly<Record<WeightFormat, number>> = {
   F32: 0,

@@ -23,7 +23,8 @@ const BYTES_PER_CHARACTER = 2;
 
 /**
  * The latest responses, in memory alone, so that conversations go on without being sent again. Those that were not
- * asked for longest are forgotten first. What a response has in common with the one before it is counted twice and held once.
+ * asked for longest are forgotten first. What a response has in common with the one before it is counted twice and held
+ * once.
  */
 export class ResponseStore {
   readonly #limits: { readonly responses: number; readonly bytes: number };

@@ -34,7 +34,10 @@ const HARMONY = callingOf('{{ tools }} <|channel|> functions.');
 const THINKING = reasoningForm('</think>', (text) => (text.includes('think') ? idOf(text) : null))!;
 const CHANNELS = reasoningForm('<|channel|>', idOf)!;
 
-/** The parts of an answer as [reasoning, text, calls]. @param pieces texts of tokens; those of marks are the marks' tokens */
+/**
+ * The parts of an answer as [reasoning, text, calls].
+ * @param pieces texts of tokens; those of marks are the marks' tokens
+ */
 function parts(
   pieces: readonly string[],
   calling: Calling | null,

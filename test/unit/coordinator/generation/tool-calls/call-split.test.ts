@@ -25,7 +25,10 @@ const LLAMA3 = syntaxOf(llama3('tools <|start_header_id|> "parameters": '));
 const GEMMA = syntaxOf(gemma('<start_of_turn>'));
 const CODER = syntaxOf(qwenCoder('<tool_call> <function= <parameter='));
 
-/** An answer as text; a call reads ⟨index:id:name arguments⟩, with ! for one that broke off and … for one that did not end. */
+/**
+ * An answer as text; a call reads ⟨index:id:name arguments⟩, with ! for one that broke off and … for one that did not
+ * end.
+ */
 function told(events: readonly AnswerEvent[]): string {
   let text = '';
   for (const event of events) {
