@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createOpenAI } from '@ai-sdk/openai';
-import { generateText, Output, stepCountIs, streamText, tool } from 'ai';
+import { generateText, Output, streamText } from 'ai';
 import { z } from 'zod';
+import { AI_SDK_LOOP, toolOfStep } from '../../fixtures/ai-sdk-loop.ts';
 import { TOOL_TEMPLATE, tinyEndpoint } from '../../fixtures/tiny-endpoint.ts';
 import { CITY, LAST_PROMPT, OWNER, QUESTION } from '../../fixtures/tool-loop.ts';
 
@@ -13,21 +14,11 @@ test('the AI SDK, by its provider for OpenAI, which speaks of responses', async 
   /** Two calls, which are required, and what the model then says of its own. */
   const loop = {
     model,
-    prompt: QUESTION,
-    maxRetries: 0,
+    ...AI_SDK_LOOP,
     maxOutputTokens: 120,
     temperature: 0,
-    tools: {
-      find_owner: tool({
-        description: OWNER.description,
-        inputSchema: OWNER.schema,
-        execute: async () => OWNER.result,
-      }),
-      find_city: tool({ description: CITY.description, inputSchema: CITY.schema, execute: async () => CITY.result }),
-    },
-    stopWhen: stepCountIs(3),
     prepareStep: ({ stepNumber }: { stepNumber: number }) => {
-      const called = ([OWNER.name, CITY.name] as const)[stepNumber];
+      const called = toolOfStep(stepNumber);
       return { toolChoice: called === undefined ? ('none' as const) : { type: 'tool' as const, toolName: called } };
     },
   };

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createOpenAICompatible } from '@ai-sdk/openai-compatible';
-import { APICallError, embedMany, generateText, Output, stepCountIs, streamText, tool } from 'ai';
+import { APICallError, embedMany, generateText, Output, streamText } from 'ai';
 import { z } from 'zod';
+import { AI_SDK_LOOP, toolOfStep } from '../../fixtures/ai-sdk-loop.ts';
 import { TOOL_TEMPLATE, tinyEndpoint } from '../../fixtures/tiny-endpoint.ts';
 import { ANSWER, CITY, LAST_PROMPT, OWNER, QUESTION } from '../../fixtures/tool-loop.ts';
 
@@ -19,19 +20,9 @@ test('the AI SDK, by its provider for OpenAI-compatible servers', async (t) => {
   /** Two calls and an answer; what the model would not say by itself is required of it, step by step. */
   const loop = {
     model,
-    prompt: QUESTION,
-    maxRetries: 0,
-    tools: {
-      find_owner: tool({
-        description: OWNER.description,
-        inputSchema: OWNER.schema,
-        execute: async () => OWNER.result,
-      }),
-      find_city: tool({ description: CITY.description, inputSchema: CITY.schema, execute: async () => CITY.result }),
-    },
-    stopWhen: stepCountIs(5),
+    ...AI_SDK_LOOP,
     prepareStep: ({ stepNumber }: { stepNumber: number }) => {
-      const called = ([OWNER.name, CITY.name] as const)[stepNumber];
+      const called = toolOfStep(stepNumber);
       return called === undefined
         ? { toolChoice: 'none' as const, providerOptions: { starling: { guided_choice: [ANSWER] } } }
         : { toolChoice: { type: 'tool' as const, toolName: called } };
