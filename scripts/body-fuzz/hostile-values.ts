@@ -103,12 +103,19 @@ export const hostileField = (random: Random): string =>
 /** Stands for nested lists or objects, which `withNests` writes: JSON.stringify goes only so deep. */
 const nested = (random: Random): Value => `nest ${random.pick(DEEP)} ${random.pick(['list', 'object'])}`;
 
+/** Levels of all nested values of a body: more would be larger than any server reads. */
+const MOST_LEVELS = 1_000_000;
+
 /** A text of JSON with what stands in it for nested values made so. */
-export const withNests = (json: string): string =>
-  json.replace(/"nest (\d+) (list|object)"/g, (_, depth: string, kind: string) => {
+export function withNests(json: string): string {
+  let left = MOST_LEVELS;
+  return json.replace(/"nest (\d+) (list|object)"/g, (_, depth: string, kind: string) => {
     const [open, close] = kind === 'list' ? ['[', ']'] : ['{"a":', '}'];
-    return `${open.repeat(Number(depth))}1${close.repeat(Number(depth))}`;
+    const levels = Math.min(Number(depth), left);
+    left -= levels;
+    return `${open.repeat(levels)}1${close.repeat(levels)}`;
   });
+}
 
 function hostileMessages(random: Random): Value {
   return Array.from({ length: random.between(0, 6) }, () => {

@@ -36,6 +36,10 @@ export function mutateJson(random: Random, body: { [name: string]: Value }): voi
   else mutatePlace(random, random.pick(places), places);
 }
 
+/** Copies of copies would be more than any server reads. */
+const mostCopies = (random: Random, value: Value): number =>
+  (JSON.stringify(value) ?? '').length < 10_000 ? random.between(1, 20) : 1;
+
 function mutatePlace(random: Random, place: Place, places: readonly Place[]): void {
   const value = valueAt(place);
   switch (random.below(8)) {
@@ -47,7 +51,7 @@ function mutatePlace(random: Random, place: Place, places: readonly Place[]): vo
       else delete place.holder[place.key];
       break;
     case 2:
-      if (Array.isArray(place.holder)) place.holder.push(...Array<Value>(random.between(1, 20)).fill(value));
+      if (Array.isArray(place.holder)) place.holder.push(...Array<Value>(mostCopies(random, value)).fill(value));
       else setOwn(place.holder, hostileField(random), value);
       break;
     case 3:
