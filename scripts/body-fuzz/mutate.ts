@@ -2,6 +2,9 @@ import type { Random } from '../../test/fixtures/random.ts';
 import { ownFields, setOwn, type Value } from './hostile-formats.ts';
 import { hostileField, hostileNumber, hostileText, hostileValue } from './hostile-values.ts';
 
+/** Characters of a value of which there may be many copies. */
+const MOST_COPIED = 10_000;
+
 /** Where a value stands. */
 interface Place {
   readonly holder: { [name: string]: Value } | Value[];
@@ -36,9 +39,11 @@ export function mutateJson(random: Random, body: { [name: string]: Value }): voi
   else mutatePlace(random, random.pick(places), places);
 }
 
-/** Copies of copies would be more than any server reads. */
-const mostCopies = (random: Random, value: Value): number =>
-  (JSON.stringify(value) ?? '').length < 10_000 ? random.between(1, 20) : 1;
+/** A value some times, none of them the same object: what grows in one of them would grow in all. */
+function copies(random: Random, value: Value): Value[] {
+  const text = JSON.stringify(value);
+  return Array.from({ length: text.length < MOST_COPIED ? random.between(1, 20) : 1 }, () => JSON.parse(text) as Value);
+}
 
 function mutatePlace(random: Random, place: Place, places: readonly Place[]): void {
   const value = valueAt(place);
@@ -51,7 +56,7 @@ function mutatePlace(random: Random, place: Place, places: readonly Place[]): vo
       else delete place.holder[place.key];
       break;
     case 2:
-      if (Array.isArray(place.holder)) place.holder.push(...Array<Value>(mostCopies(random, value)).fill(value));
+      if (Array.isArray(place.holder)) place.holder.push(...copies(random, value));
       else setOwn(place.holder, hostileField(random), value);
       break;
     case 3:

@@ -47,6 +47,8 @@ const READ = TARGETS.filter(({ path }) => READERS.has(path));
 /** What goes to the disk is slow. */
 const isOfDisk = ({ path }: Target): boolean => /files|batches/.test(path);
 
+/** Characters of a body that is changed no more. */
+const LARGE = 1_000_000;
 const BOUNDARY = 'b';
 const JSON_TYPE = 'application/json';
 const CONTENT_TYPES: readonly string[] = [
@@ -110,9 +112,12 @@ function targetOf(random: Random): Target {
 
 function jsonText(random: Random, bodies: readonly string[]): string {
   const body = JSON.parse(random.pick(bodies)) as { [name: string]: Value };
-  do mutateJson(random, body);
-  while (random.chance(0.5));
-  return withNests(JSON.stringify(body));
+  let text: string;
+  do {
+    mutateJson(random, body);
+    text = JSON.stringify(body);
+  } while (text.length < LARGE && random.chance(0.5));
+  return withNests(text);
 }
 
 /** Sometimes in a content encoding, which may not be the one that is named. */
