@@ -1,10 +1,10 @@
 /**
  * Weight formats and their layout inside a tile.
  *
- * A weight matrix of a tile is cut into blocks of 8 rows × 32 columns, or 8 × 256 for formats with super-blocks. Blocks
- * are stored row group by row group, and within a group of 8 rows in column order, so a matrix × vector product reads
- * the tile once, front to back. Within a block the 8 rows are interleaved, so that one SIMD load feeds 8 lanes (one
- * lane a row). A block is made of these parts, each for 32 columns c and 8 rows r, with i = 0..3:
+ * A weight matrix of a tile is cut into blocks of 8 rows × 32 columns, or 8 × 256 for formats with super-blocks. Blocks are
+ * stored row group by row group, and within a group of 8 rows in column order, so a matrix × vector product reads the tile
+ * once, front to back. Within a block the 8 rows are interleaved, so that one SIMD load feeds 8 lanes (one lane a row).
+ * A block is made of these parts, each for 32 columns c and 8 rows r, with i = 0..3:
  *
  * | part | bytes | content |
  * |---|---|---|
@@ -213,9 +213,9 @@ export function sourceBytes(format: WeightFormat, cols: number): number {
 }
 
 /**
- * Bytes of one row of activations, `cols` a multiple of 32. f32: cols × f32. q8: cols × int8, then cols/32 × f32 scale,
- * then cols/32 × two int16, the sums of the block's first and last 16 int8; padded to a multiple of 16 so that rows may
- * follow each other in memory and on the wire.
+ * Bytes of one row of activations, `cols` a multiple of 32.
+ * f32: cols × f32. q8: cols × int8, then cols/32 × f32 scale, then cols/32 × two int16, the sums of the block's first and
+ * last 16 int8; padded to a multiple of 16 so that rows may follow each other in memory and on the wire.
  */
 export function activationBytes(format: ActivationFormat, cols: number): number {
   return format === 'f32' ? cols * 4 : roundUp(cols + (cols / BLOCK) * 8, 16);
@@ -230,8 +230,7 @@ export function panelBytes(format: ActivationFormat, cols: number, rows: number)
 }
 
 /**
- * Formats of the KV cache, and how a page of one key/value head holds K and V of KV_PAGE positions p with headDim
- * values d:
+ * Formats of the KV cache, and how a page of one key/value head holds K and V of KV_PAGE positions p with headDim values d:
  *
  * | format | parts in order |
  * |---|---|

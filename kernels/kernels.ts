@@ -24,8 +24,8 @@ export type BackendName = 'native' | 'wasm' | 'reference';
  *
  * tanh(x) has the sign of x and the magnitude f32(f32(1 − t) / f32(1 + t)), t = exp(−2|x|).
  *
- * NaNs are alike whatever their sign and payload. Outputs do not overlap inputs unless stated. Scalars (eps, scale) are
- * rounded to f32 first. q8 rows hold −127..127 with true sums, as `quantize` makes them.
+ * NaNs are alike whatever their sign and payload. Outputs do not overlap inputs unless stated. Scalars (eps, scale) are rounded to f32 first.
+ * q8 rows hold −127..127 with true sums, as `quantize` makes them.
  */
 export interface Kernels {
   readonly backend: BackendName;
@@ -33,18 +33,15 @@ export interface Kernels {
   /**
    * out[r][o] = Σ_c W[o][c] · x[r][c], for `rows` rows r and `outRows` (a multiple of 8) outputs o; f32 out.
    *
-   * Quantised formats take q8 activations: per block of 32 columns a scale x.d, int8 x.q, and the sums s0, s1 of its
-   * halves (s = s0 + s1). dot = Σ w·x.q is an exact integer over the block's integer weights w (formats.ts); acc starts
-   * at +0. Blocks in order:
-   * Q8_0, Q4_0, Q5_0, IQ4_NL, MXFP4: acc = f32(acc + f32(f32(dot) · f32(w.d · x.d))), with w.d = 2^(e − 128) for MXFP4;
+   * Quantised formats take q8 activations: per block of 32 columns a scale x.d, int8 x.q, and the sums s0, s1 of its halves
+   * (s = s0 + s1). dot = Σ w·x.q is an exact integer over the block's integer weights w (formats.ts); acc starts at +0. Blocks in order:
+   *   Q8_0, Q4_0, Q5_0, IQ4_NL, MXFP4: acc = f32(acc + f32(f32(dot) · f32(w.d · x.d))), with w.d = 2^(e − 128) for MXFP4;
    *   Q4_1, Q5_1 (w = n or n + 16h): the same, then acc = f32(acc + f32(w.m · f32(x.d · f32(s)))).
    * Formats with super-blocks of 256, super-blocks in order, t and u from +0, blocks j = 0..7 of 32 columns in order:
    *   Q4_K, Q5_K (w without scale): t = f32(t + f32(f32(sc·dot) · x.d)); u = f32(u + f32(f32(m) · f32(x.d · f32(s))));
-   * Q2_K: with dot0, dot1 over the two halves, t = f32(t + f32(f32(sc0·dot0 + sc1·dot1) · x.d)); u = f32(u +
-   * f32(f32(m0·s0 + m1·s1) · x.d));
+   *   Q2_K: with dot0, dot1 over the two halves, t = f32(t + f32(f32(sc0·dot0 + sc1·dot1) · x.d)); u = f32(u + f32(f32(m0·s0 + m1·s1) · x.d));
    *   then acc = f32(acc + f32(f32(w.d · t) − f32(w.dmin · u))).
-   * Q3_K, Q6_K (w with its offset taken off): t = f32(t + f32(f32(sc0·dot0 + sc1·dot1) · x.d)); IQ4_XS: t = f32(t +
-   * f32(f32(sc·dot) · x.d));
+   *   Q3_K, Q6_K (w with its offset taken off): t = f32(t + f32(f32(sc0·dot0 + sc1·dot1) · x.d)); IQ4_XS: t = f32(t + f32(f32(sc·dot) · x.d));
    *   then acc = f32(acc + f32(w.d · t)).
    * Products and sums inside f32(…) of integers are exact in 32 bits; the conversion rounds to nearest even.
    * Float formats take f32 activations: eight accumulators a[c mod 8] = f32(a[c mod 8] + f32(w · x)), c in order
@@ -70,10 +67,9 @@ export interface Kernels {
    * sums[r][o] += roundTiesToEven(out[r][o] · 2^24), with `out` as `matmul` gives it; sums in f64 (exact integers).
    * @param sumStride bytes between rows of sums
    * @param fresh whether the sums of these rows count as zeros, whatever they hold
-   * @param list u32 [rows], 4-byte aligned: row r of the product goes to row list[r] of the sums, each its own; null:
-   * to row r
-   * @returns false when a value of `out` is not finite or |out · 2^24| exceeds `limit` (sumLimit in
-   * daemon/engine/engine-spec.ts); `sums` is then meaningless
+   * @param list u32 [rows], 4-byte aligned: row r of the product goes to row list[r] of the sums, each its own; null: to row r
+   * @returns false when a value of `out` is not finite or |out · 2^24| exceeds `limit` (sumLimit in daemon/engine/engine-spec.ts);
+   * `sums` is then meaningless
    */
   matmulSums(
     format: WeightFormat,
@@ -111,23 +107,20 @@ export interface Kernels {
     out: Address,
   ): void;
 
-  /**
-   * `quantize` and `packPanel` in one: a q8 panel of rows of f32.
-   * @returns false when any value is not finite (the panel is then meaningless)
-   */
+  /** `quantize` and `packPanel` in one: a q8 panel of rows of f32. @returns false when any value is not finite (the panel is then meaningless) */
   quantizePanel(x: Address, xStride: number, cols: number, rows: number, out: Address): boolean;
 
   /**
-   * Quantises rows of f32 (`cols` a multiple of 32) to q8. Each block of 32: amax = max |x|; if amax < 2^-100 then
-   * scale = 0 and q = 0; else scale = f32(amax / 127), inv = f32(127 / amax), q = roundTiesToEven(f32(x · inv)); s0, s1
-   * = Σ q over each half. The padding of a row up to its stride is left alone.
+   * Quantises rows of f32 (`cols` a multiple of 32) to q8. Each block of 32: amax = max |x|; if amax < 2^-100 then scale = 0
+   * and q = 0; else scale = f32(amax / 127), inv = f32(127 / amax), q = roundTiesToEven(f32(x · inv)); s0, s1 = Σ q over each half.
+   * The padding of a row up to its stride is left alone.
    * @returns false when any value is not finite (the output is then meaningless)
    */
   quantize(x: Address, xStride: number, cols: number, rows: number, out: Address, outStride: number): boolean;
 
   /**
-   * y = x · rsqrt(mean(x²) + eps) · weight, row by row. Eight accumulators a[c mod 8] = f32(a[c mod 8] + f32(x·x)), s =
-   * tree(a), inv = f32(1 / f32(sqrt(f32(f32(s / dim) + eps)))), y = f32(f32(x · inv) · weight).
+   * y = x · rsqrt(mean(x²) + eps) · weight, row by row. Eight accumulators a[c mod 8] = f32(a[c mod 8] + f32(x·x)), s = tree(a),
+   * inv = f32(1 / f32(sqrt(f32(f32(s / dim) + eps)))), y = f32(f32(x · inv) · weight).
    * @param dim the true width; @param cols the padded width (multiple of 8, zeros beyond dim); strides are in bytes
    * @param out may be x itself, with the same stride
    */
@@ -144,8 +137,7 @@ export interface Kernels {
   ): void;
 
   /**
-   * Rotates adjacent pairs of `heads` consecutive heads of one row in place: (a, b) → (f32(f32(a·cos) − f32(b·sin)),
-   * f32(f32(a·sin) + f32(b·cos))).
+   * Rotates adjacent pairs of `heads` consecutive heads of one row in place: (a, b) → (f32(f32(a·cos) − f32(b·sin)), f32(f32(a·sin) + f32(b·cos))).
    * @param table headDim/2 pairs (cos, sin) as f32, for this row's position; 8-byte aligned
    */
   rope(x: Address, heads: number, headDim: number, table: Address): void;
@@ -153,48 +145,41 @@ export interface Kernels {
   /**
    * A gated linear unit: gate[i] becomes, with g = gate[i] and u = up[i], for n values (a multiple of 8):
    *   silu: f32(silu(g) · u), silu(g) = f32(g / f32(1 + exp(−g)));
-   * gelu: f32(gelu(g) · u), gelu(g) = f32(g' / f32(1 + exp(−f32(1.5957691·w)))), w = f32(g' · f32(1 +
-   * f32(0.044715·f32(g'·g')))),
+   *   gelu: f32(gelu(g) · u), gelu(g) = f32(g' / f32(1 + exp(−f32(1.5957691·w)))), w = f32(g' · f32(1 + f32(0.044715·f32(g'·g')))),
    *     g' = −10 for g < −10, where gelu is below 2e-37, else g. (The form with tanh: 1 + tanh(y) = 2 / (1 + exp(−2y)).)
-   * clamped: f32(f32(g' / f32(1 + exp(−f32(1.702·g')))) · f32(u' + 1)), g' = 7 for g > 7, else g; u' = 7 for u > 7, −7
-   * for u < −7, else u.
+   *   clamped: f32(f32(g' / f32(1 + exp(−f32(1.702·g')))) · f32(u' + 1)), g' = 7 for g > 7, else g; u' = 7 for u > 7, −7 for u < −7, else u.
    *     (OpenAI gpt-oss.)
    * All give 0 for g = u = 0.
    */
   glu(activation: ActivationFunction, gate: Address, up: Address, n: number): void;
 
   /**
-   * Writes K and V (f32) of one position and one key/value head to slot `slot` of a KV page; nothing of other slots
-   * changes. headDim is a multiple of 8 up to 512.
+   * Writes K and V (f32) of one position and one key/value head to slot `slot` of a KV page; nothing of other slots changes.
+   * headDim is a multiple of 8 up to 512.
    *   f16: each value to the nearest f16, ties to even, overflow to infinity.
-   * q8: K in runs of 32 dimensions (the last may be shorter), V as one run. Of each run amax = max |x|; if any value is
-   * not finite
-   * then the scale is the NaN 0x7e00 and q = 0; if amax < 2^-100 then scale = 0 and q = 0; else scale = f16(f32(amax /
-   * 127)),
+   *   q8: K in runs of 32 dimensions (the last may be shorter), V as one run. Of each run amax = max |x|; if any value is not finite
+   *   then the scale is the NaN 0x7e00 and q = 0; if amax < 2^-100 then scale = 0 and q = 0; else scale = f16(f32(amax / 127)),
    *   inv = f32(127 / amax), q = roundTiesToEven(f32(x · inv)).
    */
   kvStore(format: KvFormat, k: Address, v: Address, headDim: number, page: Address, slot: number): void;
 
   /**
-   * Attention of `rows` consecutive rows of one sequence, each with `heads` query heads that share one key/value head.
-   * Row r sees the first `positions` + r positions, of these only the last `window` where that is not 0. The bits of a
-   * row do not depend on how many rows or heads are computed together. Per row and head, pages of which the row sees
-   * something, in order (no other is read, nor its id); within a page, for the positions p that the row sees, `score`,
-   * where `softCap` is not 0 score[p] = f32(softCap · tanh(f32(score[p] · f32(1 / softCap)))), then:
-   * m = max score;  e[p] = exp(f32(score[p] − m)), 0 for others;  l = tree over eight accumulators a[p mod 8] = f32(a +
-   * e[p]), p in order.
+   * Attention of `rows` consecutive rows of one sequence, each with `heads` query heads that share one key/value head. Row r sees the
+   * first `positions` + r positions, of these only the last `window` where that is not 0. The bits of a row do not depend on how many
+   * rows or heads are computed together.
+   * Per row and head, pages of which the row sees something, in order (no other is read, nor its id); within a page, for the
+   * positions p that the row sees, `score`, where `softCap` is not 0 score[p] = f32(softCap · tanh(f32(score[p] · f32(1 / softCap)))), then:
+   *   m = max score;  e[p] = exp(f32(score[p] − m)), 0 for others;  l = tree over eight accumulators a[p mod 8] = f32(a + e[p]), p in order.
    *   f16: qs[d] = f32(q[d]·scale);  score[p] = Σ_d in order f32(acc + f32(qs[d]·k[p][d])), from +0;
    *        o[d] = Σ_p in order f32(acc + f32(e[p]·v[p][d])), from +0.
-   * q8:  once a row and head (i, s) = words(q), qs = f32(s·scale);  with kd the scales of the runs j of 32 dimensions
-   * and dot the exact
+   *   q8:  once a row and head (i, s) = words(q), qs = f32(s·scale);  with kd the scales of the runs j of 32 dimensions and dot the exact
    *        integer Σ i[d]·k[p][d] over a run, score[p] = f32(qs · Σ_j in order f32(acc + f32(f32(dot)·kd[j][p]))), from +0;
    *        once a page (i, s) = words(f32(e[p]·vd[p]) for p seen, 0 for others), vd the scales of V;  o[d] = f32(s · f32(Σ_p i[p]·v[p][d])), the sum exact.
    *        words(x): amax = max |x|; if any x is not finite then s = NaN and i = 0; if amax < 2^-100 then s = 0 and i = 0;
    *        else s = f32(amax / 32767), inv = f32(32767 / amax), i = roundTiesToEven(f32(x · inv)).
    * Merge: the first page sets M, L, O. Each next: M' = max(M, m); a = exp(f32(M − M')); b = exp(f32(m − M'));
    *   L = f32(f32(L·a) + f32(l·b)); O[d] = f32(f32(O[d]·a) + f32(o[d]·b)); M = M'.
-   * Where there are sinks, with that of the head, after the last page: M' = max(M, sink); a = exp(f32(M − M')); b =
-   * exp(f32(sink − M'));
+   * Where there are sinks, with that of the head, after the last page: M' = max(M, sink); a = exp(f32(M − M')); b = exp(f32(sink − M'));
    *   L = f32(f32(L·a) + b); O[d] = f32(O[d]·a): one more score, whose value is zero.
    * out[d] = f32(O[d] · f32(1 / L)).
    * @param q first row, heads × headDim f32; rows are `qStride` bytes apart, in `out` `outStride`
@@ -241,8 +226,8 @@ export interface Kernels {
   residual(x: Address, sums: Address, n: number): void;
 
   /**
-   * Packs n sums (a multiple of 32) for the wire. Each block of 32: one byte w, the smallest of 2..8 such that all fit
-   * in w bytes (two's complement), then 32 × w bytes, little endian.
+   * Packs n sums (a multiple of 32) for the wire. Each block of 32: one byte w, the smallest of 2..8 such that all fit in w bytes
+   * (two's complement), then 32 × w bytes, little endian.
    * @param out room for n/32 · 257 bytes, whatever is needed
    * @returns bytes written
    */
@@ -250,16 +235,15 @@ export interface Kernels {
 
   /**
    * Adds n packed sums to `sums`.
-   * @returns false when the bytes are not exactly a packing of n sums, each at most 2^53 in magnitude (`sums` is then
-   * meaningless)
+   * @returns false when the bytes are not exactly a packing of n sums, each at most 2^53 in magnitude (`sums` is then meaningless)
    */
   unpackSums(packed: Address, length: number, n: number, sums: Address): boolean;
 
   /**
    * Cuts rows of a GGUF tensor into tile layout.
    * @param source first row; rows are `sourceStride` bytes apart and hold `cols` values from there on; no alignment
-   * @param outRows rows written, a multiple of 8, and @param outCols columns written, a multiple of tileBlockCols:
-   * beyond `rows` × `cols` all bytes are zero; `cols` is a multiple of the format's sourceBlockValues
+   * @param outRows rows written, a multiple of 8, and @param outCols columns written, a multiple of tileBlockCols: beyond `rows` × `cols` all bytes
+   * are zero; `cols` is a multiple of the format's sourceBlockValues
    * @returns false when a weight or scale is not finite (MXFP4: e = 255); `out` is then meaningless
    */
   repack(
@@ -279,8 +263,8 @@ export interface Kernels {
   prepareAttention(work: AttentionWork): number;
 
   /*
-   * Whole tiles for the rows of the panels, which are the step's rows from `first` on, as `composeTiles`
-   * (compose-tiles.ts) puts them together from the other kernels: in one call, as memory idles between two.
+   * Whole tiles for the rows of the panels, which are the step's rows from `first` on, as `composeTiles` (compose-tiles.ts) puts
+   * them together from the other kernels: in one call, as memory idles between two.
    */
 
   /**
@@ -291,9 +275,8 @@ export interface Kernels {
   feedForward(prepared: number, first: number, rows: number, fresh: boolean): boolean;
 
   /**
-   * The same for some rows, as one expert of several: what glu gives is multiplied by a row's weight, f32(inner ·
-   * weight), before down. Sums of other rows stay as they are, or, where `fresh`, become zeros. Where these are all
-   * rows of the panels, nothing is copied.
+   * The same for some rows, as one expert of several: what glu gives is multiplied by a row's weight, f32(inner · weight), before down.
+   * Sums of other rows stay as they are, or, where `fresh`, become zeros. Where these are all rows of the panels, nothing is copied.
    * @param list u32 [count], 4-byte aligned: rows of the panels, ascending, each once; row 0 is row `first` of the step
    * @param weights f32 [count], 4-byte aligned
    * @param count may be 0
@@ -312,9 +295,7 @@ export interface Kernels {
   /** k × x + kBias, normed by kNorm (and kFactors), rotated, and v × x + vBias, into the cache. */
   keyValue(prepared: number, first: number, rows: number): void;
 
-  /**
-   * q × x + qBias, normed by qNorm (and qFactors), rotated, into the tile's buffers, from which `attention` takes it.
-   */
+  /** q × x + qBias, normed by qNorm (and qFactors), rotated, into the tile's buffers, from which `attention` takes it. */
   queries(prepared: number, first: number, rows: number): void;
 
   /** out × attention, into the sums; for rows whose keys and values are in the caches. @returns see `feedForward` */
