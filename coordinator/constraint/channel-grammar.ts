@@ -22,8 +22,9 @@ const { channel, end, message, start } = CHANNEL_MARKS;
 const ANYTHING = repeat(characters([0, MAX_CHARACTER]), 0, Number.POSITIVE_INFINITY);
 
 /**
- * The messages of an answer in channels, without the texts of those that others follow: any may come before the mark of
- * their end. The last one is a call, or is in the channel "final", and has its text.
+ * The messages of an answer in channels: their headers, and the text of the last one, which is a call or in the channel
+ * "final". The text of a message that others follow is no part of the grammar: whoever uses it lets anything be written
+ * there, up to the mark of the message's end.
  * @param answer what that text has to be; null for anything
  * @throws StarlingError as callGrammar
  */

@@ -38,7 +38,7 @@ interface OpeningNode {
   readonly rests: Map<string, Expression>;
 }
 
-/** Of a rule that the grammar has to have, besides those of the rests: any character that is not ASCII. */
+/** The name of a rule that free text refers to, and that its grammar has to define as `beyondAscii`. */
 export const BEYOND_ASCII = 'beyond ascii';
 export const beyondAscii: Expression = characters([0x80, 0x10ffff]);
 

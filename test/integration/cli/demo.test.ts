@@ -5,6 +5,7 @@ import { basename, join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { rawRequest } from '../../fixtures/http-endpoint.ts';
+import { isAlive } from '../../fixtures/is-alive.ts';
 import { Sandbox } from '../../fixtures/starling-sandbox.ts';
 
 test('demo answers, serves on, and leaves nothing behind', { skip: process.platform === 'win32' }, async (t) => {
@@ -75,15 +76,6 @@ test('C14: what a killed command leaves is cleaned by the next; a closed termina
   assert.deepEqual(await hung.process.stop('SIGHUP'), { code: 0, signal: null });
   assert.deepEqual(left(), []);
 });
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 /** Process ids of the children of a process. */
 function childrenOf(pid: number): number[] {
