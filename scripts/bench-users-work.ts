@@ -40,8 +40,7 @@ export const letterCodec: TextCodec = {
 /** Draws at random, so that a text of a model with random weights does not repeat itself and nothing is drafted. */
 const SAMPLING = { ...GREEDY, temperature: 1, topK: 40 };
 
-export const newGenerator = (model: LanguageModel): Generator =>
-  new Generator({ model, codec: letterCodec, log: benchLog });
+const newGenerator = (model: LanguageModel): Generator => new Generator({ model, codec: letterCodec, log: benchLog });
 
 /** Random token ids. */
 export const randomTokens = (count: number, vocabSize: number, seed: number): number[] =>

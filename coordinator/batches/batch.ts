@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { newId } from './ids.ts';
 import type { InputFault } from './request-line.ts';
 
-export const BATCH_STATES = [
+const BATCH_STATES = [
   'validating',
   'failed',
   'in_progress',

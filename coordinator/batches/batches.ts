@@ -26,7 +26,7 @@ export interface BatchesOptions {
 }
 
 /** Room for some hundred thousand requests and their answers, on a disk that also holds a model. */
-export const FILE_LIMITS: FileLimits = { total: 2 ** 30, upload: 100 * 2 ** 20, files: 1000 };
+const FILE_LIMITS: FileLimits = { total: 2 ** 30, upload: 100 * 2 ** 20, files: 1000 };
 const MOST_BATCHES = 1000;
 const RETRY_MS = 2000;
 const METADATA = { pairs: 16, name: 64, value: 512 };

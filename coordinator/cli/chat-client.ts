@@ -27,7 +27,7 @@ const chunkSchema = z.object({
 });
 
 /** "http://host:port" of an endpoint however it was written. @throws StarlingError invalid_argument */
-export function endpointRoot(url: string): string {
+function endpointRoot(url: string): string {
   if (!URL.canParse(url)) {
     throw new StarlingError('invalid_argument', `${url} is no URL: give the endpoint like http://127.0.0.1:7827`);
   }

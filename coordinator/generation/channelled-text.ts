@@ -18,6 +18,8 @@ export class ChannelledText {
   readonly #codec: TextCodec;
   readonly #form: ChannelledReasoning;
   readonly #place: Place;
+  /** What may be written in a message that others follow: the same for each of its tokens. */
+  #inMessage: Uint32Array | null = null;
 
   private constructor(constraint: Constraint, codec: TextCodec, form: ChannelledReasoning, place: Place) {
     this.#constraint = constraint;
@@ -49,16 +51,14 @@ export class ChannelledText {
    * @throws StarlingError invalid_request as Constraint.allowed
    */
   allowed(): Uint32Array {
-    const marks = [...this.#form.tokens.keys()];
     switch (this.#place) {
       case 'header':
         return this.#inHeader(this.#constraint.allowed());
-      case 'message': {
-        const ends = marks.filter((token) => this.#mark(token) === 'end');
-        return withTokens(withoutTokens(this.#constraint.anyText(), marks), ends);
-      }
+      case 'message':
+        this.#inMessage ??= this.#anyMessage();
+        return this.#inMessage;
       case 'last message':
-        return withoutTokens(this.#constraint.allowed(), marks);
+        return withoutTokens(this.#constraint.allowed(), [...this.#form.tokens.keys()]);
     }
   }
 
@@ -75,6 +75,12 @@ export class ChannelledText {
     if (!this.#mayStand(token)) return null;
     const constraint = this.#constraint.accept(token);
     return constraint === null ? null : this.#at(constraint, this.#placeAfter(token, constraint));
+  }
+
+  #anyMessage(): Uint32Array {
+    const marks = [...this.#form.tokens.keys()];
+    const ends = marks.filter((token) => this.#mark(token) === 'end');
+    return withTokens(withoutTokens(this.#constraint.anyText(), marks), ends);
   }
 
   #placeAfter(token: number, constraint: Constraint): Place {

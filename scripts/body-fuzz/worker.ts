@@ -27,7 +27,7 @@ export interface FuzzOrder {
 export interface FuzzReport {
   readonly cases: number;
   readonly statuses: Readonly<Record<number, number>>;
-  readonly findings: readonly string[];
+  readonly findings: number;
   readonly slowest: readonly string[];
   /** Bytes of the heap after the first round and after the last. */
   readonly heap: readonly [first: number, last: number];
@@ -49,19 +49,25 @@ const { seed: firstSeed, count, seconds, progress } = workerData as FuzzOrder;
 setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc') as () => void;
 const services = await briefServices();
-const findings: string[] = [];
+let findings = 0;
 const statuses: Record<number, number> = {};
 const slowest = new Slowest();
 const heaps: number[] = [];
 const until = Date.now() + seconds * 1000;
 let cases = 0;
 
+/** Told at once: a run that hangs later has no report. */
+function found(finding: string): void {
+  findings++;
+  console.error(finding);
+}
+
 function note(status: number, slow: SlowCase): void {
   statuses[status] = (statuses[status] ?? 0) + 1;
   slowest.add(slow);
 }
 
-const isOver = (): boolean => cases >= count || Date.now() >= until || findings.length >= MOST_FINDINGS;
+const isOver = (): boolean => cases >= count || Date.now() >= until || findings >= MOST_FINDINGS;
 
 /** A case asked again gets the same status, unless it changes what there is, or runs against the clock. */
 async function faultOfRepetition(
@@ -132,11 +138,11 @@ async function round(folder: string): Promise<void> {
   while (cases < end && !isOver()) {
     const seed = (firstSeed + cases) % 2 ** 32;
     const fault = seed % WHOLE === 0 ? await faultOfRequest(endpoint, seed) : faultOfReading(seed);
-    if (fault !== null) findings.push(`seed ${seed}: ${fault}`);
+    if (fault !== null) found(`seed ${seed}: ${fault}`);
     Atomics.store(progress, 0, BigInt(++cases));
   }
   const left = await endpoint.close();
-  if (left !== null) findings.push(`left after ${cases} cases from seed ${firstSeed}: ${left}`);
+  if (left !== null) found(`left after ${cases} cases from seed ${firstSeed}: ${left}`);
   collectGarbage();
   heaps.push(process.memoryUsage().heapUsed);
 }
@@ -153,7 +159,7 @@ while (!isOver()) {
 services.close();
 const [first = 0] = heaps;
 const last = heaps.at(-1) ?? 0;
-if (last - first > HEAP_GROWTH) findings.push(`the heap grew from ${first} to ${last} bytes`);
+if (last - first > HEAP_GROWTH) found(`the heap grew from ${first} to ${last} bytes`);
 const slow = slowest
   .all()
   .map(({ seed, ms, bytes, asked }) => `${ms.toFixed(0)} ms, ${bytes} bytes, seed ${seed}: ${asked}`);

@@ -10,7 +10,7 @@ const MAX_SCHEMAS = 10_000;
 const MAX_NESTING = 200;
 
 /** Keywords that say something about values, all of which are kept to. */
-export const SUPPORTED_KEYWORDS: readonly string[] = [
+const SUPPORTED_KEYWORDS: readonly string[] = [
   'type',
   'nullable',
   'enum',

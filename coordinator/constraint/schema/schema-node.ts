@@ -60,7 +60,7 @@ export interface SchemaNode {
 }
 
 export const ALL_TYPES: ReadonlySet<ValueType> = new Set(['null', 'boolean', 'number', 'string', 'array', 'object']);
-export const ANY_COUNT: Counts = { min: 0, max: Number.POSITIVE_INFINITY };
+const ANY_COUNT: Counts = { min: 0, max: Number.POSITIVE_INFINITY };
 
 /** A schema that says nothing yet. */
 export function newNode(id: number, pointer: string): SchemaNode {

@@ -12,7 +12,7 @@ export function checkOllamaModel(model: string | null, service: TextService): vo
 }
 
 /** The name that the body of a request gives, under either key. @throws StarlingError invalid_request */
-export function namedModel({ model, name }: Readonly<Record<string, unknown>>): string {
+function namedModel({ model, name }: Readonly<Record<string, unknown>>): string {
   const given = model ?? name;
   if (typeof given === 'string') return given;
   throw new StarlingError('invalid_request', `'model' is missing; give the name of a model`, { param: 'model' });

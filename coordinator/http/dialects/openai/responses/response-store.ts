@@ -16,7 +16,7 @@ interface Entry {
 }
 
 /** Some hundreds of long conversations, in a corner of the memory of a computer that computes a model. */
-export const STORE_LIMITS = { responses: 1000, bytes: 64 * 1024 * 1024 };
+const STORE_LIMITS = { responses: 1000, bytes: 64 * 1024 * 1024 };
 
 /** Of text in memory, at most. */
 const BYTES_PER_CHARACTER = 2;
