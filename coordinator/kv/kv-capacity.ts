@@ -1,5 +1,6 @@
 import { pagesFor } from '../../daemon/engine/engine-spec.ts';
-import { type TileShape, tileLayout } from '../../daemon/tile/tile.ts';
+import { arenaBytesOf } from '../../daemon/engine/memory-plan.ts';
+import { type TileShape, tileBytes } from '../../daemon/tile/tile.ts';
 
 /** What bounds the KV pages of one device. */
 export interface KvDevice {
@@ -9,23 +10,21 @@ export interface KvDevice {
   readonly pageBytes: number;
 }
 
-/** Conversations of full length that the caches hold at a time, where memory allows. */
+/** Conversations of full length that the caches hold at a time, where memory allows, unless told otherwise. */
 const CONVERSATIONS = 8;
 /** For the process itself, its threads and buffers. */
 const RESERVE = 256 * 2 ** 20;
 /** The part of the memory beyond that and beyond tiles which stay in it that the KV cache may take. */
 const SHARE = 1 / 4;
-/** A WebAssembly memory holds no more than this. */
-const WASM_BYTES = 4 * 2 ** 30;
 
 /**
  * KV pages of the cluster. Every device has the same page ids, so the one with the least room decides; one conversation
  * of full length has to fit in any case.
  */
-export function kvCapacity(contextLength: number, devices: readonly KvDevice[]): number {
+export function kvCapacity(contextLength: number, devices: readonly KvDevice[], conversations = CONVERSATIONS): number {
   const conversation = pagesFor(contextLength);
   const room = devices.filter(({ pageBytes }) => pageBytes > 0).map(({ bytes, pageBytes }) => bytes / pageBytes);
-  return Math.max(conversation, Math.floor(Math.min(CONVERSATIONS * conversation, ...room)));
+  return Math.max(conversation, Math.floor(Math.min(conversations * conversation, ...room)));
 }
 
 /**
@@ -39,8 +38,8 @@ export function kvDevice(
   tiles: readonly TileShape[],
   pageBytes: (tile: TileShape) => number,
 ): KvDevice {
-  const memory = backend === 'wasm' ? Math.min(memoryBytes, WASM_BYTES) : memoryBytes;
-  const weights = tiles.reduce((sum, tile) => sum + tileLayout(tile).bytes, 0);
+  const memory = Math.min(memoryBytes, arenaBytesOf(backend));
+  const weights = tiles.reduce((sum, tile) => sum + tileBytes(tile), 0);
   const heads = tiles.filter(({ kind }) => kind === 'kv');
   const room = Math.max(0, memory - RESERVE);
   return {

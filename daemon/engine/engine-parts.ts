@@ -5,7 +5,7 @@ import { StarlingError } from '../errors.ts';
 import { type TileShape, tileLayout } from '../tile/tile.ts';
 import type { EngineSpec } from './engine-spec.ts';
 import { type EngineLayout, executionOrder, placeEngine, tilesOf } from './layout.ts';
-import { type MemoryParts, planMemory } from './memory-plan.ts';
+import { arenaBytesOf, type MemoryParts, planMemory } from './memory-plan.ts';
 import { directStart } from './read-tile-file.ts';
 import { READERS, ReaderPool } from './reader-pool.ts';
 import { ThreadPool } from './thread-pool.ts';
@@ -48,9 +48,6 @@ export interface EngineParts {
   readonly memory: MemoryParts;
 }
 
-/** What a WebAssembly memory holds besides the stacks and globals of its threads. */
-const WASM_BYTES = 2 ** 32 - 32 * 2 ** 20;
-
 /**
  * Segments are as large as what is placed, up to this: what is left over of one may lie in a huge page, and so be
  * resident.
@@ -64,7 +61,7 @@ const MOST_SEGMENT = 2 ** 30;
 export async function startParts(options: EngineOptions): Promise<EngineParts> {
   const { spec, backend, threads, scratchBytes = 0 } = options;
   const tiles = executionOrder(spec, options.tiles);
-  const arenaBytes = backend === 'wasm' ? WASM_BYTES : Number.POSITIVE_INFINITY;
+  const arenaBytes = arenaBytesOf(backend);
   const { plan, parts: memory } = planMemory({ ...options.memory, spec, tiles, threads, scratchBytes, arenaBytes });
   const placed = memory.pinned + memory.window + memory.caches + memory.buffers;
   const arena = createArena(backend, Math.min(placed + PAGE, MOST_SEGMENT));

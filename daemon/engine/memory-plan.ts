@@ -1,6 +1,6 @@
 import type { Arena } from '../../kernels/arena.ts';
 import { StarlingError } from '../errors.ts';
-import { type TileShape, tileLayout } from '../tile/tile.ts';
+import { type TileShape, tileBytes } from '../tile/tile.ts';
 import { placeBuffers } from './buffers.ts';
 import type { EngineSpec } from './engine-spec.ts';
 import { placeCaches } from './layout.ts';
@@ -39,20 +39,26 @@ export interface MemoryPlanOptions {
   readonly arenaBytes: number;
 }
 
+/** What a WebAssembly memory holds besides the stacks and globals of its threads. */
+const WASM_BYTES = 2 ** 32 - 32 * 2 ** 20;
+
+/** What an arena of a backend can hold. */
+export const arenaBytesOf = (backend: string): number => (backend === 'wasm' ? WASM_BYTES : Number.POSITIVE_INFINITY);
+
 /**
  * Divides the budget: what has to be in memory first, the rest for tiles.
  * @throws StarlingError memory_too_small saying the least that would do
  */
 export function planMemory(options: MemoryPlanOptions): { plan: WindowPlan; parts: MemoryParts } {
   const { budget, base, threadBytes, spec, tiles, scratchBytes } = options;
-  const tileBytes = tiles.map((tile) => tileLayout(tile).bytes);
+  const sizes = tiles.map(tileBytes);
   const rare = tiles.map(({ kind }) => kind === 'expert');
   const caches = counted((arena) => placeCaches(spec, tiles, arena));
   const buffers = counted((arena) => placeBuffers(spec, tiles, options.threads, arena)) + residentBytes(scratchBytes);
-  const everyTile = tileBytes.reduce((sum, bytes) => sum + residentBytes(bytes), 0);
+  const everyTile = sizes.reduce((sum, bytes) => sum + residentBytes(bytes), 0);
   const inArena = options.arenaBytes - caches - buffers;
   const divide = (threads: number): { plan: WindowPlan; parts: MemoryParts } => {
-    const plan = planWindow(tileBytes, Math.min(budget - base - threads - caches - buffers, inArena), rare);
+    const plan = planWindow(sizes, Math.min(budget - base - threads - caches - buffers, inArena), rare);
     const { pinnedBytes: pinned, windowBytes: window } = plan;
     return { plan, parts: { budget, base, threads, caches, buffers, pinned, window } };
   };
@@ -60,7 +66,7 @@ export function planMemory(options: MemoryPlanOptions): { plan: WindowPlan; part
   // Without a window there are no readers.
   if (base + compute + caches + buffers + everyTile <= budget && everyTile <= inArena) return divide(compute);
   const threads = compute + READERS * threadBytes;
-  const least = leastTileMemory(tileBytes);
+  const least = leastTileMemory(sizes);
   if (least > inArena) {
     throw new StarlingError(
       'out_of_memory',

@@ -52,8 +52,7 @@ export const slotBytesFor = (bytes: number): number => roundUp(bytes + TRAILER_B
 export function planWindow(tileBytes: readonly number[], budget: number, rare: readonly boolean[] = []): WindowPlan {
   const all = withStreamed(tileBytes, 0, 0, rare);
   if (all.pinnedBytes <= budget) return all;
-  const largest = slotBytesFor(Math.max(...tileBytes));
-  const most = Math.min(MOST_SLOTS, Math.max(LEAST_SLOTS, Math.floor((budget * WINDOW_SHARE) / largest)));
+  const most = ringSlots(budget, slotBytesFor(Math.max(...tileBytes)));
   let best: WindowPlan | undefined;
   // A ring that is a few slots shorter can let more tiles be pinned, as the streamed ones have to be a multiple.
   for (let slots = most; slots >= Math.max(LEAST_SLOTS, most - 3); slots--) {
@@ -68,6 +67,10 @@ export function planWindow(tileBytes: readonly number[], budget: number, rare: r
   }
   return best;
 }
+
+/** Most slots of a ring in so much memory for tiles. */
+export const ringSlots = (budget: number, slotBytes: number): number =>
+  Math.min(MOST_SLOTS, Math.max(LEAST_SLOTS, Math.floor((budget * WINDOW_SHARE) / slotBytes)));
 
 /** The least bytes of memory for tiles with which planWindow succeeds. */
 export function leastTileMemory(tileBytes: readonly number[]): number {
@@ -88,15 +91,42 @@ function leastStreamed(
   slots: number,
   rare: readonly boolean[],
 ): WindowPlan | null {
-  const largest = Math.max(...tileBytes);
+  const largest = tileBytes.reduce((most, bytes) => Math.max(most, bytes), 0);
   const total = tileBytes.reduce((sum, bytes) => sum + residentBytes(bytes), 0);
+  const fits = (rounds: number): boolean => {
+    const { pinned, window } = memoryWith(tileBytes, rounds * slots, slots, rare);
+    return pinned + window <= budget;
+  };
   // No tile saves more than the largest takes.
-  const enough = Math.max(1, Math.floor((total - budget) / residentBytes(largest)));
-  for (let streamed = roundUp(enough, slots); streamed <= tileBytes.length; streamed += slots) {
-    const plan = withStreamed(tileBytes, streamed, slots, rare);
-    if (plan.pinnedBytes + plan.windowBytes <= budget) return plan;
+  let least = Math.ceil(Math.max(1, Math.floor((total - budget) / residentBytes(largest))) / slots);
+  let most = Math.floor(tileBytes.length / slots);
+  if (least > most || !fits(most)) return null;
+  // The more are streamed, the less is pinned, but for tiles of other sizes that take turns.
+  while (least < most) {
+    const middle = Math.floor((least + most) / 2);
+    if (fits(middle)) most = middle;
+    else least = middle + 1;
   }
-  return null;
+  return withStreamed(tileBytes, most * slots, slots, rare);
+}
+
+/** Bytes of memory for pinned tiles, and for the ring, where so many are streamed. */
+function memoryWith(
+  tileBytes: readonly number[],
+  streamed: number,
+  slots: number,
+  rare: readonly boolean[],
+): { pinned: number; window: number } {
+  const isStreamed = spread(tileBytes.length, streamed, rare);
+  let pinned = 0;
+  let largest = 0;
+  for (let i = 0; i < tileBytes.length; i++) {
+    const bytes = tileBytes[i]!;
+    if (isStreamed(i)) largest = Math.max(largest, bytes);
+    else pinned += residentBytes(bytes);
+  }
+  // A page more, to begin at one.
+  return { pinned, window: streamed === 0 ? 0 : slots * slotBytesFor(largest) + PAGE };
 }
 
 function withStreamed(
@@ -105,39 +135,35 @@ function withStreamed(
   slots: number,
   rare: readonly boolean[] = [],
 ): WindowPlan {
+  const { pinned: pinnedBytes, window: windowBytes } = memoryWith(tileBytes, streamed, slots, rare);
   const isStreamed = spread(tileBytes.length, streamed, rare);
   let place = 0;
-  let pinnedBytes = 0;
   let streamedBytes = 0;
   let largest = 0;
   const stream = tileBytes.map((bytes, i) => {
-    if (!isStreamed[i]) {
-      pinnedBytes += residentBytes(bytes);
-      return null;
-    }
+    if (!isStreamed(i)) return null;
     streamedBytes += bytes;
     largest = Math.max(largest, bytes);
     return place++;
   });
   const slotBytes = streamed === 0 ? 0 : slotBytesFor(largest);
-  // A page more, to begin at one.
-  const windowBytes = streamed === 0 ? 0 : slots * slotBytes + PAGE;
   return { stream, streamed, slots, slotBytes, pinnedBytes, windowBytes, streamedBytes };
 }
 
 /**
  * Which tiles are streamed: so many, evenly spread over the rare ones, and over the others only when all of these are.
+ * @returns whether a tile is; to be asked of each, in order
  */
-function spread(tiles: number, streamed: number, rare: readonly boolean[]): boolean[] {
-  const rares = rare.filter((each) => each).length;
+function spread(tiles: number, streamed: number, rare: readonly boolean[]): (tile: number) => boolean {
+  const rares = rare.reduce((count, each) => count + (each ? 1 : 0), 0);
   const ofRare = Math.min(streamed, rares);
   const share = {
     rare: { all: rares, streamed: ofRare, seen: 0 },
     other: { all: tiles - rares, streamed: streamed - ofRare, seen: 0 },
   };
-  return Array.from({ length: tiles }, (_, i) => {
-    const of = rare[i] ? share.rare : share.other;
+  return (tile) => {
+    const of = rare[tile] ? share.rare : share.other;
     const before = of.seen++;
     return Math.floor((of.seen * of.streamed) / of.all) !== Math.floor((before * of.streamed) / of.all);
-  });
+  };
 }

@@ -59,6 +59,14 @@ export function tileLayout({ matrices, vectors }: TileContent): {
   return { offsets, vectorOffsets, bytes: end };
 }
 
+/** The tile's size, as tileLayout says. */
+export function tileBytes({ matrices, vectors }: TileContent): number {
+  let end = 0;
+  for (const { format, rows, cols } of matrices) end = roundUp(end + matrixBytes(format, rows, cols), ALIGNMENT);
+  for (const length of vectors) end = roundUp(end + length * 4, ALIGNMENT);
+  return end;
+}
+
 /**
  * The formats in which the tile's first products take the phase's input. The last one of those that add takes what
  * these gave.

@@ -1,0 +1,115 @@
+import { computeMs, networkMs, type Pass, servingMs, sharedLinkMs } from './pass-cost.ts';
+import type { PhaseWork } from './phase-work.ts';
+import type { PlannedDevice } from './planned-device.ts';
+
+/** Which tiles a device may be given. */
+export interface Limits {
+  /** Most tiles of the phase for each device; 0 leaves it out. */
+  readonly most: readonly number[];
+  /** Every device that may have a tile has one, where there are enough, however long its answer takes. */
+  readonly everyone: boolean;
+}
+
+/** Milliseconds of each device for 0, 1, 2, … tiles. */
+type Ladders = readonly Float64Array[];
+
+/** Divides phases of a pass over devices; what it has worked out for a phase holds for all that are like it. */
+export class PhaseDivider {
+  readonly #devices: readonly PlannedDevice[];
+  readonly #pass: Pass;
+  readonly #ladders = new Map<string, Ladders>();
+  readonly #divided = new Map<string, readonly number[] | null>();
+
+  constructor(devices: readonly PlannedDevice[], pass: Pass) {
+    this.#devices = devices;
+    this.#pass = pass;
+  }
+
+  /**
+   * Divides the tiles of one phase so that the slowest device is done soonest: each tile in turn goes to whoever is then
+   * done first. With tiles that are alike that is the best there is; who would only hold the others up gets none.
+   * @returns tiles of each device; null where the limits leave tiles over
+   */
+  divide(work: PhaseWork, { most, everyone }: Limits): readonly number[] | null {
+    const key = `${everyone}/${work.like}/${most.join()}`;
+    let counts = this.#divided.get(key);
+    if (counts === undefined) {
+      counts = everyone ? this.#fill(work, most, true) : this.#fewest(work, most);
+      this.#divided.set(key, counts);
+    }
+    return counts;
+  }
+
+  /** Each device that answers is work for the serving one: perhaps fewer do as well. */
+  #fewest(work: PhaseWork, most: readonly number[]): readonly number[] | null {
+    const ladders = this.#laddersOf(work, false);
+    const allowed = [...most];
+    let best: { readonly counts: readonly number[]; readonly ms: number } | null = null;
+    for (;;) {
+      const counts = this.#fill(work, allowed, false);
+      if (counts === null) return best?.counts ?? null;
+      const slowest = counts.reduce((ms, count, d) => Math.max(ms, ladders[d]![count]!), 0);
+      const shared = sharedLinkMs(this.#devices, work, counts, this.#pass);
+      const ms = servingMs(this.#devices, counts, this.#pass) + Math.max(slowest, shared);
+      if (best === null || ms < best.ms) best = { counts, ms };
+      const least = this.#leastUseful(counts);
+      if (least < 0) return best.counts;
+      allowed[least] = 0;
+    }
+  }
+
+  #fill(work: PhaseWork, allowed: readonly number[], everyone: boolean): number[] | null {
+    const ladders = this.#laddersOf(work, everyone);
+    const counts = ladders.map(() => 0);
+    let left = work.tiles.length;
+    if (everyone) {
+      for (const [d, most] of allowed.entries()) {
+        if (left === 0 || most === 0) continue;
+        counts[d] = 1;
+        left--;
+      }
+    }
+    for (; left > 0; left--) {
+      let next = -1;
+      let soonest = Number.POSITIVE_INFINITY;
+      for (let d = 0; d < counts.length; d++) {
+        const count = counts[d]! + 1;
+        if (count > allowed[d]!) continue;
+        if (ladders[d]![count]! < soonest) {
+          soonest = ladders[d]![count]!;
+          next = d;
+        }
+      }
+      if (next < 0) return null;
+      counts[next]!++;
+    }
+    return counts;
+  }
+
+  /** The other device with the fewest tiles; −1 where there is none. */
+  #leastUseful(counts: readonly number[]): number {
+    let least = -1;
+    for (const [d, { link }] of this.#devices.entries()) {
+      if (link === null || counts[d] === 0) continue;
+      if (least < 0 || counts[d]! < counts[least]!) least = d;
+    }
+    return least;
+  }
+
+  /** @param everyone without the way to the device and back, for which nobody is left out then */
+  #laddersOf(work: PhaseWork, everyone: boolean): Ladders {
+    const key = `${everyone}/${work.like}`;
+    const known = this.#ladders.get(key);
+    if (known !== undefined) return known;
+    const ladders = this.#devices.map((device) =>
+      Float64Array.from({ length: work.tiles.length + 1 }, (_, count) => {
+        // Where a run begins is not known yet: as many key/value heads as it has at least.
+        const kvHeads = work.kv === null ? 0 : Math.ceil((count * work.kv.tileHeads) / work.kv.group);
+        const alone = computeMs(device, work, this.#pass, count, kvHeads);
+        return everyone ? alone : alone + networkMs(device, work, this.#pass, count);
+      }),
+    );
+    this.#ladders.set(key, ladders);
+    return ladders;
+  }
+}

@@ -1,0 +1,44 @@
+import { divideModel, isSolution, type Problem, type Roles, type Solution, type TooSmall } from './divide-model.ts';
+
+export const HEAD_WISHES = ['auto', 'local', 'shared'] as const;
+/** Where the head is computed: by the serving computer alone, or shared by the devices. */
+export type HeadWish = (typeof HEAD_WISHES)[number];
+
+/** Which devices may compute what, where the head is computed as wished. */
+export const rolesOf = (
+  { devices }: Problem,
+  attention: readonly boolean[],
+  others: readonly boolean[],
+  head: HeadWish,
+  everyone: boolean,
+): Roles => ({
+  attention,
+  others,
+  head: devices.map(({ link }, d) => link === null || (head !== 'local' && others[d]!)),
+  everyone: { layers: everyone, head: head === 'shared' },
+});
+
+/**
+ * Divides a model over some devices. One that has no room for a cache of keys and values computes no attention; one
+ * that has room for nothing is left out.
+ * @param able which devices may compute layers
+ * @param everyone whether each of them is to have a part
+ */
+export function solve(
+  problem: Problem,
+  able: readonly boolean[],
+  head: HeadWish,
+  everyone: boolean,
+): Solution | TooSmall {
+  const attention = [...able];
+  const others = [...able];
+  for (;;) {
+    const found = divideModel(problem, rolesOf(problem, attention, others, head, everyone));
+    if (isSolution(found) || found.tooSmall === null) return found;
+    const d = found.tooSmall;
+    if (attention[d]) attention[d] = false;
+    else if (others[d]) others[d] = false;
+    else return found;
+    if (!others.includes(true)) return found;
+  }
+}
