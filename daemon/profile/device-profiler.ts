@@ -4,6 +4,7 @@ import { nativeTargets } from '../../kernels/native.ts';
 import { StarlingError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { TileStore } from '../store/tile-store.ts';
+import { Turns } from '../turns.ts';
 import type { DeviceProfile, Rates } from './device-profile.ts';
 import { measureDisk } from './measure-disk.ts';
 import { type MeasureEngineOptions, measureAttention, measureFormat } from './measure-engine.ts';
@@ -47,6 +48,8 @@ export class DeviceProfiler {
   readonly #file: ProfileFile;
   readonly #now: () => number;
   readonly #measure: Measurements;
+  /** What is asked later finds what was done before. */
+  readonly #turns = new Turns();
 
   constructor(options: DeviceProfilerOptions) {
     this.#options = options;
@@ -60,9 +63,22 @@ export class DeviceProfiler {
    * before an error or the signal is kept.
    * @throws StarlingError memory_too_small; store_failed; cancelled by the signal
    */
-  async profile(formats: readonly WeightFormat[], options: ProfileOptions = {}): Promise<DeviceProfile> {
+  profile(formats: readonly WeightFormat[], options: ProfileOptions = {}): Promise<DeviceProfile> {
+    return this.#turns.take(() => this.#profile(formats, options));
+  }
+
+  /** Has everything measured anew when it is asked for again. @throws StarlingError store_failed */
+  forget(): Promise<void> {
+    return this.#turns.take(() => this.#file.remove());
+  }
+
+  async #profile(formats: readonly WeightFormat[], options: ProfileOptions): Promise<DeviceProfile> {
     const { store, memory } = this.#options;
     const { signal } = options;
+    const heedSignal = (): void => {
+      if (signal?.aborted) throw new StarlingError('cancelled', 'measuring this device was stopped');
+    };
+    heedSignal();
     const compute: MeasureEngineOptions = { ...this.#options, signal };
     let { own, disk, rest } = this.#sort(await this.#file.read());
     const wanted = [...new Set(formats)].filter((format) => own.formats[format] === undefined);
@@ -72,7 +88,7 @@ export class DeviceProfiler {
       const disks = disk === undefined ? rest.disks : [disk, ...rest.disks];
       await this.#file.write({ version: 1, computing: [own, ...rest.computing], disks });
       options.onProgress?.(++done, total);
-      if (signal?.aborted) throw new StarlingError('cancelled', 'measuring this device was stopped');
+      heedSignal();
     };
     if (total > 0) options.onProgress?.(0, total);
     const engine = own.engine ?? { ...(await this.#measure.attention(compute)), at: this.#now() };
@@ -95,11 +111,6 @@ export class DeviceProfiler {
     const { threadBytes } = memory;
     const ofMemory = { budget: memory.budget(), base: await memory.base(), threadBytes };
     return { formats: Object.fromEntries(rates), attention, phaseMs, disk: disk.rate, memory: ofMemory };
-  }
-
-  /** Has everything measured anew when it is asked for again. @throws StarlingError store_failed */
-  async forget(): Promise<void> {
-    await this.#file.remove();
   }
 
   /** What of the file counts for this use of the device, and what is kept for others. */

@@ -22,7 +22,7 @@ const MOST_BYTES = 256 * 2 ** 20;
 const LONGEST_FILE = 16 * 2 ** 20;
 /** What is written where there are no tiles, for so long at most. */
 const PIECE_BYTES = 2 * 2 ** 20;
-const WRITE_MS = 1500;
+const WRITE_MS = 700;
 /** What such files stand under in the store while they are there: a model that there is not. */
 const MODEL_NAME = 'measuring the disk';
 

@@ -8,7 +8,7 @@ import { type DiskFile, diskFiles } from './disk-files.ts';
 import type { DiskReaderData, DiskReading } from './disk-reader.ts';
 
 /** Reading ends after this. */
-const MOST_MS = 1000;
+const MOST_MS = 500;
 
 /**
  * Measures how fast tiles are read from the disk of a store and checked, by as many readers as an engine has.
