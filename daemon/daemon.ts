@@ -1,14 +1,14 @@
 import { randomBytes } from 'node:crypto';
-import { arch, availableParallelism, platform } from 'node:os';
-import type { BackendName } from '../kernels/kernels.ts';
 import type { ClusterKey } from './cluster-key.ts';
+import { type DeviceFactsOptions, deviceFacts } from './device-facts.ts';
 import { Discovery } from './discovery.ts';
 import { checkLoad } from './engine/check-load.ts';
 import { StarlingError, toStarlingError } from './errors.ts';
-import type { Identity } from './identity.ts';
-import { busyWith, type Loan, refuseLoan } from './loan.ts';
+import { type Loan, refuseLoan, refuseUse, type Use } from './loan.ts';
 import type { Logger } from './log.ts';
-import { type ProcessMemory, residentBytes } from './process-memory.ts';
+import { residentBytes } from './process-memory.ts';
+import type { DeviceProfiler } from './profile/device-profiler.ts';
+import { Probe } from './profile/probe.ts';
 import { type Control, type ControlMessage, errorMessage, PROTOCOL_VERSION } from './protocol/control.ts';
 import type { ControlLink } from './protocol/control-link.ts';
 import type { DataLink } from './protocol/data-link.ts';
@@ -17,19 +17,15 @@ import { channelFor } from './protocol/open-channel.ts';
 import { Session } from './session.ts';
 import type { TileStore } from './store/tile-store.ts';
 
-export interface DaemonOptions {
-  readonly identity: Identity;
+export interface DaemonOptions extends DeviceFactsOptions {
   readonly key: ClusterKey;
   readonly store: TileStore;
-  readonly backend: BackendName;
-  readonly threads: number;
-  readonly memory: ProcessMemory;
+  readonly profiler: DeviceProfiler;
   /** Where to listen; all addresses of both families otherwise. */
   readonly host?: string;
   /** 0 for any free port. */
   readonly port: number;
   readonly discoverable: boolean;
-  readonly version: string;
   readonly log: Logger;
   /** For tests: see EngineOptions. */
   readonly readDelayMs?: number;
@@ -46,9 +42,10 @@ export class Daemon {
   readonly #server: LinkServer;
   #discovery: Discovery | undefined;
   #session: Session | undefined;
-  /** There is a session, or a loan, or neither. */
+  /** There is a session, or a loan, or a probe, or none of them. */
   #loan: Loan | undefined;
-  /** Settles when the last session has let go of its memory. */
+  #probe: Probe | undefined;
+  /** Settles when the last session or probe has let go of its memory. */
   #ended: Promise<void> = Promise.resolve();
 
   constructor(options: DaemonOptions) {
@@ -59,7 +56,7 @@ export class Daemon {
       onControl: (link) => {
         this.#greet(link).catch((error: unknown) => this.#refuse(link, toStarlingError(error)));
       },
-      secretOf: (session) => (this.#session?.id === session ? this.#session.secret : null),
+      secretOf: (session) => this.#opened(session)?.secret ?? null,
       onData: (link, session) => this.#attach(link, session),
       openChannel: channelFor(options.backend),
     });
@@ -89,12 +86,13 @@ export class Daemon {
     await this.#discovery?.stop();
     await this.#server.stop();
     await this.#session?.close();
+    await this.#probe?.close();
     await this.#ended;
   }
 
   async #greet(link: ControlLink): Promise<void> {
     const hello = await link.next(['hello'], HELLO_MS);
-    link.send({ t: 'welcome', protocol: PROTOCOL_VERSION, ...this.#facts() });
+    link.send({ t: 'welcome', protocol: PROTOCOL_VERSION, ...deviceFacts(this.#options, this.run, this.#use()) });
     if (hello.purpose === 'serve')
       this.#options.log.info({ coordinator: hello.name, from: link.remote }, 'a coordinator connected');
     link.onMessage((message) => {
@@ -108,25 +106,31 @@ export class Daemon {
         this.#loan = undefined;
         log.info({ why: reason?.message }, 'this device was given back');
       }
-      const session = this.#sessionOf(link);
-      if (session === undefined) return;
+      const begun = this.#begunBy(link);
+      if (begun === undefined) return;
       log.info({ coordinator: hello.name, why: reason?.message }, 'the coordinator left');
-      this.#end(session);
+      this.#end(begun);
     });
   }
 
   async #handle(link: ControlLink, message: ControlMessage): Promise<void> {
-    const session = this.#sessionOf(link);
     switch (message.t) {
       case 'load':
         await this.#load(link, message);
         return;
       case 'start':
-        if (session === undefined) throw new StarlingError('protocol_invalid_message', 'start came before load');
-        await session.start();
+        await this.#start(link);
         return;
-      case 'unload':
-        if (session !== undefined) this.#end(session);
+      case 'unload': {
+        const begun = this.#begunBy(link);
+        if (begun !== undefined) this.#end(begun);
+        return;
+      }
+      case 'measure':
+        await this.#measure(link, message);
+        return;
+      case 'forget':
+        await this.#options.profiler.forget();
         return;
       case 'borrow':
         await this.#lend(link, message);
@@ -143,8 +147,9 @@ export class Daemon {
   }
 
   async #load(link: ControlLink, load: Control<'load'>): Promise<void> {
-    const serving = this.#serving();
-    if (serving !== null) throw busyWith(serving);
+    if (this.#probe?.control === link) this.#end(this.#probe);
+    const refusal = refuseUse(this.#use());
+    if (refusal !== null) throw refusal;
     checkLoad(load.engine, load.tiles);
     const { log } = this.#options;
     const begun = new Session({ ...this.#options, load, control: link });
@@ -156,12 +161,27 @@ export class Daemon {
     await begun.begin();
   }
 
+  async #start(link: ControlLink): Promise<void> {
+    if (this.#session?.control !== link) throw new StarlingError('protocol_invalid_message', 'start came before load');
+    await this.#session.start();
+  }
+
+  async #measure(link: ControlLink, measure: Control<'measure'>): Promise<void> {
+    const refusal = refuseUse(this.#use());
+    if (refusal !== null) throw refusal;
+    const begun = new Probe({ ...this.#options, measure, control: link });
+    this.#probe = begun;
+    await this.#ended;
+    // It may have ended meanwhile.
+    if (this.#probe === begun) await begun.begin();
+  }
+
   /**
    * Lends this device to a coordinator on this computer, which then computes its share by itself, until its link
    * closes.
    */
   async #lend(link: ControlLink, { modelName }: Control<'borrow'>): Promise<void> {
-    const refusal = refuseLoan(link.isLocal, this.#serving());
+    const refusal = refuseLoan(link.isLocal, this.#use());
     if (refusal !== null) throw refusal;
     this.#loan = { control: link, modelName };
     this.#options.log.info({ model: modelName }, 'this device is lent to this computer\'s own "starling serve"');
@@ -171,29 +191,38 @@ export class Daemon {
   }
 
   /** What it is used for; null when it is free. */
-  #serving(): string | null {
-    return (this.#session ?? this.#loan)?.modelName ?? null;
+  #use(): Use | null {
+    const serving = (this.#session ?? this.#loan)?.modelName;
+    if (serving !== undefined) return { serving };
+    return this.#probe === undefined ? null : { serving: null };
   }
 
   /**
-   * The session that this link began; it is known from its first moment, so that a link that closes early ends it too.
+   * What this link began; it is known from its first moment, so that a link that closes early ends it too.
    */
-  #sessionOf(link: ControlLink): Session | undefined {
-    return this.#session?.control === link ? this.#session : undefined;
+  #begunBy(link: ControlLink): Session | Probe | undefined {
+    return [this.#session, this.#probe].find((each) => each?.control === link);
+  }
+
+  /** What takes a data link of that name. */
+  #opened(session: string): Session | Probe | undefined {
+    return [this.#session, this.#probe].find((each) => each?.id === session);
   }
 
   #attach(link: DataLink, session: string): void {
+    const opened = this.#opened(session);
     // The session may have ended while the link was opened, or another link may have come first.
-    if (this.#session?.id !== session || this.#session.secret === null) {
+    if (opened === undefined || opened.secret === null) {
       link.fail(new StarlingError('protocol_invalid_message', 'there is no such session'));
       return;
     }
-    this.#session.attach(link);
+    opened.attach(link);
   }
 
-  #end(session: Session): void {
-    if (this.#session === session) this.#session = undefined;
-    this.#ended = session.close().catch((error: unknown) => this.#options.log.error(toStarlingError(error).message));
+  #end(begun: Session | Probe): void {
+    if (this.#session === begun) this.#session = undefined;
+    if (this.#probe === begun) this.#probe = undefined;
+    this.#ended = begun.close().catch((error: unknown) => this.#options.log.error(toStarlingError(error).message));
   }
 
   #refuse(link: ControlLink, error: StarlingError): void {
@@ -202,30 +231,13 @@ export class Daemon {
     link.close();
   }
 
-  #facts(): Omit<Control<'welcome'>, 't' | 'protocol'> {
-    const { identity, backend, threads, version } = this.#options;
-    return {
-      version,
-      id: identity.id,
-      name: identity.name,
-      run: this.run,
-      platform: platform(),
-      arch: arch(),
-      cores: availableParallelism(),
-      memoryBytes: this.#options.memory.budget(),
-      backend,
-      threads,
-      busy: this.#serving() !== null,
-      serving: this.#serving(),
-    };
-  }
-
   async #status(): Promise<Control<'status'>> {
     const models = await this.#options.store.list();
+    const facts = deviceFacts(this.#options, this.run, this.#use());
     return {
       t: 'status',
-      ...this.#facts(),
-      model: this.#serving(),
+      ...facts,
+      model: facts.serving,
       lent: this.#loan !== undefined,
       tiles: this.#session?.tiles ?? 0,
       storeBytes: models.reduce((sum, { bytes }) => sum + bytes, 0),

@@ -15,6 +15,8 @@ export interface HomePaths {
   readonly runFile: string;
   /** What was found in model files, so that those that have not changed are not read through again. */
   readonly contentsFile: string;
+  /** What this device was measured to do. */
+  readonly profileFile: string;
   /** Batches, their files and results. */
   readonly batchesDir: string;
   /** Tiles, a folder a model. */
@@ -50,6 +52,9 @@ export function homePaths(
     },
     get contentsFile() {
       return path.join(home(), 'model-files.json');
+    },
+    get profileFile() {
+      return path.join(home(), 'profile.json');
     },
     get batchesDir() {
       return path.join(home(), 'batches');

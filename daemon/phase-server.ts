@@ -6,7 +6,7 @@ import { type ErrorCode, StarlingError, toStarlingError } from './errors.ts';
 import type { Logger } from './log.ts';
 import type { DataLink } from './protocol/data-link.ts';
 import { FRAME_TYPES, type Frame, type FrameHeader, MAX_INPUTS } from './protocol/frames.ts';
-import { Poller } from './protocol/poller.ts';
+import { NextFrame } from './protocol/next-frame.ts';
 import { answerFrame, decodeStep, encodeUsage, type PhaseOfStep, readInput, waitKind } from './protocol/star-codec.ts';
 import { Turns } from './turns.ts';
 
@@ -23,16 +23,12 @@ type Content = (first: number, count: number) => Uint8Array;
 export class PhaseServer {
   readonly #engine: Engine;
   readonly #log: Logger;
-  readonly #poller = new Poller();
+  readonly #next = new NextFrame();
   readonly #turns = new Turns();
   /** Rows of the step, and of them those that logits are wanted of. */
   #rows = { all: 0, heads: 0 };
   /** Phases that came and were not answered yet. */
   #unanswered = 0;
-  /** Frames that came, so that a wait for the next is over when it does. */
-  #heard = 0;
-  /** Tells how long the wait for the next frame was. */
-  #observe: (() => void) | undefined;
   #reported: EngineUsage = { computeMs: 0, diskMs: 0, bytesRead: 0 };
 
   constructor(engine: Engine, log: Logger) {
@@ -45,9 +41,7 @@ export class PhaseServer {
    * @throws StarlingError protocol_invalid_message where the link is to be closed
    */
   take({ header, payload }: Frame, link: DataLink): void {
-    this.#heard++;
-    this.#observe?.();
-    this.#observe = undefined;
+    this.#next.heard();
     if (header.type === FRAME_TYPES.STEP) this.#step(header, payload);
     else {
       this.#input(header, payload, link).catch((error: unknown) =>
@@ -113,10 +107,7 @@ export class PhaseServer {
     const isLast = isLastPhase(engine.spec, layer, phase);
     const ends = phase === HEAD || (isLast && (this.#rows.heads === 0 || engine.layout.logits === null));
     if (ends || this.#unanswered > 0) return;
-    const heard = this.#heard;
-    const wait = this.#poller.begin(waitKind(phase, rows.count));
-    this.#observe = wait.end;
-    await wait.until(() => this.#heard !== heard || link.closed, [link]);
+    await this.#next.wait(waitKind(phase, rows.count), link);
   }
 
   /** What the engine has done since this was last asked. */

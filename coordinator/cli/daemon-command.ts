@@ -9,6 +9,7 @@ import type { LifeSign } from '../../daemon/life-sign.ts';
 import { createLogger, type Logger } from '../../daemon/log.ts';
 import type { HomePaths } from '../../daemon/paths.ts';
 import { processMemory } from '../../daemon/process-memory.ts';
+import { DeviceProfiler } from '../../daemon/profile/device-profiler.ts';
 import { hostPort } from '../../daemon/protocol/link.ts';
 import { removeRunFile, writeRunFile } from '../../daemon/run-file.ts';
 import { TileStore } from '../../daemon/store/tile-store.ts';
@@ -84,12 +85,15 @@ Examples:
       );
     }
     const storeDir = resolve(options.store ?? paths.storeDir);
+    const store = new TileStore(storeDir, storeOptions(options));
+    const memory = processMemory(options.memory);
     const daemon = new Daemon({
       identity,
       key,
       ...compute,
-      memory: processMemory(options.memory),
-      store: new TileStore(storeDir, storeOptions(options)),
+      memory,
+      store,
+      profiler: new DeviceProfiler({ ...compute, memory, store, file: paths.profileFile, version, log }),
       ...(options.host === undefined ? {} : { host: options.host }),
       port: options.port,
       discoverable: options.discovery,
@@ -98,8 +102,8 @@ Examples:
     });
     const port = await daemon.start();
     try {
-      const { host = '0.0.0.0', backend, threads, memory, storeLimit } = options;
-      const told = { backend, threads, memory, storeDir, storeLimit };
+      const { host = '0.0.0.0', backend, threads, storeLimit } = options;
+      const told = { backend, threads, memory: options.memory, storeDir, storeLimit };
       await writeRunFile(paths.runFile, {
         pid: process.pid,
         host,

@@ -37,7 +37,7 @@ type Row =
   | {
       readonly name: string;
       readonly address: string;
-      readonly state: 'free' | 'serving';
+      readonly state: 'free' | 'measured' | 'serving';
       readonly status: Control<'status'>;
     }
   | {
@@ -136,7 +136,7 @@ async function ask(asked: Asked, identity: Identity, key: ClusterKey): Promise<R
     try {
       link.send({ t: 'status_request' });
       const status = await link.next(['status'], ASK_MS);
-      return { name: status.name, address: link.remote, state: status.busy ? 'serving' : 'free', status };
+      return { name: status.name, address: link.remote, state: stateOf(status), status };
     } finally {
       link.close();
     }
@@ -188,6 +188,10 @@ function table(rows: readonly Row[]): string {
 }
 
 /** What a device computes; of one that is lent, "starling serve" on it knows the details. */
+/** A device that is busy without a model is measured. */
+const stateOf = ({ busy, model }: Control<'status'>): 'serving' | 'measured' | 'free' =>
+  busy ? (model === null ? 'measured' : 'serving') : 'free';
+
 function describe({ model, lent, tiles, memory }: Control<'status'>): string {
   if (model === null) return '';
   if (lent) return `${model}, lent to "starling serve" on the same computer`;

@@ -27,7 +27,7 @@ import { TileRepairs } from './tile-repairs.ts';
 
 export interface ClusterProgress {
   /** Reading the model file through comes before there is a cluster. */
-  readonly stage: 'checking' | 'distributing' | 'loading';
+  readonly stage: 'checking' | 'measuring' | 'distributing' | 'loading';
   readonly done: number;
   readonly total: number;
 }

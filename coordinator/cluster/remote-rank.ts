@@ -4,6 +4,7 @@ import type { EngineSpec, Phase } from '../../daemon/engine/engine-spec.ts';
 import type { EngineUsage } from '../../daemon/engine/usage.ts';
 import { StarlingError, toStarlingError } from '../../daemon/errors.ts';
 import type { Identity } from '../../daemon/identity.ts';
+import type { DeviceProfile, LinkProfile } from '../../daemon/profile/device-profile.ts';
 import { type OpenChannel, SECRET_BYTES } from '../../daemon/protocol/channel.ts';
 import { type Control, errorFrom } from '../../daemon/protocol/control.ts';
 import type { ControlLink } from '../../daemon/protocol/control-link.ts';
@@ -13,7 +14,9 @@ import { greet } from '../../daemon/protocol/greet.ts';
 import { dialControl, dialData } from '../../daemon/protocol/link-client.ts';
 import type { PhaseOfStep } from '../../daemon/protocol/star-codec.ts';
 import type { TileShape } from '../../daemon/tile/tile.ts';
+import type { WeightFormat } from '../../kernels/formats.ts';
 import { LeafLink } from './leaf-link.ts';
+import { DeviceProbe } from './profile/device-probe.ts';
 import type { Leaf, ModelName, Rank, RankMemory, TakeRows } from './rank.ts';
 import { TileSender } from './tile-sender.ts';
 
@@ -52,6 +55,7 @@ export class RemoteRank implements Rank, Leaf {
   readonly #lostListeners: ((error: StarlingError) => void)[] = [];
   #share: readonly TileShape[] = [];
   #session: Session | undefined;
+  #probe: DeviceProbe | undefined;
   #onMissing: ((tiles: readonly TileShape[]) => void) | undefined;
   #memory: RankMemory | undefined;
   #lost: StarlingError | undefined;
@@ -65,6 +69,7 @@ export class RemoteRank implements Rank, Leaf {
     control.onClose((reason) => this.#lose(reason ?? new StarlingError('device_lost', `${this.name} was let go`)));
     control.onMessage((message) => {
       if (message.t === 'missing') this.#onMissing?.(pick(this.#share, message.indices));
+      if (message.t === 'progress') this.#probe?.progress(message.done, message.total);
       if (message.t === 'error') this.#lose(errorFrom(message, this.name));
     });
   }
@@ -127,10 +132,33 @@ export class RemoteRank implements Rank, Leaf {
     else this.#lostListeners.push(listener);
   }
 
+  /**
+   * Has the device tell what it can do with weights of some formats. It is then kept from others until it is loaded,
+   * unloaded or let go.
+   * @throws StarlingError device_busy, device_lost, memory_too_small; the device is then lost
+   */
+  measure(formats: readonly WeightFormat[], onProgress: (done: number, total: number) => void): Promise<DeviceProfile> {
+    const probe = new DeviceProbe({ ...this.#dial, timeoutMs: DIAL_MS, control: this.#control, onProgress });
+    this.#probe = probe;
+    return this.#orLose(probe.measure(formats));
+  }
+
+  /** Measures the way to the device, after `measure` and while it does nothing else. @throws StarlingError as that */
+  measureLink(): Promise<LinkProfile> {
+    if (this.#probe === undefined) throw new StarlingError('internal', `${this.name} has not been measured`);
+    return this.#orLose(this.#probe.measureLink());
+  }
+
+  /** Tells the device that it is not as it measured itself: it measures itself anew when it is asked next. */
+  forget(): void {
+    this.#control.send({ t: 'forget' });
+  }
+
   async load(model: ModelName, engine: EngineSpec, share: readonly TileShape[]): Promise<TileShape[]> {
     const session = randomBytes(12).toString('hex');
     const secret = randomBytes(SECRET_BYTES);
     this.#share = share;
+    this.#probe = undefined;
     this.#control.send({
       t: 'load',
       session,
@@ -140,14 +168,12 @@ export class RemoteRank implements Rank, Leaf {
       engine,
       tiles: share,
     });
-    try {
+    const open = async (): Promise<TileShape[]> => {
       const missing = await this.#control.next(['missing'], LOOKUP_MS, this.#dial.signal);
       this.#open(await dialData({ ...this.#dial, timeoutMs: DIAL_MS, session, secret }), engine, share);
       return pick(share, missing.indices);
-    } catch (error) {
-      this.#lose(toStarlingError(error));
-      throw error;
-    }
+    };
+    return this.#orLose(open());
   }
 
   unload(): void {
@@ -195,6 +221,7 @@ export class RemoteRank implements Rank, Leaf {
   close(): void {
     this.#control.close();
     this.#session?.data.close();
+    this.#probe?.close();
   }
 
   #open(data: DataLink, spec: EngineSpec, share: readonly TileShape[]): void {
@@ -216,6 +243,16 @@ export class RemoteRank implements Rank, Leaf {
       if (frame.header.type === FRAME_TYPES.TILE_ACK) session.tiles.take(frame.header);
       else session.leaf.take(frame);
     });
+  }
+
+  /** Loses the device where what is asked of it fails. */
+  async #orLose<T>(asked: Promise<T>): Promise<T> {
+    try {
+      return await asked;
+    } catch (error) {
+      this.#lose(toStarlingError(error));
+      throw error;
+    }
   }
 
   #ready(): Session {

@@ -57,7 +57,7 @@ export function readTileFile(
   checksum: number | null,
   direct: boolean,
 ): number {
-  const length = readInto(file, slot, direct);
+  const length = readFileInto(file, slot, direct);
   const damaged = (what: string): StarlingError => new StarlingError('tile_damaged', `${file} is damaged (${what})`);
   if (length !== bytes + TRAILER_BYTES) throw damaged(`${length} bytes instead of ${bytes + TRAILER_BYTES}`);
   const content = slot.subarray(0, bytes);
@@ -70,8 +70,13 @@ export function readTileFile(
   return checksum;
 }
 
-/** @returns bytes read: the whole file, or as much as the slot holds */
-function readInto(file: string, slot: Uint8Array, direct: boolean): number {
+/**
+ * Reads a file as tiles are read.
+ * @param slot whole pages, at a page where reads are direct
+ * @returns bytes read: the whole file, or as much as the slot holds
+ * @throws StarlingError tile_missing, tile_damaged, store_failed
+ */
+export function readFileInto(file: string, slot: Uint8Array, direct: boolean): number {
   let descriptor: number | undefined;
   try {
     descriptor = openSync(file, constants.O_RDONLY | (direct ? constants.O_DIRECT : 0));

@@ -1,12 +1,14 @@
 import { Packr } from 'msgpackr';
 import { z } from 'zod';
+import { WEIGHT_FORMATS, type WeightFormat } from '../../kernels/formats.ts';
 import { engineSpecSchema, tileShapeSchema } from '../engine/engine-spec.ts';
 import { ERRORS, type ErrorCode, StarlingError } from '../errors.ts';
 import { DEVICE_ID } from '../identity.ts';
+import { deviceProfileSchema } from '../profile/device-profile.ts';
 import { isPlainMessagePack } from './plain-msgpack.ts';
 
 /** Version of everything between two devices: control messages, frames and tiles. */
-export const PROTOCOL_VERSION = 7;
+export const PROTOCOL_VERSION = 8;
 /** Longest control message; `load` and `missing` for a model of 100 000 tiles fit several times. */
 export const MAX_CONTROL = 16 * 2 ** 20;
 /** Sessions appear in the path of a data link. */
@@ -26,6 +28,10 @@ const id = z.string().regex(DEVICE_ID);
 const name = z.string().min(1).max(64);
 const word = z.string().min(1).max(64);
 const modelId = z.string().regex(/^[0-9a-f]{32}$/);
+const session = z.string().regex(SESSION);
+/** What a session's data link is opened with: SECRET_BYTES random bytes, in hexadecimal. */
+const secret = z.string().regex(/^[0-9a-f]{64}$/);
+const formats = Object.keys(WEIGHT_FORMATS) as [WeightFormat, ...WeightFormat[]];
 
 const deviceFacts = {
   version: word,
@@ -64,9 +70,8 @@ const FIELDS = {
   hello: { protocol, id, name, purpose: z.enum(['serve', 'status']) },
   welcome: { protocol, ...deviceFacts },
   load: {
-    session: z.string().regex(SESSION),
-    /** What the session's data link is opened with: SECRET_BYTES random bytes, in hexadecimal. */
-    secret: z.string().regex(/^[0-9a-f]{64}$/),
+    session,
+    secret,
     modelId,
     modelName: z.string().min(1).max(256),
     engine: engineSpecSchema,
@@ -75,10 +80,15 @@ const FIELDS = {
   /** Places in `load.tiles` of tiles that the device does not have, or found damaged. */
   missing: { indices: z.array(u32).max(MAX_TILES) },
   start: {},
-  /** Bytes of tiles read into memory. */
+  /** Bytes of tiles read into memory, or measurements made. */
   progress: { done: count, total: count },
   ready: { memory },
   unload: {},
+  /** Has a device that is free tell what it can do with weights of some formats; its session is for its link alone. */
+  measure: { session, secret, formats: z.array(z.enum(formats)).max(formats.length) },
+  profile: deviceProfileSchema.shape,
+  /** What the device keeps of what it measured is not so. */
+  forget: {},
   /** From this computer only: it computes this device's share of a model by itself. */
   borrow: { modelName: z.string().min(1).max(256) },
   /** Bytes that the daemon has resident while its device is lent. */

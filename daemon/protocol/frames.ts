@@ -34,6 +34,8 @@ export const FRAME_TYPES = {
   OPEN: 7,
   /** Logits of some rows: a device's part of the vocabulary. */
   LOGITS: 8,
+  /** Asks for as many bytes as `index` says; the answer holds them. How a link is measured. */
+  ECHO: 9,
 } as const;
 
 export type FrameType = (typeof FRAME_TYPES)[keyof typeof FRAME_TYPES];
@@ -126,7 +128,7 @@ export function decodeFrame(message: Buffer): Frame {
   return { header, payload: message.subarray(HEADER_BYTES) };
 }
 
-const isFrameType = (type: number): type is FrameType => type >= FRAME_TYPES.STEP && type <= FRAME_TYPES.LOGITS;
+const isFrameType = (type: number): type is FrameType => type >= FRAME_TYPES.STEP && type <= FRAME_TYPES.ECHO;
 
 function tooLong(length: number): StarlingError {
   return new StarlingError(

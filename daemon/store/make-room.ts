@@ -4,7 +4,7 @@ import { TRAILER_BYTES } from './tile-file.ts';
 import type { StoredModel, TileStore } from './tile-store.ts';
 
 /** Space on the disk that is left to others. */
-const SPARE_BYTES = 64 * 2 ** 20;
+export const SPARE_BYTES = 64 * 2 ** 20;
 
 /**
  * Makes room for tiles of a model, within the store's limit and the disk, by removing the models that were used least

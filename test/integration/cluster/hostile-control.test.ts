@@ -12,6 +12,12 @@ import { ANSWER_MS, errorOf, identity, type Load, SECRET, Target } from '../../f
 import { Random } from '../../fixtures/random.ts';
 import { RawDataLink } from '../../fixtures/raw-data-link.ts';
 
+const rates = { lone: 1, all: 1, wide: 1 };
+const profile = {
+  ...{ formats: {}, attention: rates, phaseMs: 1, disk: 1 },
+  memory: { budget: 1, base: 1, threadBytes: 1 },
+};
+
 test('hostile control messages of a coordinator with the right key', async (t) => {
   const target = await Target.start(t);
   const { spec, tiles } = target;
@@ -85,6 +91,7 @@ test('hostile control messages of a coordinator with the right key', async (t) =
       ['a second hello', [{ t: 'hello', protocol: PROTOCOL_VERSION, ...identity, purpose: 'serve' }]],
       ['what only a device says', [{ t: 'progress', done: 1, total: 1 }]],
       ['a device that is lent to another', [{ t: 'lent', residentBytes: 1 }]],
+      ['a profile', [{ t: 'profile', ...profile }]],
       ['start twice', [target.load(), { t: 'start' }, { t: 'start' }]],
       ['start after unload', [target.load(), { t: 'unload' }, { t: 'start' }]],
     ];
@@ -139,6 +146,8 @@ test('hostile control messages of a coordinator with the right key', async (t) =
       encodeControl({ t: 'ping', n: 1 }),
       encodeControl({ t: 'status_request' }),
       encodeControl({ t: 'borrow', modelName: 'hostile' }),
+      encodeControl({ t: 'measure', session: 'hostile', secret: SECRET.toString('hex'), formats: ['Q8_0'] }),
+      encodeControl({ t: 'forget' }),
       Buffer.from(packr.pack({ t: 'load', session: '../..', tiles: 'none', engine: null })),
     ];
     for (let i = 0; i < 100; i++) {

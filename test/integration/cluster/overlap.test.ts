@@ -20,6 +20,7 @@ import { backendAvailable } from '../../../kernels/create-kernels.ts';
 import type { KvFormat } from '../../../kernels/formats.ts';
 import type { BackendName } from '../../../kernels/kernels.ts';
 import { writeSyntheticModel } from '../../../scripts/synthetic-model.ts';
+import { fakeProfiler } from '../../fixtures/fake-profiler.ts';
 import { Random } from '../../fixtures/random.ts';
 import { temporaryFolder } from '../../fixtures/temporary-folder.ts';
 import { WindowCluster } from '../../fixtures/window-cluster.ts';
@@ -67,10 +68,11 @@ async function startCluster(t: TestContext, shape: Shape, overlap: Overlap): Pro
   const memory = processMemory(undefined);
   const peers = [];
   for (let i = 0; i < shape.daemons; i++) {
+    const store = new TileStore(join(folder, `store-${i}`));
     const daemon = new Daemon({
-      ...{ backend, threads, memory, key, log, version: '0.0.0', discoverable: false },
+      ...{ backend, threads, memory, key, log, version: '0.0.0', discoverable: false, store },
+      profiler: fakeProfiler({ backend, threads, memory, store, log }),
       identity: { id: `${i}`.repeat(16), name: `device-${i}` },
-      store: new TileStore(join(folder, `store-${i}`)),
       host: '127.0.0.1',
       port: 0,
     });

@@ -10,6 +10,7 @@ import type { ControlLink } from '../../../daemon/protocol/control-link.ts';
 import { dialControl } from '../../../daemon/protocol/link-client.ts';
 import { TileStore } from '../../../daemon/store/tile-store.ts';
 import type { TileShape } from '../../../daemon/tile/tile.ts';
+import { fakeProfiler } from '../../fixtures/fake-profiler.ts';
 import { smallEngine } from '../../fixtures/model-phases.ts';
 import { temporaryFolder } from '../../fixtures/temporary-folder.ts';
 
@@ -48,18 +49,15 @@ async function greet(port: number, key: ClusterKey): Promise<{ link: ControlLink
 async function startDaemon(context: TestContext): Promise<{ port: number; key: ClusterKey; store: StubbornStore }> {
   const key = ClusterKey.generate();
   const store = new StubbornStore(temporaryFolder(context));
+  const compute = { backend: 'reference', threads: 1, memory: processMemory(4e9), store } as const;
+  const log = createLogger('silent', 'test');
   const daemon = new Daemon({
+    ...{ ...compute, log, key, profiler: fakeProfiler({ ...compute, log }) },
     identity: { id: 'd'.repeat(16), name: 'device' },
-    key,
-    store,
-    backend: 'reference',
-    threads: 1,
-    memory: processMemory(4e9),
     host: '127.0.0.1',
     port: 0,
     discoverable: false,
     version: '0.0.0',
-    log: createLogger('silent', 'test'),
   });
   context.after(() => daemon.stop());
   return { port: await daemon.start(), key, store };

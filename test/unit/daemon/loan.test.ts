@@ -1,15 +1,20 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { refuseLoan } from '../../../daemon/loan.ts';
+import { refuseLoan, refuseUse } from '../../../daemon/loan.ts';
 import { isSameComputer } from '../../../daemon/protocol/link.ts';
 
 test('a device is lent to its own computer, while nobody uses it', () => {
   assert.equal(refuseLoan(true, null), null);
   assert.deepEqual(
-    [refuseLoan(true, 'tiny')?.code, refuseLoan(true, 'tiny')?.message],
+    [refuseLoan(true, { serving: 'tiny' })?.code, refuseLoan(true, { serving: 'tiny' })?.message],
     ['device_busy', 'this device already serves tiny; stop that first'],
   );
-  for (const serving of [null, 'tiny']) assert.equal(refuseLoan(false, serving)?.code, 'protocol_invalid_message');
+  assert.deepEqual(
+    [refuseUse({ serving: null })?.code, refuseUse({ serving: null })?.message],
+    ['device_busy', 'this device is just measured by another coordinator; try again in a moment'],
+  );
+  for (const use of [null, { serving: null }, { serving: 'tiny' }])
+    assert.equal(refuseLoan(false, use)?.code, 'protocol_invalid_message');
 });
 
 test('a connection stays on a computer when it is between addresses of that computer', () => {

@@ -12,6 +12,7 @@ test('STARLING_HOME decides where everything is', () => {
     identityFile: '/srv/st/identity.json',
     runFile: '/srv/st/run.json',
     contentsFile: '/srv/st/model-files.json',
+    profileFile: '/srv/st/profile.json',
     batchesDir: '/srv/st/batches',
     storeDir: '/srv/st/tiles',
   });

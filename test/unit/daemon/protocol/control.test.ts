@@ -42,6 +42,8 @@ const memory = {
   streamedTiles: 5,
 };
 
+const rates = { lone: 1.5e7, all: 4e7, wide: 0.25 };
+
 const messages: ControlMessage[] = [
   { t: 'hello', protocol: PROTOCOL_VERSION, id: facts.id, name: 'desk', purpose: 'serve' },
   { t: 'welcome', protocol: PROTOCOL_VERSION, ...facts },
@@ -74,6 +76,12 @@ const messages: ControlMessage[] = [
   { t: 'progress', done: 1, total: 2 ** 40 },
   { t: 'ready', memory },
   { t: 'unload' },
+  { t: 'measure', session: 'm-1', secret: 'a0'.repeat(32), formats: ['Q8_0', 'Q4_K'] },
+  {
+    ...{ t: 'profile', formats: { Q8_0: rates }, attention: rates, phaseMs: 0, disk: 3.5e6 },
+    memory: { budget: 8e9, base: 1e8, threadBytes: 1e7 },
+  },
+  { t: 'forget' },
   { t: 'borrow', modelName: 'tiny' },
   { t: 'lent', residentBytes: 7e7 },
   { t: 'status_request' },
@@ -119,6 +127,13 @@ test('a field too many, too few or out of bounds names itself', () => {
   assert.ok(load?.t === 'load');
   assert.throws(() => decodeValue({ ...load, engine: { ...load.engine, kv: 'q4' } }), { message: /engine\.kv/ });
   assert.throws(() => decodeValue({ ...messages[1], cores: 1.5 }), { message: /cores/ });
+  const measure = messages.find(({ t }) => t === 'measure');
+  assert.throws(() => decodeValue({ ...measure, formats: ['Q7'] }), { message: /formats\.0/ });
+  assert.throws(() => decodeValue({ ...measure, formats: new Array(100).fill('Q8_0') }), { message: /formats/ });
+  const profile = messages.find(({ t }) => t === 'profile');
+  for (const lone of [0, -1, Number.NaN, Number.POSITIVE_INFINITY, 1e13])
+    assert.throws(() => decodeValue({ ...profile, attention: { ...rates, lone } }), { message: /attention\.lone/ });
+  assert.throws(() => decodeValue({ ...profile, formats: { Q7: rates } }), { message: /formats/ });
 });
 
 test('unknown types and things that are no messages are refused', () => {
@@ -139,7 +154,7 @@ test('unknown types and things that are no messages are refused', () => {
 
 test('another version of the protocol is told as such', () => {
   const future = { t: 'hello', protocol: PROTOCOL_VERSION + 1, id: facts.id, name: 'x', purpose: 'serve', more: true };
-  assert.throws(() => decodeValue(future), { code: 'protocol_version', message: /protocol 8, this one 7/ });
+  assert.throws(() => decodeValue(future), { code: 'protocol_version', message: /protocol 9, this one 8/ });
 });
 
 test('length is bounded in both directions', () => {
