@@ -68,6 +68,8 @@ export async function withPeers<T>(task: BenchPeers, use: (cluster: Cluster) => 
         key: ClusterKey.parse(task.key),
         peers,
         waitMs: 0,
+        devices: 'all',
+        profiles: null,
         ownShare,
         storeDir,
         backend,

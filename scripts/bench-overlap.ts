@@ -88,6 +88,8 @@ export async function benchOverlap(options: BenchOverlapOptions): Promise<Overla
       key,
       peers: slow.endpoints,
       waitMs: 0,
+      devices: 'all',
+      profiles: null,
       ownShare: false,
       storeDir,
       backend,

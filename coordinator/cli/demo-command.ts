@@ -67,6 +67,8 @@ export function demoCommand(deps: DemoCommandDeps): Command {
         key,
         peers: devices.endpoints,
         waitMs: 0,
+        devices: 'all',
+        profiles: null,
         device: async () => ({
           ...share,
           memory: processMemory(memory, RENDER_PROCESS_BYTES),

@@ -9,8 +9,9 @@ import type { TileStoreOptions } from '../../daemon/store/tile-store.ts';
 import { BACKENDS, backendAvailable, bestBackend } from '../../kernels/create-kernels.ts';
 import { KV_FORMAT_NAMES, type KvFormat } from '../../kernels/formats.ts';
 import type { BackendName } from '../../kernels/kernels.ts';
+import type { DevicesWish } from '../cluster/choose-devices.ts';
 import type { Endpoint } from '../cluster/find-devices.ts';
-import { HEAD_WISHES, type HeadWish } from '../cluster/plan.ts';
+import { HEAD_WISHES, type HeadWish } from '../cluster/planner/roles.ts';
 import { ModelFile } from '../model/gguf/model-file.ts';
 import { parseHost } from './endpoint.ts';
 
@@ -135,6 +136,34 @@ export const headOption = (): Option =>
   )
     .choices(HEAD_WISHES)
     .default('auto');
+
+/** Of every command that plans. */
+export interface PlanOptions {
+  readonly devices: DevicesWish;
+  readonly users?: number;
+}
+
+export const devicesOption = (): Option =>
+  new Option(
+    '--devices <which>',
+    'who computes: auto for whoever makes it fastest, all for every device that is found, or names of devices, such as kitchen,attic',
+  )
+    .argParser(devicesWish)
+    .default('auto');
+
+export const usersOption = (): Option =>
+  new Option(
+    '--users <n>',
+    'how many are answered at a time when it has to be fast, with a conversation of full length each (default: 1, and 8 conversations where memory allows)',
+  ).argParser(integer(1, 64));
+
+/** @throws InvalidArgumentError */
+function devicesWish(text: string): DevicesWish {
+  if (text === 'auto' || text === 'all') return text;
+  const names = text.split(',').map((name) => name.trim());
+  if (names.every((name) => name.length > 0)) return names;
+  throw new InvalidArgumentError('auto, all, or names of devices with commas between them are expected.');
+}
 
 /** The memory of each of `devices` on this machine, in bytes. */
 export const resolveMemory = ({ memory }: ComputeOptions, devices = 1): number =>

@@ -143,6 +143,8 @@ Examples:
         contextLength: contextLength(model, options.context),
         kv: options.kv,
         head: options.head,
+        devices: 'all' as const,
+        profiles: null,
         log,
         onProgress: bar.onProgress,
         signal: deps.signal,

@@ -14,6 +14,7 @@ import { listenHost } from './endpoint.ts';
 import {
   addComputeOptions,
   type ComputeOptions,
+  devicesOption,
   draftOption,
   endpoints,
   type HeadOptions,
@@ -21,14 +22,16 @@ import {
   integer,
   type KvOptions,
   kvOption,
+  type PlanOptions,
   resolveCompute,
   resolveModel,
   storeLimitOption,
+  usersOption,
 } from './options.ts';
 import { takeOwnDevice } from './own-device.ts';
 import { serveModel } from './serve-model.ts';
 
-interface ServeOptions extends ComputeOptions, KvOptions, HeadOptions {
+interface ServeOptions extends ComputeOptions, KvOptions, HeadOptions, PlanOptions {
   readonly host: string;
   readonly port: number;
   readonly ollamaPort?: number;
@@ -79,6 +82,8 @@ export function serveCommand(deps: ServeCommandDeps): Command {
     .option('--wait <seconds>', 'how long to listen for devices on the LAN', integer(0, 600), 3)
     .option('--context <n>', "most tokens of a conversation (default: the model's, at most 4096)", integer(1, 2 ** 20))
     .addOption(kvOption())
+    .addOption(devicesOption())
+    .addOption(usersOption())
     .addOption(headOption())
     .addOption(storeLimitOption())
     .addOption(draftOption())
@@ -135,6 +140,7 @@ Examples:
       path,
       version: deps.version,
       contentsFile: deps.paths.contentsFile,
+      profiles: { file: deps.paths.profileFile, version: deps.version },
       batchesDir: deps.paths.batchesDir,
       name: options.alias ?? modelName(modelArgument),
       identity,

@@ -116,6 +116,7 @@ export async function serveModelAt({ server, url, secondUrl }: Listening, option
         facts: modelFacts(model, tools, clusterOptions),
         batches,
         devices: () => cluster.health(),
+        plan: () => cluster.planHealth(),
         usage: () => ({ account: cluster.account(), overlap: cluster.overlap() }),
       });
       if (secondUrl !== undefined) log.info(`clients of Ollama find it at ${secondUrl}`);

@@ -26,8 +26,8 @@ export interface LocalRankOptions {
   readonly readDelayMs?: number;
 }
 
-/** No device has such an id. */
-const OWN_ID = 'own';
+/** This computer's id among ranks; no device has such a one. */
+export const OWN_ID = 'own';
 
 /** What cutting a tile again takes: parts of a tensor, the tile, and copies on their way. */
 export const REPAIR_BYTES = 16 * 2 ** 20;
@@ -49,7 +49,8 @@ export class LocalRank implements Rank {
 
   constructor(options: LocalRankOptions) {
     this.#options = options;
-    this.profile = { memoryBytes: options.memory.budget(), backend: options.backend };
+    const { memory, backend, threads } = options;
+    this.profile = { memoryBytes: memory.budget(), backend, threads };
   }
 
   get memory(): RankMemory | undefined {

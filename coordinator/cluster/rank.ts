@@ -23,7 +23,7 @@ export interface Rank {
   readonly id: string;
   readonly name: string;
   /** What a plan is made from. */
-  readonly profile: { readonly memoryBytes: number; readonly backend: string };
+  readonly profile: { readonly memoryBytes: number; readonly backend: string; readonly threads: number };
   /** Undefined before it is ready. */
   readonly memory: RankMemory | undefined;
   /**

@@ -1,6 +1,7 @@
 import type { Logger } from '../../daemon/log.ts';
 import type { Batches } from '../batches/batches.ts';
 import type { Account } from '../cluster/accounting.ts';
+import type { PlanHealth } from '../cluster/cluster.ts';
 import type { OverlapReport } from '../cluster/overlap.ts';
 import type { TextService } from '../generation/text-service.ts';
 import type { ModelFacts } from '../model-facts.ts';
@@ -34,6 +35,8 @@ export interface ApiContext {
   /** Null where there are none. */
   readonly batches: Batches | null;
   readonly devices: () => readonly DeviceHealth[];
+  /** Null where devices were taken to be equal. */
+  readonly plan: () => PlanHealth | null;
   readonly usage: () => ClusterUsage | null;
   readonly keepAliveMs: number;
   readonly stalledClientMs: number;

@@ -4,6 +4,7 @@ import { cors } from 'hono/cors';
 import { StarlingError } from '../../daemon/errors.ts';
 import type { Logger } from '../../daemon/log.ts';
 import type { Batches } from '../batches/batches.ts';
+import type { PlanHealth } from '../cluster/cluster.ts';
 import type { TextService } from '../generation/text-service.ts';
 import type { ApiKeys } from '../keys/api-keys.ts';
 import type { ModelFacts } from '../model-facts.ts';
@@ -25,6 +26,8 @@ export interface ApiOptions {
   readonly batches?: Batches | null;
   /** The devices shown by GET /health; none by default. */
   readonly devices?: () => readonly DeviceHealth[];
+  /** What was planned for them; nothing by default. */
+  readonly plan?: () => PlanHealth | null;
   /** What GET /metrics shows of them; nothing by default. */
   readonly usage?: () => ClusterUsage;
   /** By default, only this computer and its own pages. */
@@ -62,6 +65,7 @@ export function createApi(options: ApiOptions): Hono {
     authentication: new Authentication(options.keys ?? null),
     batches: options.batches ?? null,
     devices: options.devices ?? (() => []),
+    plan: options.plan ?? (() => null),
     usage: options.usage ?? (() => null),
     keepAliveMs: options.keepAliveMs ?? KEEP_ALIVE_MS,
     stalledClientMs: options.stalledClientMs ?? STALLED_CLIENT_MS,

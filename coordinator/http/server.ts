@@ -13,7 +13,7 @@ import { errorText } from './error-response.ts';
 import { createStartingApi } from './starting-api.ts';
 
 /** What is served once a model is up. */
-export type Served = Pick<ApiOptions, 'service' | 'facts' | 'batches' | 'devices' | 'usage'>;
+export type Served = Pick<ApiOptions, 'service' | 'facts' | 'batches' | 'devices' | 'plan' | 'usage'>;
 
 export interface HttpServerOptions extends Omit<ApiOptions, 'access' | 'shutdown' | keyof Served>, Partial<Served> {
   /** Address to listen on; 127.0.0.1 by default, so that only this computer gets in. */

@@ -119,7 +119,7 @@ export class DeviceProfiler {
     disk: KeptProfile['disks'][number] | undefined;
     rest: Omit<KeptProfile, 'version'>;
   } {
-    const key = this.#key();
+    const key = computingKey(this.#options);
     const { folder } = this.#options.store;
     const isFresh = ({ at }: { readonly at: number }): boolean => at <= this.#now() && this.#now() - at < KEPT_MS;
     const found = computing.find((each) => each.key === key);
@@ -134,11 +134,14 @@ export class DeviceProfiler {
       },
     };
   }
+}
 
-  /** What computing depends on; a home may be copied to another computer. */
-  #key(): string {
-    const { backend, threads, version } = this.#options;
-    const instructions = backend === 'native' ? (nativeTargets()[0] ?? '') : '';
-    return [version, backend, instructions, `${threads} threads`, cpus()[0]?.model ?? ''].join(', ').slice(0, 1024);
-  }
+/** What computing depends on; a home may be copied to another computer. */
+export function computingKey({
+  backend,
+  threads,
+  version,
+}: Pick<DeviceProfilerOptions, 'backend' | 'threads' | 'version'>): string {
+  const instructions = backend === 'native' ? (nativeTargets()[0] ?? '') : '';
+  return [version, backend, instructions, `${threads} threads`, cpus()[0]?.model ?? ''].join(', ').slice(0, 1024);
 }

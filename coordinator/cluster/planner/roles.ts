@@ -14,7 +14,9 @@ export const rolesOf = (
 ): Roles => ({
   attention,
   others,
-  head: devices.map(({ link }, d) => link === null || (head !== 'local' && others[d]!)),
+  head: devices.map(({ link }, d) =>
+    head === 'shared' ? others[d]! : link === null || (head === 'auto' && others[d]!),
+  ),
   everyone: { layers: everyone, head: head === 'shared' },
 });
 

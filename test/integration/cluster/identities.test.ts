@@ -58,7 +58,7 @@ test('C13: what went wrong is told with its cause and what to do', async (t) => 
   t.after(() => newer.close());
   const peer = `127.0.0.1:${(newer.address() as AddressInfo).port}`;
   const client = await sandbox.homeWithKey('client', key);
-  const serve = ['serve', 'tiny-chat', '--no-discovery', '--port', '0', '--peer', peer];
+  const serve = ['serve', 'tiny-chat', '--devices', 'all', '--no-discovery', '--port', '0', '--peer', peer];
   const version = await sandbox.run(serve, { home: client });
   assert.match(version.stderr, /speaks another version of the protocol; run the same version.*\[protocol_version\]/);
   sockets.removeAllListeners('connection').on('connection', (socket) => socket.close());

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { HeadWish } from '../../../coordinator/cluster/plan.ts';
+import type { HeadWish } from '../../../coordinator/cluster/planner/roles.ts';
 import { backendAvailable } from '../../../kernels/create-kernels.ts';
 import type { BackendName } from '../../../kernels/kernels.ts';
 import { sharedData } from '../../fixtures/shared-data.ts';

@@ -11,6 +11,9 @@ interface Health {
   readonly devices: readonly { readonly name: string; readonly state: string }[];
   readonly queue: { readonly waiting: number; readonly running: number };
   readonly kv: object;
+  readonly left_out: readonly object[];
+  readonly predicted: { readonly token_ms: number; readonly prompt_ms: number; readonly prompt_tokens: number };
+  readonly measured: { readonly token_ms: number | null };
 }
 
 const MODEL = 'tiny-chat';
@@ -44,10 +47,13 @@ test('two daemons and this device serve OpenAI’s client', async (t) => {
   });
 
   await t.test('health names the devices', async () => {
-    const { devices, kv, ...health } = await healthOf(served.url);
+    const { devices, kv, left_out, predicted, measured, ...health } = await healthOf(served.url);
     // Eight conversations of 128 positions.
     assert.deepEqual(kv, { pages: 16, free: 16, cached: 0, sequences: 0 });
     assert.deepEqual(health, { status: 'ok', model: MODEL, queue: { waiting: 0, running: 0 } });
+    assert.deepEqual(left_out, []);
+    assert.ok(predicted.token_ms > 0 && predicted.prompt_ms > 0 && predicted.prompt_tokens === 128, 'a plan');
+    assert.deepEqual(Object.keys(measured), ['token_ms']);
     // In the order of the devices' ids, which are random.
     assert.deepEqual(devices.map(({ name, state }) => `${name} ${state}`).sort(), [
       'one ready',

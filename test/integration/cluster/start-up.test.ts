@@ -24,7 +24,19 @@ test('C1: a start that fails ends, whatever was acquired before', async (t) => {
   const foreign = await sandbox.daemon('foreign', await sandbox.homeWithKey('foreign', ClusterKey.generate()));
   const home = await sandbox.homeWithKey('own', key);
   const silent = await silentPort(t);
-  const serve = ['serve', 'tiny-chat', '--no-discovery', '--port', '0', '--threads', '1', '--peer', good.address];
+  const serve = [
+    'serve',
+    'tiny-chat',
+    '--devices',
+    'all',
+    '--no-discovery',
+    '--port',
+    '0',
+    '--threads',
+    '1',
+    '--peer',
+    good.address,
+  ];
 
   const closed = await silentPort(t);
   await new Promise((resolve) => closed.server.close(resolve));

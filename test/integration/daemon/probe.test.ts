@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { RemoteRank } from '../../../coordinator/cluster/remote-rank.ts';
 import { ClusterKey } from '../../../daemon/cluster-key.ts';
+import { homePaths } from '../../../daemon/paths.ts';
 import type { DeviceProfile } from '../../../daemon/profile/device-profile.ts';
 import type { Control } from '../../../daemon/protocol/control.ts';
 import { FRAME_TYPES, MAX_FRAME } from '../../../daemon/protocol/frames.ts';
@@ -21,6 +22,8 @@ async function device(t: TestContext): Promise<{ home: string; dial: () => Promi
   const sandbox = new Sandbox(t);
   const key = ClusterKey.generate();
   const home = await sandbox.homeWithKey('device', key);
+  // It is to measure by itself.
+  rmSync(homePaths({ STARLING_HOME: home }).profileFile);
   const { port } = await sandbox.daemon('device', home);
   const dial = async (): Promise<RemoteRank> => {
     const rank = await RemoteRank.dial({

@@ -25,7 +25,7 @@ test('devices on a LAN find each other over mDNS alone, and serve together', asy
   await kitchen.daemon('kitchen');
   await study.daemon('study');
 
-  const serve = laptop.start('serve', 'tiny-chat', '--wait', '4', '--threads', '1', '--port', '0');
+  const serve = laptop.start('serve', 'tiny-chat', '--devices', 'all', '--wait', '4', '--threads', '1', '--port', '0');
   const [, url = '', devices] = await serve.waitFor(/is served at (\S+)\/v1 by (\d+) devices/, SERVE_MS);
   assert.equal(devices, '3', serve.output);
   const { status, answer, health } = await laptop.ask(url);
@@ -42,7 +42,18 @@ test('devices on a LAN find each other over mDNS alone, and serve together', asy
   await t.test('a device with another key is named, and not used', async () => {
     const neighbour = await device(4, 'neighbour', ClusterKey.generate());
     await neighbour.daemon('neighbour');
-    const again = laptop.start('serve', 'tiny-chat', '--wait', '4', '--threads', '1', '--port', '0');
+    const again = laptop.start(
+      'serve',
+      'tiny-chat',
+      '--devices',
+      'all',
+      '--wait',
+      '4',
+      '--threads',
+      '1',
+      '--port',
+      '0',
+    );
     const [, , count] = await again.waitFor(/is served at (\S+)\/v1 by (\d+) devices/, SERVE_MS);
     assert.equal(count, '3', again.output);
     assert.match(again.output, /"msg":"neighbour belongs to another cluster/);
@@ -56,7 +67,18 @@ test('devices on a LAN find each other over mDNS alone, and serve together', asy
 
   await t.test('a device whose own daemon runs is one device', async () => {
     await laptop.daemon('laptop');
-    const again = laptop.start('serve', 'tiny-chat', '--wait', '4', '--threads', '1', '--port', '0');
+    const again = laptop.start(
+      'serve',
+      'tiny-chat',
+      '--devices',
+      'all',
+      '--wait',
+      '4',
+      '--threads',
+      '1',
+      '--port',
+      '0',
+    );
     const [, where = '', count] = await again.waitFor(/is served at (\S+)\/v1 by (\d+) devices/, SERVE_MS);
     assert.equal(count, '3', again.output);
     const names = (await laptop.ask(where)).health.devices?.map(({ name }) => name).sort();

@@ -43,7 +43,18 @@ test('a home whose every device runs the daemon: serve uses its own in its own p
   await study.daemon('study');
   /** Serves at one of them, and sees who computes. @returns the process and the text that it answers with */
   const serve = async (): Promise<{ serve: StarlingProcess; text: string }> => {
-    const serve = kitchen.start('serve', 'tiny-chat', '--wait', '4', '--threads', '1', '--port', '0');
+    const serve = kitchen.start(
+      'serve',
+      'tiny-chat',
+      '--devices',
+      'all',
+      '--wait',
+      '4',
+      '--threads',
+      '1',
+      '--port',
+      '0',
+    );
     const [, url = '', devices] = await serve.waitFor(/is served at (\S+)\/v1 by (\d+) devices/, SERVE_MS);
     assert.equal(devices, '2', serve.output);
     const { status, answer, health } = await kitchen.ask(url);

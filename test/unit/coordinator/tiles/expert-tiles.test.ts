@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { equalPlan } from '../../../../coordinator/cluster/plan.ts';
 import type { ExpertsPhase, Matrix, ModelSpec, Projection } from '../../../../coordinator/model/spec.ts';
 import { expert } from '../../../../coordinator/tiles/kinds/expert.ts';
 import type { ExpertsSpec } from '../../../../daemon/engine/engine-spec.ts';
 import { networkOf } from '../../../../daemon/tile/kinds/expert.ts';
 import { tileLayout } from '../../../../daemon/tile/tile.ts';
+import { equalPlan } from '../../../fixtures/equal-plan.ts';
+import { smallEngine } from '../../../fixtures/model-phases.ts';
 import { Random } from '../../../fixtures/random.ts';
 
 /** Qwen3-30B-A3B. */
@@ -37,7 +38,11 @@ test('whichever experts rows use, one to four devices compute alike', () => {
   const random = new Random(5);
   for (const devices of [2, 3, 4]) {
     const ranks = Array.from({ length: devices }, (_, i) => `${i}`);
-    const { shares } = equalPlan(tiles, { layers: [[EXPERTS_SPEC]] }, { centre: '0', ranks, head: 'local' });
+    const { shares } = equalPlan(tiles, smallEngine({ layers: [[EXPERTS_SPEC]] }), {
+      centre: '0',
+      ranks,
+      head: 'local',
+    });
     let [fullest, mean] = [0, 0];
     for (let batch = 0; batch < 200; batch++) {
       const used = new Set<number>();

@@ -1,0 +1,177 @@
+import type { Logger } from '../../daemon/log.ts';
+import type { ProcessMemory } from '../../daemon/process-memory.ts';
+import type { DeviceProfile, LinkProfile } from '../../daemon/profile/device-profile.ts';
+import type { TileStore } from '../../daemon/store/tile-store.ts';
+import type { TileShape } from '../../daemon/tile/tile.ts';
+import type { KvFormat } from '../../kernels/formats.ts';
+import type { BackendName } from '../../kernels/kernels.ts';
+import { ForwardPass } from '../forward-pass.ts';
+import type { OpenModel } from '../model/open-model.ts';
+import { residualBytes } from '../residual-stream.ts';
+import { RepairCutter } from '../tiles/repair-cutter.ts';
+import { engineSpec } from '../tiles/tile-table.ts';
+import { tokenReport } from './account-report.ts';
+import { type Account, Accounting } from './accounting.ts';
+import { applyPlan } from './apply-plan.ts';
+import type { ClusterProgress } from './cluster.ts';
+import { LocalRank } from './local-rank.ts';
+import { type Overlap, OverlapControl, WHOLE_STEPS } from './overlap.ts';
+import { milliseconds, type Plan, type PlanWishes, plan as planModel } from './planner/plan.ts';
+import { nominalDevice, type PlannedDevice } from './planner/planned-device.ts';
+import type { Rank } from './rank.ts';
+import type { RemoteRank } from './remote-rank.ts';
+import { Star } from './star.ts';
+import { TileRepairs } from './tile-repairs.ts';
+import { TokenTimes } from './token-times.ts';
+
+/** What was measured of a device, and of the way to it; null of the serving one. */
+export interface Measured {
+  readonly profile: DeviceProfile;
+  readonly link: LinkProfile | null;
+}
+
+export interface BringUpOptions {
+  readonly model: OpenModel;
+  /** Devices reached over the network. */
+  readonly ranks: readonly RemoteRank[];
+  /** Whether this process may compute a share of the layers too. */
+  readonly ownShare: boolean;
+  /** What a plan is to be made for; by default all devices are used, for one user. */
+  readonly wishes?: Partial<PlanWishes>;
+  /** Of each device by its id, this computer's by OWN_ID; where it is left out, devices are taken to be equal. */
+  readonly measured?: ReadonlyMap<string, Measured>;
+  readonly store: TileStore;
+  readonly backend: BackendName;
+  readonly threads: number;
+  /** Of this process. */
+  readonly memory: ProcessMemory;
+  /** Most positions of a sequence. */
+  readonly contextLength: number;
+  /** How every device caches keys and values. */
+  readonly kv: KvFormat;
+  readonly log: Logger;
+  readonly onProgress?: (progress: ClusterProgress) => void;
+  readonly signal?: AbortSignal;
+  /** For tests: see EngineOptions. */
+  readonly readDelayMs?: number;
+  /** For tests and measurements: which steps are halved, instead of those that measure faster so. */
+  readonly overlap?: Overlap;
+}
+
+/** A plan whose devices are ready to compute. */
+export interface RunningPlan {
+  readonly plan: Plan;
+  readonly forward: ForwardPass;
+  readonly local: LocalRank;
+  readonly accounting: Accounting;
+  readonly tokenTimes: TokenTimes;
+  readonly overlap: OverlapControl | null;
+}
+
+/** Makes a plan and has it carried out. @throws StarlingError memory_too_small; of any device */
+export async function bringUp(options: BringUpOptions): Promise<RunningPlan> {
+  const { model, store, log, onProgress } = options;
+  const repairs = new TileRepairs(new RepairCutter(model, options.backend), store, model.id, log);
+  const local = new LocalRank({
+    ...options,
+    repair: (tile, error) => repairs.mendOwn(tile, error),
+    scratchBytes: ({ cols }) => residualBytes(model.spec, cols),
+    onLoaded: (done, total) => onProgress?.({ stage: 'loading', done, total }),
+  });
+  try {
+    return await bringUpWith(local, repairs, options);
+  } catch (error) {
+    await local.stop();
+    throw error;
+  }
+}
+
+async function bringUpWith(local: LocalRank, repairs: TileRepairs, options: BringUpOptions): Promise<RunningPlan> {
+  const { model, log, kv, contextLength } = options;
+  const spec = engineSpec(model.table, contextLength, kv);
+  const wishes = { head: 'auto', use: 'all', users: 1, context: contextLength, ...options.wishes } as const;
+  const plan = planModel(model.table.tiles, spec, plannedDevices(local, options), wishes);
+  tellPlan(log, plan, options.measured !== undefined);
+  const shareOf = ({ id }: Rank): readonly TileShape[] => plan.shares.get(id) ?? [];
+  const leaves = options.ranks.filter((rank) => shareOf(rank).length > 0);
+  // What was measured for nothing is given back.
+  for (const rank of options.ranks) if (!leaves.includes(rank)) rank.unload();
+  const ranks: readonly Rank[] = [local, ...leaves];
+  await applyPlan(options, plan, { ...spec, kvPages: plan.kvPages }, ranks);
+  for (const rank of leaves) rank.onMissing((tiles) => repairs.mendRank(rank, tiles));
+  for (const rank of ranks) logMemory(log, rank);
+  const { engine } = local;
+  const tokenTimes = new TokenTimes();
+  const onStep = (account: Account, rows: number): void => {
+    tokenTimes.observe(rows, account.ms);
+    logStep(log, account, rows);
+  };
+  const accounting = new Accounting({ devices: ranks, onStep });
+  const starLeaves = leaves.map((leaf) => ({ leaf, head: headOf(shareOf(leaf)) }));
+  const allreduce = new Star({ engine, leaves: starLeaves, accounting, id: local.id });
+  const overlap = mayOverlap(ranks) ? new OverlapControl() : null;
+  const forward = new ForwardPass({
+    engine,
+    allreduce,
+    model: model.spec,
+    weights: model,
+    contextLength,
+    overlap: options.overlap ?? overlap ?? WHOLE_STEPS,
+  });
+  return { plan, forward, local, accounting, tokenTimes, overlap };
+}
+
+/** As they were measured, or equal ones; this computer first. */
+function plannedDevices(local: LocalRank, { ranks, ownShare, model, measured }: BringUpOptions): PlannedDevice[] {
+  const scratchBytes = residualBytes(model.spec, model.table.engine.cols);
+  return [local, ...ranks].map((rank) => {
+    const { id, name, profile } = rank;
+    const isOwn = rank === local;
+    const device = {
+      ...{ id, name, backend: profile.backend, threads: profile.threads },
+      computesLayers: !isOwn || ownShare,
+      scratchBytes: isOwn ? scratchBytes : 0,
+    };
+    const known = measured?.get(id);
+    // What the process itself takes, each device knows when it loads its share.
+    const memory = { budget: profile.memoryBytes, base: 0, threadBytes: 0 };
+    return known === undefined ? nominalDevice({ ...device, memory }, isOwn) : { ...device, ...known };
+  });
+}
+
+function tellPlan(log: Logger, { head, predicted, leftOut }: Plan, isMeasured: boolean): void {
+  log.info(`the head is ${head === 'shared' ? 'shared by devices' : 'computed by this device'}`);
+  for (const { name, why, reason } of leftOut) log.warn({ device: name, reason }, why);
+  if (!isMeasured) return;
+  const { tokenMs, promptMs, promptTokens, binding } = predicted;
+  log.info(
+    { predicted: { tokenMs, promptMs, promptTokens, binding } },
+    `expecting ${milliseconds(tokenMs)} a token, and ${milliseconds(promptMs)} for a prompt of ${promptTokens} tokens; ${binding} binds`,
+  );
+}
+
+/** The part of the vocabulary that a share's head tiles are. */
+function headOf(share: readonly TileShape[]): { first: number; count: number } {
+  const tiles = share.filter(({ kind }) => kind === 'head');
+  return { first: tiles[0]?.first ?? 0, count: tiles.reduce((sum, { count }) => sum + count, 0) };
+}
+
+/**
+ * Whether halving steps can be faster at all: with sums that travel, and all tiles in memory. Tiles that are streamed
+ * would have to be read for each half, and the disk is at work while sums travel anyway.
+ */
+function mayOverlap(ranks: readonly Rank[]): boolean {
+  return ranks.length > 1 && ranks.every(({ memory }) => memory?.streamedTiles === 0);
+}
+
+function logMemory(log: Logger, { name, memory }: Rank): void {
+  const streamed = memory?.streamedTiles ?? 0;
+  const how =
+    streamed === 0 ? 'keeps its tiles in memory' : `reads ${streamed} tiles from disk whenever it computes them`;
+  log.info({ device: name, memory }, `${name} ${how}`);
+}
+
+function logStep(log: Logger, account: Account, rows: number): void {
+  if (!log.isLevelEnabled('debug')) return;
+  log.debug({ rows, ms: Math.round(account.ms), ...tokenReport(account) }, 'step');
+}
