@@ -5,6 +5,7 @@ import { LocalDevices } from '../coordinator/cli/local-devices.ts';
 import { startCluster } from '../coordinator/cli/start-cluster.ts';
 import type { Cluster } from '../coordinator/cluster/cluster.ts';
 import type { Endpoint } from '../coordinator/cluster/find-devices.ts';
+import type { Overlap } from '../coordinator/cluster/overlap.ts';
 import { openModel } from '../coordinator/model/open-model.ts';
 import { ClusterKey } from '../daemon/cluster-key.ts';
 import { loadIdentity } from '../daemon/identity.ts';
@@ -40,6 +41,8 @@ export interface BenchPeers extends BenchCoordinator {
   readonly ownShare: boolean;
   /** Bytes that this process may have resident. */
   readonly memory: number;
+  /** Which steps are halved, instead of those that measure faster so. */
+  readonly overlap?: Overlap;
 }
 
 /** Runs `use` with a throw-away cluster of this machine, as "starling run --local-devices" makes one. */
@@ -73,6 +76,7 @@ export async function withPeers<T>(task: BenchPeers, use: (cluster: Cluster) => 
         backend,
         threads,
         kv: 'f16',
+        ...(task.overlap === undefined ? {} : { overlap: task.overlap }),
         memory: processMemory(task.memory),
         contextLength: task.context,
         log: createLogger('warn', 'bench'),
