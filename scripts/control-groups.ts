@@ -62,7 +62,8 @@ export class ControlGroup {
   readonly weightFile: string;
   readonly weights: Readonly<Record<Priority, number>>;
   readonly #trees: ControlTrees;
-  readonly #folders: readonly string[];
+  /** In the trees of cores and of disks, which may be one. */
+  readonly folders: readonly string[];
 
   /**
    * @param role letters and digits, of this process's groups only this one's
@@ -75,22 +76,28 @@ export class ControlGroup {
     for (const root of roots) removeAbandoned(root);
     if (trees.version === 2) writeFileSync(join(trees.all, 'cgroup.subtree_control'), '+cpu +io');
     this.#trees = trees;
-    this.#folders = roots.map((root) => join(root, `starling-${process.pid}-${role}`));
-    for (const folder of this.#folders) mkdirSync(folder);
-    const [first = ''] = this.#folders;
+    this.folders = roots.map((root) => join(root, `starling-${process.pid}-${role}`));
+    for (const folder of this.folders) mkdirSync(folder);
+    const [first = ''] = this.folders;
     this.weights = WEIGHTS[trees.version];
     this.weightFile = join(first, trees.version === 1 ? 'cpu.shares' : 'cpu.weight');
-    const enter = this.#folders.map((folder) => `echo $$ > ${folder}/cgroup.procs`).join(' && ');
+    const enter = this.folders.map((folder) => `echo $$ > ${folder}/cgroup.procs`).join(' && ');
     this.prefix = ['sh', '-c', `${enter} && exec "$@"`, 'sh'];
   }
 
   /** Moves a running process here with all its threads. */
   add(pid: number): void {
-    for (const folder of this.#folders) writeFileSync(join(folder, 'cgroup.procs'), String(pid));
+    for (const folder of this.folders) writeFileSync(join(folder, 'cgroup.procs'), String(pid));
   }
 
   set priority(priority: Priority) {
     writeFileSync(this.weightFile, String(this.weights[priority]));
+  }
+
+  /** @param share of a core, that all its processes together have at most: over 0, up to 1 */
+  limitCpu(share: number): void {
+    const [first = ''] = this.folders;
+    for (const [file, limit] of cpuLimit(this.#trees.version, share)) writeFileSync(join(first, file), limit);
   }
 
   /**
@@ -99,7 +106,7 @@ export class ControlGroup {
    */
   limitReads(folder: string, bytesPerSecond: number): void {
     const [file, limit] = readLimit(this.#trees.version, diskOf(folder), bytesPerSecond);
-    writeFileSync(join(this.#folders.at(-1)!, file), limit);
+    writeFileSync(join(this.folders.at(-1)!, file), limit);
   }
 
   /** Removes it, once its processes have ended. @throws Error when they do not */
@@ -117,8 +124,25 @@ export class ControlGroup {
 
   /** @throws Error while there are processes in it */
   removeNow(): void {
-    for (const folder of this.#folders) removeFolder(folder);
+    for (const folder of this.folders) removeFolder(folder);
   }
+}
+
+/** The shortest time that the kernel lets a group have in a period. */
+const QUOTA_US = 1000;
+
+/**
+ * The files of a group in which its part of a core is limited, and what is written there, in this order. The periods
+ * are as short as the kernel takes, so that also a phase of some milliseconds sees the average and no bursts.
+ * @param share over 0, up to 1
+ */
+export function cpuLimit(version: ControlTrees['version'], share: number): [string, string][] {
+  const periodUs = Math.round(QUOTA_US / share);
+  if (version === 2) return [['cpu.max', `${QUOTA_US} ${periodUs}`]];
+  return [
+    ['cpu.cfs_period_us', String(periodUs)],
+    ['cpu.cfs_quota_us', String(QUOTA_US)],
+  ];
 }
 
 /** The file of a group in which reads of a disk are limited, and what is written there. @param disk `254:0` */
