@@ -5,7 +5,7 @@ import { WHOLE_STEPS } from '../coordinator/cluster/overlap.ts';
 import { type BenchPeers, withPeers } from './bench-cluster.ts';
 import { LoneSequence } from './lone-sequence.ts';
 
-export interface PhasesTask extends Omit<BenchPeers, 'ownShare' | 'overlap'> {
+export interface PhasesTask extends Omit<BenchPeers, 'ownShare' | 'head' | 'overlap'> {
   /** Of the steps that are measured one after another: how many rows. */
   readonly rows: readonly number[];
   /** Steps of each number of rows. */

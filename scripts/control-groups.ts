@@ -37,14 +37,22 @@ export function controlTrees(mounts: string, read = readText): ControlTrees | nu
   return there.includes('cpu') && there.includes('io') ? { version: 2, all } : null;
 }
 
-/** Why processes cannot be slowed here, or null when they can. */
-export function controlUnavailable(): string | null {
+/**
+ * Why processes cannot be slowed here, or null when they can.
+ * @param folder on a disk of which reads are to be slowed too
+ */
+export function controlUnavailable(folder?: string): string | null {
   if (process.platform !== 'linux') return 'control groups are a feature of Linux';
   if (process.getuid?.() !== 0) return 'making control groups needs root';
   const trees = controlTrees(readText('/proc/mounts'));
   if (trees === null) return 'no control groups of cores and disks are mounted here';
   try {
-    new ControlGroup('probe').removeNow();
+    const group = new ControlGroup('probe');
+    try {
+      if (folder !== undefined) group.limitReads(folder, 1e9);
+    } finally {
+      group.removeNow();
+    }
     return null;
   } catch (error) {
     return `no control groups here (${(error as Error).message})`;
