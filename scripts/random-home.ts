@@ -6,8 +6,8 @@ const MOST_DEVICES = 4;
 const LEAST_CPU = 0.1;
 /** What devices of one core have of it together: the rest is the relay's, and other programs'. */
 const MOST_CPU = 0.9;
-/** That a process needs beside tiles: its own, its caches and its buffers. */
-const ROOM_BYTES = 350e6;
+/** That a process needs beside tiles: its own, its caches and its buffers, with some room. */
+export const ROOM_BYTES = 250e6;
 
 /**
  * A home of one to four devices that this machine can emulate.
@@ -24,7 +24,7 @@ export function randomHome(random: Random, cores: number, tileBytes: number): Ho
     (cpu, i): DeviceLimits => ({
       core: String(i % cores),
       cpu,
-      memory: Math.round(ROOM_BYTES + tileBytes * (random.chance(0.5) ? 1.1 : 0.2 + 0.7 * random.unit())),
+      memory: Math.round(ROOM_BYTES + tileBytes * (random.chance(0.5) ? 1.1 : 0.1 + 0.6 * random.unit())),
       disk: Math.round(between(random, 50, 1000) * 1e6),
     }),
   );
