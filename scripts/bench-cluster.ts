@@ -5,6 +5,8 @@ import { LocalDevices } from '../coordinator/cli/local-devices.ts';
 import { startCluster } from '../coordinator/cli/start-cluster.ts';
 import type { Cluster } from '../coordinator/cluster/cluster.ts';
 import type { Endpoint } from '../coordinator/cluster/find-devices.ts';
+import type { Overlap } from '../coordinator/cluster/overlap.ts';
+import type { HeadWish } from '../coordinator/cluster/plan.ts';
 import { openModel } from '../coordinator/model/open-model.ts';
 import { ClusterKey } from '../daemon/cluster-key.ts';
 import { loadIdentity } from '../daemon/identity.ts';
@@ -40,6 +42,10 @@ export interface BenchPeers extends BenchCoordinator {
   readonly ownShare: boolean;
   /** Bytes that this process may have resident. */
   readonly memory: number;
+  /** Where the head is computed, instead of where it pays. */
+  readonly head?: HeadWish;
+  /** Which steps are halved, instead of those that measure faster so. */
+  readonly overlap?: Overlap;
 }
 
 /** Runs `use` with a throw-away cluster of this machine, as "starling run --local-devices" makes one. */
@@ -75,6 +81,8 @@ export async function withPeers<T>(task: BenchPeers, use: (cluster: Cluster) => 
         backend,
         threads,
         kv: 'f16',
+        ...(task.head === undefined ? {} : { head: task.head }),
+        ...(task.overlap === undefined ? {} : { overlap: task.overlap }),
         memory: processMemory(task.memory),
         contextLength: task.context,
         log: createLogger('warn', 'bench'),
