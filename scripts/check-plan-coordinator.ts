@@ -1,5 +1,4 @@
 // The serving device of one measurement of check-plan.ts, in a process of its own.
-import { stat } from 'node:fs/promises';
 import {
   type Account,
   accountBetween,
@@ -7,6 +6,8 @@ import {
   constraintTimes,
 } from '../coordinator/cluster/accounting.ts';
 import type { Cluster } from '../coordinator/cluster/cluster.ts';
+import type { Plan } from '../coordinator/cluster/planner/plan.ts';
+import type { Prediction } from '../coordinator/cluster/planner/predict.ts';
 import { type BenchPeers, withPeers } from './bench-cluster.ts';
 import { median } from './bench-statistics.ts';
 import { timedAppend } from './decode-steps.ts';
@@ -63,25 +64,37 @@ const perToken = ({ compute, disk, network }: ConstraintTimes, tokens: number): 
   network: network / tokens,
 });
 
-/** What a core reads of weights in a millisecond where nothing was measured. */
-const NOMINAL_BYTES_PER_MS = 10e6;
+/** Who computes how much of the weights. */
+function inWords({ predicted, leftOut }: Plan): string {
+  const all = predicted.devices.reduce((sum, { memory }) => sum + memory.bytes, 0);
+  const shares = predicted.devices
+    .filter(({ memory }) => memory.bytes > 0)
+    .map(({ name, memory }) => `${name} ${Math.round((100 * memory.bytes) / all)} %`);
+  return [...shares, ...leftOut.map(({ name, reason }) => `${name} ${reason}`)].join(', ');
+}
+
+function predictedOf({ devices }: Prediction, id: string): ConstraintTimes | null {
+  const found = devices.find((device) => device.id === id);
+  return found === undefined ? null : constraintTimes({ ...found, bytesRead: 0 });
+}
 
 /** Brings the model up as planned, and measures tokens. */
 async function predictAndMeasure(task: PlanTask): Promise<PlanRun> {
-  const { alone, peers, model } = task;
+  const { alone, peers } = task;
   const used = alone === null ? peers : peers.filter((_, i) => i + 1 === alone);
   const ownShare = alone === null || alone === 0;
-  const computing = used.length + (ownShare ? 1 : 0);
   const head = ownShare ? 'auto' : 'shared';
-  return withPeers({ ...task, peers: used, ownShare, head }, async (cluster) => {
+  const devices = alone === null ? 'auto' : 'all';
+  return withPeers({ ...task, peers: used, ownShare, head, devices, measures: true }, async (cluster) => {
+    const { predicted } = cluster.plan;
     const { ms, account } = await measure(cluster, task);
     return {
-      predictedMs: (await stat(model)).size / computing / NOMINAL_BYTES_PER_MS,
+      predictedMs: predicted.tokenMs,
       measuredMs: ms,
-      plan: `equal parts of ${computing}`,
+      plan: inWords(cluster.plan),
       devices: account.devices.map((device) => ({
         name: device.name,
-        predicted: null,
+        predicted: predictedOf(predicted, device.id),
         measured: perToken(constraintTimes(device), account.steps),
       })),
     };

@@ -16,7 +16,9 @@ export interface Pass {
  * Milliseconds of a phase that are the serving device's alone: norms, quantising, the residual stream, and for each
  * other device its frames and adding up its sums. For one row, and for each row more.
  */
-export const SERVING = { phaseMs: 0.05, deviceMs: 0.03, rowMs: 0.004, deviceRowMs: 0.004 };
+const SERVING = { phaseMs: 0.05, deviceMs: 0.03, rowMs: 0.004, deviceRowMs: 0.004 };
+/** A thread of the device on which they were measured reads weights at this rate; others are taken to be slower in proportion. */
+const SERVING_RATE = 15e6;
 
 /** Milliseconds that a device takes for so many tiles of a phase, with the key/value heads that they read. */
 export function computeMs(
@@ -134,7 +136,16 @@ export function phaseTime(
 export function servingMs(devices: readonly PlannedDevice[], counts: readonly number[], { rows }: Pass): number {
   const others = devices.filter(({ link }, d) => link !== null && counts[d]! > 0).length;
   const { phaseMs, deviceMs, rowMs, deviceRowMs } = SERVING;
-  return phaseMs + others * deviceMs + (rows - 1) * (rowMs + others * deviceRowMs);
+  return slowness(devices) * (phaseMs + others * deviceMs + (rows - 1) * (rowMs + others * deviceRowMs));
+}
+
+/** How many times longer the serving device takes for what is not tiles than the one that was measured. */
+function slowness(devices: readonly PlannedDevice[]): number {
+  const serving = devices.find(({ link }) => link === null);
+  if (serving === undefined) return 1;
+  let rate = 0;
+  for (const rates of Object.values(serving.profile.formats)) rate = Math.max(rate, rates?.lone ?? 0);
+  return Math.max(1, SERVING_RATE / rate);
 }
 
 /** All answers come in over the serving device's own connection, which is taken to be as fast as the fastest link. */

@@ -84,7 +84,10 @@ interface PassTime {
   readonly devices: readonly { computeMs: number; diskMs: number; networkMs: number }[];
 }
 
-/** Tiles are read ahead while others compute and sums travel: so a pass takes as long as the slower of both. */
+/**
+ * Tiles are read ahead while others compute and sums travel: so a pass takes as long as the slower of both. Reading takes
+ * of the cores that compute, too.
+ */
 function passTime(
   works: readonly PhaseWork[],
   devices: readonly PlannedDevice[],
@@ -114,8 +117,12 @@ function passTime(
   const used = Math.max(0, ...works.filter(({ routed }) => routed !== null).map((work) => usedPart(work, pass.rows)));
   let longest = 0;
   for (const [d, { streamedBytes, streamedExpertBytes }] of memories.entries()) {
-    totals[d]!.diskMs = (streamedBytes + used * streamedExpertBytes) / devices[d]!.profile.disk;
-    longest = Math.max(longest, totals[d]!.diskMs);
+    const { profile, threads } = devices[d]!;
+    const read = streamedBytes + used * streamedExpertBytes;
+    const total = totals[d]!;
+    total.diskMs = read / profile.disk;
+    const busyMs = read === 0 ? 0 : total.computeMs + (read * profile.readingMs) / threads;
+    longest = Math.max(longest, total.diskMs, busyMs);
   }
   critical.disk = Math.max(0, longest - ms);
   return {
