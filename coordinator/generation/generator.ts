@@ -160,6 +160,26 @@ export class Generator {
     await request.events.next();
   }
 
+  /**
+   * Has work done that changes who computes the model: between two steps, with nothing of any text in the KV cache. Texts
+   * that are under way, and those that come meanwhile, wait; then they are computed again from their tokens, and go on.
+   * @returns when the work is done @throws what the work throws
+   */
+  async rebuild(work: () => Promise<void>): Promise<void> {
+    try {
+      await this.#loop.between(async () => {
+        this.#scheduler.yieldAll(this.#now());
+        try {
+          await work();
+        } finally {
+          this.#kv.reset(this.#model.kvPages);
+        }
+      });
+    } finally {
+      this.#loop.wake();
+    }
+  }
+
   #embeddingJob({ tokens, pooling }: EmbeddingText, { user, priority }: Standing): Job {
     return new Job({
       user,

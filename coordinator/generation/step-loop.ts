@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type StarlingError, toStarlingError } from '../../daemon/errors.ts';
 import type { Logger } from '../../daemon/log.ts';
+import { Turns } from '../../daemon/turns.ts';
 import type { DraftModel } from '../drafts/draft-model.ts';
 import type { LanguageModel } from '../language-model.ts';
 import type { Job } from '../scheduling/job.ts';
@@ -35,6 +36,7 @@ interface Computing {
  */
 export class StepLoop {
   readonly #options: StepLoopOptions;
+  readonly #turns = new Turns();
   #draft: DraftModel | undefined;
   #state: 'idle' | 'planning' | Computing = 'idle';
 
@@ -48,6 +50,11 @@ export class StepLoop {
     if (this.#state !== 'idle') return;
     this.#state = 'planning';
     void this.#run();
+  }
+
+  /** Does something between two steps: the next one begins after it. @returns what the work does */
+  between<T>(work: () => Promise<T>): Promise<T> {
+    return this.#turns.take(work);
   }
 
   /** A text has left the scheduler. */
@@ -69,12 +76,13 @@ export class StepLoop {
       // Sockets and timers have their turn between two steps, however fast those are.
       await nextTurn();
       try {
-        const plan = await this.#plan(now());
-        if (plan === null) {
-          this.#state = 'idle';
-          return;
-        }
-        await this.#compute(plan);
+        const isDone = await this.#turns.take(async () => {
+          const plan = await this.#plan(now());
+          if (plan === null) this.#state = 'idle';
+          else await this.#compute(plan);
+          return plan === null;
+        });
+        if (isDone) return;
       } catch (thrown) {
         // A fault of ours: nobody is left waiting for what may never come.
         const error = toStarlingError(thrown);

@@ -122,6 +122,11 @@ export class TextService {
     return this.#generator.mostRunning;
   }
 
+  /** As of Generator: work that changes who computes the model. */
+  rebuild(work: () => Promise<void>): Promise<void> {
+    return this.#generator.rebuild(work);
+  }
+
   get statistics(): GenerationStatistics {
     return this.#generator.statistics;
   }

@@ -36,16 +36,28 @@ export interface KvCounts {
  * the pages promised to open sequences are at most those that are free or can be evicted.
  */
 export class KvCache {
-  readonly pages: number;
-  readonly #pool: PagePool;
-  readonly #tree = new PrefixTree();
+  #pages: number;
+  #pool: PagePool;
+  #tree = new PrefixTree();
   /** Pages that open sequences do not hold yet and may come to need. */
   #promised = 0;
   #sequences = 0;
 
   constructor(pages: number) {
-    this.pages = pages;
+    this.#pages = pages;
     this.#pool = new PagePool(pages);
+  }
+
+  get pages(): number {
+    return this.#pages;
+  }
+
+  /** Forgets what all pages hold: there are others now. No sequence may be open. */
+  reset(pages: number): void {
+    if (this.#sequences > 0) throw new StarlingError('internal', 'KV pages were taken from a sequence');
+    this.#pages = pages;
+    this.#pool = new PagePool(pages);
+    this.#tree = new PrefixTree();
   }
 
   get counts(): KvCounts {

@@ -60,7 +60,7 @@ export class Admission {
     return this.#running;
   }
 
-  /** Times that a job had to yield to another. */
+  /** Times that a job had to yield to another, or to a move of tiles. */
   get preemptions(): number {
     return this.#preemptions;
   }
@@ -85,6 +85,18 @@ export class Admission {
   /** The job's client has stopped to read, or goes on. */
   pause(job: Job, paused: boolean): void {
     job.paused = paused;
+    this.#changed();
+  }
+
+  /** Has all that run wait, with the tokens they have: nothing reads the KV cache then. */
+  yieldAll(now: number): void {
+    for (const job of this.#running) {
+      this.#close(job);
+      job.waitingSince = now;
+      this.#waiting.add(job);
+    }
+    this.#preemptions += this.#running.size;
+    this.#running.clear();
     this.#changed();
   }
 

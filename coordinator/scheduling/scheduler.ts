@@ -76,7 +76,7 @@ export class Scheduler {
     return this.#admission.running;
   }
 
-  /** Times that a job had to yield to another. */
+  /** Times that a job had to yield to another, or to a move of tiles. */
   get preemptions(): number {
     return this.#admission.preemptions;
   }
@@ -103,6 +103,11 @@ export class Scheduler {
   /** The job's client has stopped to read, or goes on. */
   pause(job: Job, paused: boolean): void {
     this.#admission.pause(job, paused);
+  }
+
+  /** Has all that run wait, with the tokens they have: nothing reads the KV cache then. */
+  yieldAll(now: number): void {
+    this.#admission.yieldAll(now);
   }
 
   /** The job is over: finished, failed or given up. */

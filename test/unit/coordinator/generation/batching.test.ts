@@ -137,7 +137,7 @@ async function embed(generator: Generator, model: HashModel, wanted: Case): Prom
 
 async function runCases(
   seed: number,
-): Promise<{ drafted: number; accepted: number; cached: number; preempted: number }> {
+): Promise<{ drafted: number; accepted: number; cached: number; preempted: number; moved: number }> {
   const random = new Random(seed);
   const contextLength = random.between(100, 300);
   // From a single conversation of full length to plenty.
@@ -172,31 +172,44 @@ async function runCases(
           1,
         );
   const generator = new Generator({ model, codec, log, now: () => clock, ...(draft === undefined ? {} : { draft }) });
-  await Promise.all(
-    cases.map(async (wanted, i) => {
+  // Every other mix is moved to other devices now and then, which takes a while.
+  const moves = seed % 2 === 0 ? new Random(seed) : null;
+  let moved = 0;
+  const move = async (): Promise<void> => {
+    for (let turn = moves!.below(9); turn > 0; turn--) await nextTurn();
+    await generator.rebuild(async () => {
+      for (let turn = moves!.below(4); turn > 0; turn--) await nextTurn();
+      model.move(pagesFor(contextLength) * moves!.pick([1, 3]));
+      moved++;
+    });
+  };
+  const moving = Array.from({ length: moves?.below(6) ?? 0 }, move);
+  await Promise.all([
+    ...moving,
+    ...cases.map(async (wanted, i) => {
       while (model.steps < wanted.arrival && generator.load.running > 0) await nextTurn();
       if (i % 6 === 5) return embed(generator, model, wanted);
       const outcomes = await take(generator, model, wanted);
       const expected = alone(model, wanted.request);
       for (const outcome of outcomes) assert.deepEqual(outcome, expected, `seed ${seed}, case ${i}`);
     }),
-  );
+  ]);
   assert.deepEqual(generator.load, { waiting: 0, running: 0 }, `seed ${seed}`);
   const { kv, draftedTokens, acceptedTokens, cachedTokens, preemptions } = generator.statistics;
-  assert.deepEqual([kv.sequences, kv.free + kv.cached], [0, kvPages], `seed ${seed}`);
-  return { drafted: draftedTokens, accepted: acceptedTokens, cached: cachedTokens, preempted: preemptions };
+  assert.deepEqual([kv.sequences, kv.free + kv.cached], [0, model.kvPages], `seed ${seed}`);
+  return { drafted: draftedTokens, accepted: acceptedTokens, cached: cachedTokens, preempted: preemptions, moved };
 }
 
 describe('batching', () => {
   it(`gives each text the tokens and logits that it gets alone (${CASES} random mixes)`, async () => {
-    const sums = { drafted: 0, accepted: 0, cached: 0, preempted: 0 };
+    const sums = { drafted: 0, accepted: 0, cached: 0, preempted: 0, moved: 0 };
     for (let seed = 1; seed <= CASES; seed++) {
       const counts = await runCases(seed);
-      for (const name of ['drafted', 'accepted', 'cached', 'preempted'] as const) sums[name] += counts[name];
+      for (const name of ['drafted', 'accepted', 'cached', 'preempted', 'moved'] as const) sums[name] += counts[name];
     }
     // The mixes are worth something only if all of this took place in them.
     assert.ok(sums.drafted > sums.accepted && sums.accepted > 500, JSON.stringify(sums));
-    assert.ok(sums.cached > 500 && sums.preempted > 20, JSON.stringify(sums));
+    assert.ok(sums.cached > 500 && sums.preempted > 20 && sums.moved > 100, JSON.stringify(sums));
   });
 
   it('goes on with who waited for the room of a text that left while it was guessed at', async () => {

@@ -44,6 +44,43 @@ const hasCode =
     error instanceof StarlingError && error.code === code && pattern.test(error.message);
 
 describe('Generator', () => {
+  it('goes on with a text whose model has moved meanwhile, and with one whose model could not', async () => {
+    const request = {
+      ...REQUEST,
+      promptTokens: [5, 6],
+      maxTokens: 40,
+      ends: { ignored: true, notBefore: 0, tokens: new Set<number>() },
+    };
+    const model = new HashModel({ contextLength: 200, kvPages: 8, vocabSize: 300 });
+    const tokensOf = async (generator: Generator, move: () => Promise<void>): Promise<number[]> => {
+      const tokens: number[] = [];
+      let moving: Promise<void> | undefined;
+      for await (const event of generator.generate(request)) {
+        if (event.type === 'token') tokens.push(event.token);
+        if (tokens.length !== 5) continue;
+        moving = generator.rebuild(move);
+        moving.catch(() => {});
+      }
+      await moving;
+      return tokens;
+    };
+    const still = await tokensOf(generatorFor(model), async () => {});
+    const generator = generatorFor(model);
+    const moved = await tokensOf(generator, async () => {
+      assert.deepEqual([generator.statistics.kv.sequences, generator.load.running], [0, 1]);
+      model.move(5);
+    });
+    assert.deepEqual(moved, still);
+    assert.equal(still.length, 40);
+    assert.equal(generator.statistics.kv.pages, 5);
+    const failing = tokensOf(generator, async () => {
+      model.move(6);
+      throw new StarlingError('device_lost', 'gone');
+    });
+    await assert.rejects(failing, hasCode('device_lost'));
+    assert.equal(generator.statistics.kv.pages, 6);
+  });
+
   it('M8: ends only where the request lets it', async () => {
     const usual = { ignored: false, notBefore: 0, tokens: new Set<number>() };
     const model = new FakeModel({ reply: 'Hi!' });
