@@ -90,11 +90,11 @@ export async function benchConstraint(options: BenchConstraintOptions): Promise<
   }
   compiler.stop();
   const { codec } = await codecOf(path);
-  const cluster = { model: path, context, devices: 1, threads, backend, storeDir: join(benchFolder(), 'tiles') };
-  const texts = await withCluster(cluster, async ({ forward }) => {
+  const task = { model: path, context, devices: 1, threads, backend, storeDir: join(benchFolder(), 'tiles') };
+  const texts = await withCluster(task, async (cluster) => {
     const figures: TokenFigures[] = [];
     for (const [name, format] of Object.entries(LONG_FORMATS)) {
-      if (options.pairs > 0) figures.push(await measurePairs(name, format, forward, codec, options));
+      if (options.pairs > 0) figures.push(await measurePairs(name, format, cluster, codec, options));
     }
     return figures;
   });

@@ -69,9 +69,9 @@ export async function benchDrafts(options: BenchDraftsOptions): Promise<DraftsRe
     storeDir: join(benchFolder(), 'tiles'),
     ...memory,
   };
-  const texts = await withCluster(cluster, async ({ forward }) => {
+  const texts = await withCluster(cluster, async (running) => {
     const figures: DraftFigures[] = [];
-    for (const choices of options.choices) figures.push(await measurePairs(forward, options, choices));
+    for (const choices of options.choices) figures.push(await measurePairs(running, options, choices));
     return figures;
   });
   return { ...benchMachine(options.backend), ...options, texts };

@@ -104,7 +104,7 @@ export async function benchOverlap(options: BenchOverlapOptions): Promise<Overla
     });
     try {
       const results: OverlapRow[] = [];
-      for (const rows of options.rows) results.push(await measure(cluster.forward, policy, rows, options.steps));
+      for (const rows of options.rows) results.push(await measure(cluster, policy, rows, options.steps));
       return { ...benchMachine(options.backend), ...options, round_trip_ms, results };
     } finally {
       await cluster.stop();

@@ -20,5 +20,5 @@ async function measure(model: LanguageModel, task: WarmedTask): Promise<DecodeTi
 // The bench is gone: the daemons end with this process.
 process.once('disconnect', () => process.exit(1));
 const task: OwnTask = JSON.parse(process.argv[2] ?? '');
-const times = await withCluster(task, ({ forward }) => measure(forward, task));
+const times = await withCluster(task, (cluster) => measure(cluster, task));
 process.send?.(times, () => process.exit(0));

@@ -28,7 +28,7 @@ async function measure(cluster: Cluster, { rows, steps, tokens }: PhasesTask): P
   // In turn, as machines are faster at one moment than at another.
   for (let step = -WARM_UP_STEPS; step < steps; step++) {
     for (const count of rows) {
-      const sequence = new LoneSequence(cluster.forward);
+      const sequence = new LoneSequence(cluster);
       const before = cluster.account();
       const begun = performance.now();
       await sequence.append(tokens.slice(0, count));

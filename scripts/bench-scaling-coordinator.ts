@@ -22,9 +22,9 @@ export interface ScalingTimes extends DecodeTimes {
 }
 
 async function measure(cluster: Cluster, task: ScalingTask): Promise<ScalingTimes> {
-  await warmUp(cluster.forward, task);
+  await warmUp(cluster, task);
   const hash = createHash('sha256');
-  const sequence = new LoneSequence(cluster.forward);
+  const sequence = new LoneSequence(cluster);
   const timed = async (tokens: readonly number[]): Promise<number> => {
     const { ms, logits } = await timedAppend(sequence, tokens);
     hash.update(logits);

@@ -80,20 +80,19 @@ export async function benchUsers(options: BenchUsersOptions): Promise<UsersRepor
   const memory = options.memory === undefined ? {} : { memory: options.memory };
   const task = { model: path, context, devices, threads, backend, storeDir, ...memory };
   const figures = await withCluster(task, async (cluster) => {
-    const { forward } = cluster;
     const streams =
       cluster.local.engine.tiles.streamed > 0 || cluster.ranks.some((rank) => (rank.memory?.streamedTiles ?? 0) > 0);
     const disk = async (): Promise<number | null> => (streams ? directReadSpeed(benchFolder()) : null);
-    await atOnce(forward, options, users.at(-1)!, 0);
+    await atOnce(cluster, options, users.at(-1)!, 0);
     const before = await disk();
     const measured = await measureRows(cluster, options, streams ? null : await tableOf(path));
     const after = await disk();
-    const arrivals = mixOf(options.mix, forward.vocabSize, context);
+    const arrivals = mixOf(options.mix, cluster.vocabSize, context);
     return {
       ...measured,
       disk: before === null || after === null ? null : (before + after) / 2,
-      turn: arrivals.length === 0 ? null : mixFigures(await inTurn(forward, arrivals)),
-      mixed: arrivals.length === 0 ? null : mixFigures(await together(forward, arrivals)),
+      turn: arrivals.length === 0 ? null : mixFigures(await inTurn(cluster, arrivals)),
+      mixed: arrivals.length === 0 ? null : mixFigures(await together(cluster, arrivals)),
     };
   });
   const { rows, products, kernels, disk } = figures;
@@ -163,7 +162,7 @@ async function measureRows(
     for (let run = 1; run <= runs; run++) {
       for (const [i, users] of counts.entries()) {
         const before = cluster.account();
-        const heard = await atOnce(cluster.forward, options, users, run);
+        const heard = await atOnce(cluster, options, users, run);
         const { steps, devices: used } = accountBetween(before, cluster.account());
         const into = measured[i]!;
         into.rates.push(sharedRate(heard));

@@ -16,7 +16,7 @@ export interface WindowTimes extends DecodeTimes {
 
 async function measure(cluster: Cluster, task: WindowTask): Promise<WindowTimes> {
   const hash = createHash('sha256');
-  const sequence = new LoneSequence(cluster.forward);
+  const sequence = new LoneSequence(cluster);
   const timed = async (tokens: readonly number[]): Promise<number> => {
     const start = performance.now();
     const logits = await sequence.append(tokens);

@@ -45,7 +45,7 @@ const LEAST_TOKENS = 5;
 const WARM_UP_TOKENS = 2;
 
 async function measure(cluster: Cluster, { prompt, next }: PlanTask): Promise<{ ms: number; account: Account }> {
-  const sequence = new LoneSequence(cluster.forward);
+  const sequence = new LoneSequence(cluster);
   await sequence.append(prompt);
   for (const token of next.slice(0, WARM_UP_TOKENS)) await timedAppend(sequence, [token]);
   const begun = performance.now();

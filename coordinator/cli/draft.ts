@@ -33,7 +33,7 @@ export async function startDraft(file: string, options: DraftOptions): Promise<R
       await cluster.stop();
       await model.gguf.close();
     };
-    return { model: await DraftModel.start(cluster.forward), stop };
+    return { model: await DraftModel.start(cluster), stop };
   } catch (error) {
     await model.gguf.close();
     throw error;

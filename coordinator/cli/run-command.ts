@@ -155,7 +155,7 @@ Examples:
       const cluster = await startCluster(clusterOptions).finally(bar.stop);
       try {
         const generator = new Generator({
-          model: cluster.forward,
+          model: cluster,
           codec: tools.codec,
           log,
           ...(draft === undefined ? {} : { draft: draft.model }),

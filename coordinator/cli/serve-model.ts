@@ -1,5 +1,6 @@
 import { openJsChannel } from '../../daemon/protocol/open-channel.ts';
 import { checkNamed } from '../cluster/find-devices.ts';
+import { Replanner } from '../cluster/replanner.ts';
 import { TextService } from '../generation/text-service.ts';
 import { HttpServer } from '../http/server.ts';
 import type { ApiKeys } from '../keys/api-keys.ts';
@@ -99,16 +100,21 @@ export async function serveModelAt({ server, url, secondUrl }: Listening, option
     if (options.draft !== undefined) draft = await startDraft(options.draft, clusterOptions).finally(bar.stop);
     const cluster = await startCluster(clusterOptions).finally(bar.stop);
     try {
-      for (const rank of cluster.ranks)
-        rank.onLost((error) => signal.aborted || log.error({ device: rank.name, id: rank.id }, error.message));
+      for (const rank of [...cluster.ranks, ...cluster.spare]) {
+        rank.onLost((error) => {
+          const level = cluster.ranks.includes(rank) ? 'error' : 'info';
+          if (!signal.aborted) log[level]({ device: rank.name, id: rank.id }, error.message);
+        });
+      }
       const service = new TextService({
         modelId: options.name,
         created: Math.floor(Date.now() / 1000),
-        model: cluster.forward,
+        model: cluster,
         ...tools,
         log,
         ...(draft === undefined ? {} : { draft: draft.model }),
       });
+      const replanner = new Replanner({ cluster, texts: service, log });
       const { batchesDir } = options;
       const batches = batchesDir === null ? null : await startBatches({ folder: batchesDir, server, service, log });
       server.open({
@@ -121,9 +127,11 @@ export async function serveModelAt({ server, url, secondUrl }: Listening, option
       });
       if (secondUrl !== undefined) log.info(`clients of Ollama find it at ${secondUrl}`);
       try {
+        replanner.start();
         await options.onReady({ url, name: options.name, devices: cluster.devices });
         if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
       } finally {
+        replanner.stop();
         // Before requests are aborted, which would be results.
         await batches?.stop();
         service.stop();

@@ -47,6 +47,8 @@ interface CurrentStep {
 
 export interface AccountingOptions {
   readonly devices: readonly AccountedDevice[];
+  /** What there was before, of these devices and perhaps others: the totals go on from there. */
+  readonly before?: Account;
   /** Told what each step took, when it has ended. */
   readonly onStep?: (account: Account, rows: number) => void;
   /** Milliseconds, monotonic. */
@@ -58,15 +60,20 @@ export class Accounting {
   readonly #devices: ReadonlyMap<string, { -readonly [K in keyof DeviceAccount]: DeviceAccount[K] }>;
   readonly #onStep: (account: Account, rows: number) => void;
   readonly #now: () => number;
-  readonly #critical = { compute: 0, disk: 0, network: 0 };
-  #steps = 0;
-  #ms = 0;
+  readonly #critical: { -readonly [K in Constraint]: number };
+  #steps: number;
+  #ms: number;
   #current: CurrentStep | undefined;
 
-  constructor({ devices, onStep = () => {}, now = () => performance.now() }: AccountingOptions) {
+  constructor({ devices, before, onStep = () => {}, now = () => performance.now() }: AccountingOptions) {
+    const none = { computeMs: 0, diskMs: 0, networkMs: 0, bytesRead: 0 };
+    const known = before?.devices ?? [];
     this.#devices = new Map(
-      devices.map(({ id, name }) => [id, { id, name, computeMs: 0, diskMs: 0, networkMs: 0, bytesRead: 0 }]),
+      [...devices.map(({ id, name }) => ({ id, name, ...none })), ...known].map((device) => [device.id, { ...device }]),
     );
+    this.#steps = before?.steps ?? 0;
+    this.#ms = before?.ms ?? 0;
+    this.#critical = { ...(before?.critical ?? { compute: 0, disk: 0, network: 0 }) };
     this.#onStep = onStep;
     this.#now = now;
   }

@@ -14,12 +14,14 @@ import { tokenReport } from './account-report.ts';
 import { type Account, Accounting } from './accounting.ts';
 import { applyPlan } from './apply-plan.ts';
 import type { ClusterProgress } from './cluster.ts';
+import { DriftWatch } from './drift.ts';
 import { LocalRank } from './local-rank.ts';
 import { type Overlap, OverlapControl, WHOLE_STEPS } from './overlap.ts';
 import { milliseconds, type Plan, type PlanWishes, plan as planModel } from './planner/plan.ts';
 import { nominalDevice, type PlannedDevice } from './planner/planned-device.ts';
 import type { Rank } from './rank.ts';
 import type { RemoteRank } from './remote-rank.ts';
+import type { PlanningInput } from './replan.ts';
 import { Star } from './star.ts';
 import { TileRepairs } from './tile-repairs.ts';
 import { TokenTimes } from './token-times.ts';
@@ -58,19 +60,28 @@ export interface BringUpOptions {
   readonly overlap?: Overlap;
 }
 
+/** What stays while plans come and go. */
+export interface Site {
+  readonly local: LocalRank;
+  readonly repairs: TileRepairs;
+  /** As devices were when the cluster began. */
+  readonly input: PlanningInput;
+}
+
 /** A plan whose devices are ready to compute. */
 export interface RunningPlan {
   readonly plan: Plan;
   readonly forward: ForwardPass;
-  readonly local: LocalRank;
   readonly accounting: Accounting;
   readonly tokenTimes: TokenTimes;
+  /** Null where devices were taken to be equal. */
+  readonly drift: DriftWatch | null;
   readonly overlap: OverlapControl | null;
 }
 
-/** Makes a plan and has it carried out. @throws StarlingError memory_too_small; of any device */
-export async function bringUp(options: BringUpOptions): Promise<RunningPlan> {
-  const { model, store, log, onProgress } = options;
+/** This computer, and what there is to be planned for. */
+export function prepareSite(options: BringUpOptions): Site {
+  const { model, store, log, kv, contextLength, onProgress } = options;
   const repairs = new TileRepairs(new RepairCutter(model, options.backend), store, model.id, log);
   const local = new LocalRank({
     ...options,
@@ -78,35 +89,59 @@ export async function bringUp(options: BringUpOptions): Promise<RunningPlan> {
     scratchBytes: ({ cols }) => residualBytes(model.spec, cols),
     onLoaded: (done, total) => onProgress?.({ stage: 'loading', done, total }),
   });
-  try {
-    return await bringUpWith(local, repairs, options);
-  } catch (error) {
-    await local.stop();
-    throw error;
-  }
+  const engine = engineSpec(model.table, contextLength, kv);
+  const wishes = { head: 'auto', use: 'all', users: 1, context: contextLength, ...options.wishes } as const;
+  return {
+    ...{ local, repairs },
+    input: { tiles: model.table.tiles, engine, devices: plannedDevices(local, options), wishes },
+  };
 }
 
-async function bringUpWith(local: LocalRank, repairs: TileRepairs, options: BringUpOptions): Promise<RunningPlan> {
-  const { model, log, kv, contextLength } = options;
-  const spec = engineSpec(model.table, contextLength, kv);
-  const wishes = { head: 'auto', use: 'all', users: 1, context: contextLength, ...options.wishes } as const;
-  const plan = planModel(model.table.tiles, spec, plannedDevices(local, options), wishes);
-  tellPlan(log, plan, options.measured !== undefined);
+/** @throws StarlingError memory_too_small */
+export function makePlan({ log, measured }: BringUpOptions, input: PlanningInput): Plan {
+  const { tiles, engine, devices, wishes } = input;
+  const plan = planModel(tiles, engine, devices, wishes);
+  tellPlan(log, plan, measured !== undefined);
+  return plan;
+}
+
+/**
+ * Has a plan carried out.
+ * @param input that it was made from
+ * @param changing ids of the devices that are to be loaded; the others compute what they do
+ * @param before what the devices took under a plan before this one, if there was one
+ * @throws StarlingError of any device
+ */
+export async function carryOut(
+  options: BringUpOptions,
+  { local, repairs }: Site,
+  input: PlanningInput,
+  plan: Plan,
+  changing: ReadonlySet<string>,
+  before?: Account,
+): Promise<RunningPlan> {
+  const { model, log, contextLength } = options;
   const shareOf = ({ id }: Rank): readonly TileShape[] => plan.shares.get(id) ?? [];
   const leaves = options.ranks.filter((rank) => shareOf(rank).length > 0);
-  // What was measured for nothing is given back.
-  for (const rank of options.ranks) if (!leaves.includes(rank)) rank.unload();
   const ranks: readonly Rank[] = [local, ...leaves];
-  await applyPlan(options, plan, { ...spec, kvPages: plan.kvPages }, ranks);
+  // One that was measured and is to be loaded first is kept from others; one that was measured for nothing is given back.
+  const isFirst = before === undefined;
+  for (const rank of [local, ...options.ranks]) {
+    if (changing.has(rank.id) && !(isFirst && ranks.includes(rank))) rank.unload();
+  }
+  const loading = ranks.filter(({ id }) => changing.has(id));
+  await applyPlan(options, plan, { ...input.engine, kvPages: plan.kvPages }, loading);
   for (const rank of leaves) rank.onMissing((tiles) => repairs.mendRank(rank, tiles));
-  for (const rank of ranks) logMemory(log, rank);
+  for (const rank of loading) logMemory(log, rank);
   const { engine } = local;
   const tokenTimes = new TokenTimes();
+  const drift = options.measured === undefined ? null : new DriftWatch(input, plan);
   const onStep = (account: Account, rows: number): void => {
     tokenTimes.observe(rows, account.ms);
+    drift?.observe(account, rows);
     logStep(log, account, rows);
   };
-  const accounting = new Accounting({ devices: ranks, onStep });
+  const accounting = new Accounting({ devices: ranks, onStep, ...(before === undefined ? {} : { before }) });
   const starLeaves = leaves.map((leaf) => ({ leaf, head: headOf(shareOf(leaf)) }));
   const allreduce = new Star({ engine, leaves: starLeaves, accounting, id: local.id });
   const overlap = mayOverlap(ranks) ? new OverlapControl() : null;
@@ -118,7 +153,7 @@ async function bringUpWith(local: LocalRank, repairs: TileRepairs, options: Brin
     contextLength,
     overlap: options.overlap ?? overlap ?? WHOLE_STEPS,
   });
-  return { plan, forward, local, accounting, tokenTimes, overlap };
+  return { plan, forward, accounting, tokenTimes, drift, overlap };
 }
 
 /** As they were measured, or equal ones; this computer first. */

@@ -1,12 +1,15 @@
-import { type ErrorCode, StarlingError } from '../../daemon/errors.ts';
+import { type ErrorCode, StarlingError, toStarlingError } from '../../daemon/errors.ts';
 import type { TileStore } from '../../daemon/store/tile-store.ts';
-import type { ForwardPass } from '../forward-pass.ts';
+import { KV_PAGE } from '../../kernels/formats.ts';
+import type { LanguageModel, SequenceRows } from '../language-model.ts';
 import type { Account } from './accounting.ts';
-import { type BringUpOptions, bringUp, type RunningPlan } from './bring-up.ts';
+import { type BringUpOptions, carryOut, makePlan, prepareSite, type RunningPlan, type Site } from './bring-up.ts';
+import { corrected, type Drift } from './drift.ts';
 import type { LocalRank } from './local-rank.ts';
 import type { OverlapReport } from './overlap.ts';
 import type { LeftOut, Plan } from './planner/plan.ts';
 import type { RemoteRank } from './remote-rank.ts';
+import { considerMove, type Move, movedShares, type PlanningInput } from './replan.ts';
 
 export interface ClusterProgress {
   /** Reading the model file through and measuring devices come before there is a cluster. */
@@ -31,23 +34,29 @@ export interface PlanHealth {
 /** A device that cannot store its tiles is left out. */
 const STORE_IS_FULL: readonly ErrorCode[] = ['disk_full', 'store_limit_exceeded'];
 
-/** A model spread over devices and ready to compute. */
-export class Cluster {
-  /** Devices reached over the network that compute a share. */
-  readonly ranks: readonly RemoteRank[];
-  /** Those for which the plan has no use. */
-  readonly spare: readonly RemoteRank[];
-  readonly #running: RunningPlan;
-  readonly #isMeasured: boolean;
+/** A model spread over devices and ready to compute; who computes what may change between two steps. */
+export class Cluster implements LanguageModel {
+  readonly vocabSize: number;
+  readonly dim: number;
+  readonly #options: BringUpOptions;
+  readonly #site: Site;
   readonly #endUse: () => Promise<void>;
+  /** The devices as they are now known to be. */
+  #input: PlanningInput;
+  #running: Omit<RunningPlan, 'forward'>;
+  /** What computes, or why nothing does. Nothing else holds it: a move frees the memory of its engine. */
+  #forward: RunningPlan['forward'] | StarlingError;
+  #moving: Promise<void> | undefined;
+  #isStopping = false;
 
-  private constructor(running: RunningPlan, { ranks, measured }: BringUpOptions, use: () => Promise<void>) {
-    const isUsed = ({ id }: RemoteRank): boolean => (running.plan.shares.get(id)?.length ?? 0) > 0;
-    this.ranks = ranks.filter(isUsed);
-    this.spare = ranks.filter((rank) => !isUsed(rank));
-    this.#running = running;
-    this.#isMeasured = measured !== undefined;
-    this.#endUse = use;
+  private constructor(options: BringUpOptions, site: Site, running: RunningPlan, endUse: () => Promise<void>) {
+    this.vocabSize = options.model.spec.vocabSize;
+    this.dim = options.model.spec.dim;
+    this.#options = options;
+    this.#site = site;
+    this.#endUse = endUse;
+    this.#input = site.input;
+    ({ forward: this.#forward, ...this.#running } = running);
   }
 
   /**
@@ -65,13 +74,23 @@ export class Cluster {
     if (signal?.aborted) end();
     signal?.addEventListener('abort', end, { once: true });
     let endUse = async (): Promise<void> => {};
+    // Of bringing it up; nobody watches a move.
+    let isUp = false;
+    const onProgress = (progress: ClusterProgress): void => {
+      if (!isUp) options.onProgress?.(progress);
+    };
     try {
       endUse = await store.use(model.id, model.spec.name);
       for (let ranks = options.ranks; ; ) {
+        const attempt = { ...options, ranks, onProgress };
+        const site = prepareSite(attempt);
         try {
-          const attempt = { ...options, ranks };
-          return new Cluster(await bringUp(attempt), attempt, endUse);
+          const plan = makePlan(attempt, site.input);
+          const running = await carryOut(attempt, site, site.input, plan, new Set(plan.devices));
+          isUp = true;
+          return new Cluster(attempt, site, running, endUse);
         } catch (error) {
+          await site.local.stop();
           const full = ranks.filter(({ lostBecause }) => lostBecause && STORE_IS_FULL.includes(lostBecause.code));
           const rest = ranks.filter((rank) => !full.includes(rank));
           if (full.length === 0 || (rest.length === 0 && !ownShare)) throw error;
@@ -91,13 +110,32 @@ export class Cluster {
     }
   }
 
-  get forward(): ForwardPass {
-    return this.#running.forward;
+  get contextLength(): number {
+    return Math.min(this.#options.contextLength, this.kvPages * KV_PAGE);
+  }
+
+  get kvPages(): number {
+    return this.plan.kvPages;
+  }
+
+  async step(batch: readonly SequenceRows[], signal?: AbortSignal): Promise<Float32Array[]> {
+    if (this.#forward instanceof StarlingError) throw this.#forward;
+    return this.#forward.step(batch, signal);
+  }
+
+  /** Devices reached over the network that compute a share. */
+  get ranks(): readonly RemoteRank[] {
+    return this.#options.ranks.filter((rank) => this.#isUsed(rank));
+  }
+
+  /** Those for which the plan has no use. */
+  get spare(): readonly RemoteRank[] {
+    return this.#options.ranks.filter((rank) => !this.#isUsed(rank));
   }
 
   /** This computer, which is the centre of the star. */
   get local(): LocalRank {
-    return this.#running.local;
+    return this.#site.local;
   }
 
   /** Who computes what, and what that was expected to take. */
@@ -123,7 +161,7 @@ export class Cluster {
 
   /** What the plan expects beside what is measured; null where devices were taken to be equal. */
   planHealth(): PlanHealth | null {
-    if (!this.#isMeasured) return null;
+    if (this.#options.measured === undefined) return null;
     const { predicted, leftOut } = this.plan;
     return { predicted, leftOut, measuredTokenMs: this.#running.tokenTimes.ms };
   }
@@ -138,9 +176,86 @@ export class Cluster {
     return this.#running.overlap?.report() ?? null;
   }
 
+  /** How devices have lately differed from what is known of them, for long enough to count. */
+  drifts(): readonly Drift[] {
+    return this.#running.drift?.drifts ?? [];
+  }
+
+  /** Takes devices to be as they proved to be, and has them forget what they measured of themselves. */
+  correct(drifts: readonly Drift[]): void {
+    const { plan, drift: watch } = this.#running;
+    const devices = this.#input.devices.map((device) => {
+      const drift = drifts.find(({ id }) => id === device.id);
+      if (drift === undefined) return device;
+      const place = plan.devices.indexOf(device.id);
+      return corrected(device, drift, plan.division.filter((counts) => counts[place]! > 0).length);
+    });
+    this.#input = { ...this.#input, devices };
+    watch?.expect(this.#input, plan);
+    for (const rank of this.ranks) if (!rank.lost && drifts.some(({ id }) => id === rank.id)) rank.forget();
+  }
+
+  /** See considerMove; null too where a device that computes is lost. */
+  considerMove(busy: number, texts: number): Move | null {
+    return considerMove({ ...this.#input, devices: this.#present() }, this.plan, busy, texts);
+  }
+
+  /**
+   * Goes over to another plan. Devices whose share is the same go on with it; the others keep the tiles that they have,
+   * and are sent those that they lack. Where that fails, the plan before is brought up again, or, without a device that it
+   * needs, one for those that are left. No step may be under way, and nothing in the caches counts any more.
+   * @throws StarlingError why the plan could not be carried out; where nothing else could, each step throws it too
+   */
+  move(plan: Plan): Promise<void> {
+    this.#moving = this.#move(plan);
+    return this.#moving;
+  }
+
   async stop(): Promise<void> {
-    for (const rank of [...this.ranks, ...this.spare]) rank.close();
+    this.#isStopping = true;
+    for (const rank of this.#options.ranks) rank.close();
+    await this.#moving?.catch(() => {});
     await this.local.stop();
     await this.#endUse();
+  }
+
+  async #move(plan: Plan): Promise<void> {
+    const before = this.plan;
+    const changing = movedShares(before, plan);
+    this.#forward = new StarlingError('device_lost', 'tiles are just moved between devices');
+    try {
+      await this.#carryOut(plan, changing);
+    } catch (thrown) {
+      const error = toStarlingError(thrown);
+      this.#forward = error;
+      await this.#goBack(before, changing).catch((second: unknown) => {
+        const { code, message } = toStarlingError(second);
+        this.#options.log.error({ code }, `nothing else could be carried out either: ${message}`);
+      });
+      throw error;
+    }
+  }
+
+  /** @param changed devices of which it is not known what they have loaded */
+  async #goBack(before: Plan, changed: ReadonlySet<string>): Promise<void> {
+    if (this.#isStopping) return;
+    const isWhole = this.ranks.every(({ lost }) => !lost);
+    const instead = isWhole ? before : makePlan(this.#options, { ...this.#input, devices: this.#present() });
+    await this.#carryOut(instead, new Set([...changed, ...movedShares(before, instead)]));
+  }
+
+  async #carryOut(plan: Plan, changing: ReadonlySet<string>): Promise<void> {
+    const running = await carryOut(this.#options, this.#site, this.#input, plan, changing, this.account());
+    ({ forward: this.#forward, ...this.#running } = running);
+  }
+
+  #isUsed({ id }: RemoteRank): boolean {
+    return (this.plan.shares.get(id)?.length ?? 0) > 0;
+  }
+
+  /** Devices that are there. */
+  #present(): PlanningInput['devices'] {
+    const lost = this.#options.ranks.filter((rank) => rank.lost).map(({ id }) => id);
+    return this.#input.devices.filter(({ id }) => !lost.includes(id));
   }
 }

@@ -46,6 +46,8 @@ export class LocalRank implements Rank {
   readonly #options: LocalRankOptions;
   #share: Share | undefined;
   #engine: Engine | undefined;
+  /** An engine that is not used any more, on its way to be gone. */
+  #ending: Promise<void> = Promise.resolve();
 
   constructor(options: LocalRankOptions) {
     this.#options = options;
@@ -67,6 +69,7 @@ export class LocalRank implements Rank {
 
   async load(model: ModelName, spec: EngineSpec, tiles: readonly TileShape[]): Promise<TileShape[]> {
     const { store, log } = this.#options;
+    await this.#ending;
     this.#share = { modelId: model.id, spec, tiles };
     const have = await Promise.all(tiles.map((tile) => store.has(model.id, tileName(tile), tileLayout(tile).bytes)));
     const missing = tiles.filter((_, i) => !have[i]);
@@ -95,11 +98,15 @@ export class LocalRank implements Rank {
   }
 
   unload(): void {
+    const engine = this.#engine;
     this.#share = undefined;
+    this.#engine = undefined;
+    if (engine !== undefined) this.#ending = Promise.all([this.#ending, engine.stop()]).then(() => {});
   }
 
   async stop(): Promise<void> {
-    await this.#engine?.stop();
+    this.unload();
+    await this.#ending;
   }
 
   #loaded(): Share {

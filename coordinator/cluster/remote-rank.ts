@@ -180,6 +180,7 @@ export class RemoteRank implements Rank, Leaf {
     this.#control.send({ t: 'unload' });
     const session = this.#session;
     this.#session = undefined;
+    this.#memory = undefined;
     session?.data.close();
   }
 

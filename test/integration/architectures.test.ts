@@ -56,7 +56,7 @@ for (const model of ARCHITECTURE_MODELS) {
       t.after(() => opened.gguf.close());
       const cluster = await startHere(t, opened);
       const tokens = forcedTokens(golden.seed, model.shape.vocabSize);
-      const found = closeness(golden, await probabilities(cluster.forward, tokens));
+      const found = closeness(golden, await probabilities(cluster, tokens));
       const least = tolerance(model, type);
       const shown =
         `${percent(found.agreement)} of all steps agree, ${percent(found.clearAgreement)} of the clear ones, ` +

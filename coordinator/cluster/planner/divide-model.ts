@@ -23,6 +23,8 @@ export interface Problem {
   readonly load: Load;
   /** Conversations of full length that the caches hold, where memory allows. */
   readonly conversations?: number;
+  /** KV pages that there are already, and are to stay. */
+  readonly kvPages?: number;
 }
 
 /** Which devices may compute what. */
@@ -111,7 +113,7 @@ export function inMemory(problem: Problem, division: Division): InMemory {
   const caches = devices.map(({ profile, backend }, d) =>
     kvDevice({ memoryBytes: profile.memory.budget, backend }, shares[d]!, pageBytes),
   );
-  const kvPages = kvCapacity(load.context, caches, conversations);
+  const kvPages = problem.kvPages ?? kvCapacity(load.context, caches, conversations);
   const spec = { ...engine, kvPages };
   const memories: DeviceMemory[] = [];
   for (const [d, device] of devices.entries()) {

@@ -53,7 +53,7 @@ const KEPT = 0.97;
  * each computes, and whether the head is shared.
  * @param tiles of the model, in the order in which they are computed
  * @param devices the serving one first, each once, and in the same order whenever they are planned for again
- * @param previous a plan of the same model that runs: kept where no other is clearly better
+ * @param previous a plan of the same model that runs: kept where no other is clearly better, and its KV pages in any case
  * @throws StarlingError memory_too_small where no set of the devices can hold the model
  */
 export function plan(
@@ -63,14 +63,7 @@ export function plan(
   wishes: PlanWishes,
   previous?: Plan,
 ): Plan {
-  const { conversations } = wishes;
-  const problem: Problem = {
-    works: phaseWorks(tiles, engine),
-    engine,
-    devices,
-    load: wishes,
-    ...(conversations === undefined ? {} : { conversations }),
-  };
+  const problem = problemOf(tiles, engine, devices, wishes, previous);
   const all = devices.map(({ computesLayers }) => computesLayers);
   // A device that is alone computes the layers, whoever else may have its memory.
   const able = all.includes(true) ? all : devices.map(({ link }) => link === null);
@@ -82,6 +75,35 @@ export function plan(
   if (wishes.use === 'all') return toPlan(problem, isKept ? running : best, []);
   const { solution, leftOut } = withoutTheRest(problem, able, wishes.head, isKept ? running : best);
   return toPlan(problem, solution, leftOut);
+}
+
+/**
+ * What a plan that runs would take on devices as they are now.
+ * @returns null where one that it uses is not among them, or has no room any more
+ */
+export function predictAgain(
+  tiles: readonly TileShape[],
+  engine: Omit<EngineSpec, 'kvPages'>,
+  devices: readonly PlannedDevice[],
+  wishes: PlanWishes,
+  running: Plan,
+): Prediction | null {
+  return again(problemOf(tiles, engine, devices, wishes, running), running)?.predicted ?? null;
+}
+
+function problemOf(
+  tiles: readonly TileShape[],
+  engine: Omit<EngineSpec, 'kvPages'>,
+  devices: readonly PlannedDevice[],
+  wishes: PlanWishes,
+  previous: Plan | undefined,
+): Problem {
+  const { conversations } = wishes;
+  return {
+    ...{ works: phaseWorks(tiles, engine), engine, devices, load: wishes },
+    ...(conversations === undefined ? {} : { conversations }),
+    ...(previous === undefined ? {} : { kvPages: previous.kvPages }),
+  };
 }
 
 /**

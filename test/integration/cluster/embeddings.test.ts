@@ -30,7 +30,7 @@ interface Served {
 async function serve(t: TestContext, options: Omit<WindowClusterOptions, 'log'>): Promise<Served> {
   const cluster = await WindowCluster.start(t, { ...options, log });
   const { codec, embedding } = openTextTools(cluster.model);
-  const model = cluster.cluster.forward;
+  const model = cluster.cluster;
   const service = new TextService({
     modelId: 'tiny',
     created: 1,
@@ -64,7 +64,7 @@ test('embeddings are pooled hidden states, and the head makes the logits of thes
   const { cluster, service } = await serve(t, { daemons: 0, memory: 1 });
   const { model } = cluster;
   const { codec } = openTextTools(model);
-  const rows = await rowsOf(cluster.cluster.forward, encodePrompt(codec, TEXTS[1]!));
+  const rows = await rowsOf(cluster.cluster, encodePrompt(codec, TEXTS[1]!));
   // The head is the embedding; both factors of its products were rounded to 8 bits or so.
   const weights = new Float32Array(model.spec.dim);
   for (const { hidden, logits } of [rows[0]!, rows.at(-1)!]) {
@@ -90,7 +90,7 @@ test('each token of a prompt is judged by the logits before it', async (t) => {
   const { cluster, service } = await serve(t, { daemons: 1, memory: 1, head: 'shared' });
   const { codec } = openTextTools(cluster.model);
   const tokens = encodePrompt(codec, TEXTS[3]!);
-  const rows = await rowsOf(cluster.cluster.forward, tokens);
+  const rows = await rowsOf(cluster.cluster, tokens);
   const settings = { maxTokens: 0, sampling: GREEDY, stop: [], logprobs: null, standing: NOBODY_IN_PARTICULAR };
   const judged = [];
   for await (const event of service.complete([TEXTS[3]!], { ...settings, choices: 2, promptLogProbs: 3 })) {

@@ -65,7 +65,7 @@ for (const { name, kv } of cases) {
 
     const cluster = await startHere(t, model, kv);
     const compared = { steps: 0, clear: 0, agreed: 0, distance: 0 };
-    for (const golden of results) await compare(cluster.forward, golden, compared);
+    for (const golden of results) await compare(cluster, golden, compared);
     const { agreement, distance } = tolerance(attentionOf(model.spec).q.weight.tensor.type, kv);
     const shown = `${compared.agreed} of ${compared.clear} clear steps agree; mean distance ${compared.distance / compared.steps}`;
     t.diagnostic(shown);

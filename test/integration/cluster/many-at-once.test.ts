@@ -82,12 +82,12 @@ for (const kv of KV_FORMAT_NAMES) {
   test(`real rows, cached in ${kv}: texts in a mix have the bits that they have alone`, async (t) => {
     const path = join(temporaryFolder(t), 'tiny.gguf');
     await writeSyntheticModel({ shape: 'tiny', quant: 'Q4_0', out: path });
-    const { forward } = await startHere(t, path, kv, 2);
-    const draft = new DraftModel((await startHere(t, path, kv, 1)).forward, 0);
+    const model = await startHere(t, path, kv, 2);
+    const draft = new DraftModel(await startHere(t, path, kv, 1), 0);
     let [accepted, cached] = [0, 0];
     for (let seed = 1; seed <= MIXES; seed++) {
       const random = new Random(seed);
-      const tokens = (count: number): number[] => Array.from({ length: count }, () => random.below(forward.vocabSize));
+      const tokens = (count: number): number[] => Array.from({ length: count }, () => random.below(model.vocabSize));
       const beginning = tokens(150);
       const requests = Array.from({ length: random.between(2, 7) }, (): GenerationRequest => {
         const promptTokens = [...beginning.slice(0, random.between(0, 150)), ...tokens(random.between(1, 30))];
@@ -97,9 +97,9 @@ for (const kv of KV_FORMAT_NAMES) {
         return { promptTokens, maxTokens: random.between(1, 40), sampling, stop: [], logprobs: null };
       });
       const expected: Outcome[] = [];
-      for (const request of requests) expected.push(await alone(forward, request));
+      for (const request of requests) expected.push(await alone(model, request));
       const generator = new Generator({
-        model: forward,
+        model,
         codec: letterCodec,
         log,
         ...(seed % 3 === 0 ? { draft } : {}),

@@ -142,17 +142,17 @@ for (const shape of shapes) {
   const skip = !backendAvailable(backend) && `the ${backend} kernels are not built`;
   test(`halved steps have the bits of whole ones: ${name}`, { skip }, async (t) => {
     const overlap = new Switch();
-    const { forward } = await startCluster(t, shape, overlap);
+    const model = await startCluster(t, shape, overlap);
     for (let seed = 1; seed <= MIXES; seed++) {
-      const steps = randomSteps(new Random(seed), forward);
+      const steps = randomSteps(new Random(seed), model);
       overlap.next = () => false;
-      const whole = await logitsOf(forward, steps);
+      const whole = await logitsOf(model, steps);
       // Other keys and values in every page: what a row reads too early is not what the whole steps left there.
       const other = steps.map((step) => step.map((rows) => ({ ...rows, tokens: rows.tokens.map((id) => id ^ 1) })));
-      assert.notEqual(await logitsOf(forward, other), whole);
+      assert.notEqual(await logitsOf(model, other), whole);
       const random = new Random(seed);
       overlap.next = seed % 2 === 0 ? () => true : () => random.chance(0.5);
-      assert.equal(await logitsOf(forward, steps), whole, `seed ${seed}`);
+      assert.equal(await logitsOf(model, steps), whole, `seed ${seed}`);
     }
     assert.ok(overlap.halved > MIXES, `${overlap.halved} steps were halved`);
   });
@@ -161,16 +161,16 @@ for (const shape of shapes) {
 test('a halved step that is given up anywhere leaves nothing behind', async (t) => {
   const overlap = new Switch();
   const shape: Shape = { backend: 'wasm', daemons: 2, ownShare: true, threads: 1, kv: 'f16' };
-  const { forward } = await startCluster(t, shape, overlap);
-  const steps = randomSteps(new Random(3), forward);
-  const expected = await logitsOf(forward, steps);
+  const model = await startCluster(t, shape, overlap);
+  const steps = randomSteps(new Random(3), model);
+  const expected = await logitsOf(model, steps);
   // So wide that the devices are still computing one half when the other is given up.
   const wide = [{ tokens: Array.from({ length: MAX_ROWS }, (_, i) => i), position: 0, pages: [0], logits: 1 }];
   overlap.next = () => true;
   let cancelled = 0;
   for (let turns = 1; turns < 40; turns++) {
     const abort = new AbortController();
-    const step = forward.step(wide, abort.signal).then(
+    const step = model.step(wide, abort.signal).then(
       () => 'computed',
       (error: { code: string }) => error.code,
     );
@@ -179,10 +179,10 @@ test('a halved step that is given up anywhere leaves nothing behind', async (t) 
     const outcome = await step;
     assert.ok(['computed', 'cancelled'].includes(outcome), outcome);
     if (outcome === 'cancelled') cancelled++;
-    if (turns % 8 === 0) assert.equal(await logitsOf(forward, steps), expected);
+    if (turns % 8 === 0) assert.equal(await logitsOf(model, steps), expected);
   }
   assert.ok(cancelled > 5, `${cancelled} were cancelled`);
-  assert.equal(await logitsOf(forward, steps), expected);
+  assert.equal(await logitsOf(model, steps), expected);
 });
 
 test('halves of tiles that are streamed would be read twice, and are right all the same', async (t) => {
@@ -206,9 +206,9 @@ test('steps are never halved where nothing travels, or where tiles are streamed'
   );
   assert.equal(alone!.cluster.overlap(), null);
   assert.equal(streaming!.cluster.overlap(), null);
-  const { forward } = resident!.cluster;
+  const model = resident!.cluster;
   const rows = { tokens: [1, 2], position: 0, pages: [0], logits: 1 };
-  for (let step = 0; step < 40; step++) await forward.step([rows]);
+  for (let step = 0; step < 40; step++) await model.step([rows]);
   const report = resident!.cluster.overlap();
   assert.deepEqual(
     report?.decisions.map((decision) => decision.rows),

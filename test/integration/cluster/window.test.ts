@@ -70,7 +70,7 @@ test('no tile is read twice for a token', async (t) => {
   const window = await WindowCluster.start(t, { daemons: 0, memory: 0.1, log });
   const { streamed, pinned } = window.cluster.local.engine.tiles;
   assert.ok(streamed > 0 && pinned > 0);
-  const sequence = new LoneSequence(window.cluster.forward);
+  const sequence = new LoneSequence(window.cluster);
   await sequence.append([1]);
   const before = window.cluster.account().devices[0]!.bytesRead;
   for (let token = 2; token < 12; token++) await sequence.append([token]);
@@ -83,7 +83,7 @@ test('no tile is read twice for a token', async (t) => {
 test('one pass over the tiles serves all rows', async (t) => {
   const window = await WindowCluster.start(t, { daemons: 0, memory: 0, log });
   const of = async (tokens: number[]): Promise<number> => {
-    const sequence = new LoneSequence(window.cluster.forward);
+    const sequence = new LoneSequence(window.cluster);
     const before = window.cluster.account().devices[0]!.bytesRead;
     await sequence.append(tokens);
     return window.cluster.account().devices[0]!.bytesRead - before;
@@ -137,7 +137,7 @@ test('a tile that cannot be had is an error, and nobody waits for ever', async (
     },
   });
   const window = await WindowCluster.start(t, { daemons: 2, memory: 0, log, storeOptions });
-  const sequence = new LoneSequence(window.cluster.forward);
+  const sequence = new LoneSequence(window.cluster);
   await sequence.append([1, 2, 3]);
   full.now = true;
   for (const file of tilesIn(window.stores[1]!)) rmSync(file);
