@@ -9,7 +9,11 @@ const model = plannedModel({ ...MODEL_SHAPES.tiny, dim: 256, headDim: 64, ffDim:
 
 const home = (kitchen: DeviceFields, attic: DeviceFields = {}): PlanningInput => ({
   ...model,
-  devices: [device('own'), device('kitchen', { roundTrip: 0.1, ...kitchen }), device('attic', { roundTrip: 0.1, ...attic })],
+  devices: [
+    device('own'),
+    device('kitchen', { roundTrip: 0.1, ...kitchen }),
+    device('attic', { roundTrip: 0.1, ...attic }),
+  ],
   wishes: WISHES,
 });
 
