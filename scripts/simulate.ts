@@ -20,7 +20,7 @@ interface SimulateOptions {
 }
 
 const NETWORKS = Object.keys(NETWORK_KINDS) as NetworkName[];
-/** Shapes of mixtures have no files here without weights. */
+/** Of mixtures there is no description without a file (shape-model.ts). */
 const SHAPES = Object.keys(MODEL_SHAPES).filter((name) => !('experts' in MODEL_SHAPES[name as ModelShapeName]));
 
 function deviceCounts(list: string): number[] {
@@ -35,7 +35,7 @@ function networkNames(list: string): NetworkName[] {
   throw new InvalidArgumentError(`of ${NETWORKS.join(', ')} some are expected, such as ${NETWORKS.join(',')}.`);
 }
 
-/** A command with what both have. */
+/** A command with the options that both have. */
 const command = (name: string, description: string, passes: number): Command =>
   new Command(name)
     .description(description)

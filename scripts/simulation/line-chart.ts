@@ -26,15 +26,16 @@ export function lineChart({ title, x, y, series }: LineChart): string {
   const up = (value: number): number => place(value, ys, PLOT.bottom, PLOT.top);
   const lines = [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${SIZE.width} ${SIZE.height}" font-family="sans-serif" font-size="13">`,
+    `<title>${escaped(title)}</title>`,
     `<rect width="${SIZE.width}" height="${SIZE.height}" fill="#fff"/>`,
-    text(PLOT.left, 24, title, 'font-size="15"'),
+    text(PLOT.left, 24, title, ' font-size="15"'),
   ];
   const ticksOfX = [...new Set(points.map(([value]) => value))].sort((a, b) => a - b);
   for (const value of ticksOfX) lines.push(...tick(across(value), PLOT.bottom, 'x', value));
   for (const value of decades(ys)) lines.push(...tick(PLOT.left, up(value), 'y', value));
-  lines.push(text((PLOT.left + PLOT.right) / 2, SIZE.height - 14, x, 'text-anchor="middle"'));
+  lines.push(text((PLOT.left + PLOT.right) / 2, SIZE.height - 14, x, ' text-anchor="middle"'));
   const middle = (PLOT.top + PLOT.bottom) / 2;
-  lines.push(text(18, middle, y, `text-anchor="middle" transform="rotate(-90 18 ${middle})"`));
+  lines.push(text(18, middle, y, ` text-anchor="middle" transform="rotate(-90 18 ${middle})"`));
   for (const [i, { name, points, dashed }] of series.entries()) {
     const stroke = `stroke="${COLOURS[i % COLOURS.length]}" stroke-width="2"${dashed ? ' stroke-dasharray="6 4"' : ''}`;
     const path = points.map(([px, py]) => `${short(across(px))},${short(up(py))}`).join(' ');
@@ -77,12 +78,12 @@ function tick(x: number, y: number, of: 'x' | 'y', value: number): string[] {
   const [x2, y2] = of === 'x' ? [x, PLOT.top] : [PLOT.right, y];
   const grid = `<line x1="${short(x)}" y1="${short(y)}" x2="${short(x2)}" y2="${short(y2)}" stroke="#ddd"/>`;
   const at =
-    of === 'x' ? text(x, y + 18, label, 'text-anchor="middle"') : text(x - 6, y + 4, label, 'text-anchor="end"');
+    of === 'x' ? text(x, y + 18, label, ' text-anchor="middle"') : text(x - 6, y + 4, label, ' text-anchor="end"');
   return [grid, at];
 }
 
 const text = (x: number, y: number, words: string, attributes = ''): string =>
-  `<text x="${short(x)}" y="${short(y)}" ${attributes}>${escaped(words)}</text>`;
+  `<text x="${short(x)}" y="${short(y)}"${attributes}>${escaped(words)}</text>`;
 
 const escaped = (words: string): string => words.replaceAll('&', '&amp;').replaceAll('<', '&lt;');
 

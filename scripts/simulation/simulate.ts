@@ -4,7 +4,7 @@ import { type Plan, type PlanWishes, plan } from '../../coordinator/cluster/plan
 import { EXAMPLE_PROMPT, tokenPass } from '../../coordinator/cluster/planner/predict.ts';
 import { MAX_ROWS } from '../../daemon/engine/engine-spec.ts';
 import { arenaBytesOf, planMemory } from '../../daemon/engine/memory-plan.ts';
-import { type TileShape, tileBytes } from '../../daemon/tile/tile.ts';
+import { tileBytes } from '../../daemon/tile/tile.ts';
 import type { PlannedModel } from '../../test/fixtures/planning-cases.ts';
 import { percentile } from '../bench-statistics.ts';
 import { runCluster, type SimulatedPhase } from './cluster-run.ts';
@@ -71,7 +71,7 @@ export function simulate(
   const nextTiles = (device: number, count: number): number[] => {
     const ring = rings[device]!;
     const next = ring.tiles.slice(ring.at, ring.at + count);
-    const bytes = next.map((tile: TileShape, i) => (isRead(ring.stream[ring.at + i]) ? tileBytes(tile) : 0));
+    const bytes = next.map((tile, i) => (isRead(ring.stream[ring.at + i]) ? tileBytes(tile) : 0));
     ring.at += count;
     return bytes;
   };
