@@ -1,4 +1,4 @@
-import { SERVING } from '../../coordinator/cluster/planner/pass-cost.ts';
+import { SERVING, slowness } from '../../coordinator/cluster/planner/pass-cost.ts';
 import { Random } from '../../test/fixtures/random.ts';
 import { Clock, SerialResource } from './clock.ts';
 import type { Home } from './home-devices.ts';
@@ -48,6 +48,7 @@ export function runCluster(
     ({ profile }, d) => new TileRing(slots[d]!, (bytes) => varied(bytes / profile.disk, home.disk, random)),
   );
   const prepared = phases.map((phase): PreparedPhase => ({ phase, members: membersOf(phase, topology) }));
+  const slow = slowness(home.devices);
   let servingMs = 0;
 
   /** Serving is work of one thread; others' frames are the work of whoever has them to pass on. */
@@ -59,7 +60,7 @@ export function runCluster(
   const runPhase = ({ phase, members }: PreparedPhase, done: () => void): void => {
     const more = phase.rows - 1;
     // Half of it before a frame leaves, half when its answer is here.
-    const frameMs = (SERVING.deviceMs + more * SERVING.deviceRowMs) / 2;
+    const frameMs = (slow * (SERVING.deviceMs + more * SERVING.deviceRowMs)) / 2;
     const { helpers, answerBytes } = members;
     const awaited = [...members.awaited];
 
@@ -83,7 +84,7 @@ export function runCluster(
         clock.at(processor.take(clock.now, end - clock.now), () => contribute(device));
       });
     };
-    clock.at(serve(0, SERVING.phaseMs + more * SERVING.rowMs), () => begin(0));
+    clock.at(serve(0, slow * (SERVING.phaseMs + more * SERVING.rowMs)), () => begin(0));
   };
 
   const runPass = (): number => {

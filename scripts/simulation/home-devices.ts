@@ -135,6 +135,8 @@ export function homeOf(kind: DeviceKindName, count: number, network: NetworkName
         attention: rates(ATTENTION),
         phaseMs: PHASE_MS,
         disk: disk * near(DISK_SPREAD) * 1e6,
+        // They have a core to spare for it.
+        readingMs: 0,
         memory: { budget: memory, base: BASE_BYTES, threadBytes: THREAD_BYTES },
       },
       link:

@@ -16,7 +16,7 @@ export interface Pass {
  * Milliseconds of a phase that are the serving device's alone: norms, quantising, the residual stream, and for each
  * other device its frames and adding up its sums. For one row, and for each row more.
  */
-const SERVING = { phaseMs: 0.05, deviceMs: 0.03, rowMs: 0.004, deviceRowMs: 0.004 };
+export const SERVING = { phaseMs: 0.05, deviceMs: 0.03, rowMs: 0.004, deviceRowMs: 0.004 };
 /** A thread of the device on which they were measured reads weights at this rate; others are taken to be slower in proportion. */
 const SERVING_RATE = 15e6;
 
@@ -140,7 +140,7 @@ export function servingMs(devices: readonly PlannedDevice[], counts: readonly nu
 }
 
 /** How many times longer the serving device takes for what is not tiles than the one that was measured. */
-function slowness(devices: readonly PlannedDevice[]): number {
+export function slowness(devices: readonly PlannedDevice[]): number {
   const serving = devices.find(({ link }) => link === null);
   if (serving === undefined) return 1;
   let rate = 0;
