@@ -7,7 +7,8 @@ import { type BringUpOptions, carryOut, makePlan, prepareSite, type RunningPlan,
 import { corrected, type Drift } from './drift.ts';
 import type { LocalRank } from './local-rank.ts';
 import type { OverlapReport } from './overlap.ts';
-import type { LeftOut, Plan } from './planner/plan.ts';
+import type { LeftOut } from './planner/left-out.ts';
+import type { Plan } from './planner/plan.ts';
 import type { RemoteRank } from './remote-rank.ts';
 import { considerMove, type Move, movedShares, type PlanningInput } from './replan.ts';
 

@@ -1,6 +1,7 @@
 import type { EngineSpec } from '../../daemon/engine/engine-spec.ts';
 import { type TileShape, tileBytes, tileName } from '../../daemon/tile/tile.ts';
-import { milliseconds, type Plan, type PlanWishes, plan as planModel, predictAgain } from './planner/plan.ts';
+import { milliseconds } from './planner/left-out.ts';
+import { type Plan, type PlanWishes, plan as planModel, predictAgain } from './planner/plan.ts';
 import type { PlannedDevice } from './planner/planned-device.ts';
 
 /** What plans of a model are made from. */
