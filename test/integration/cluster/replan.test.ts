@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
+import type { Measured } from '../../../coordinator/cluster/bring-up.ts';
 import type { Cluster } from '../../../coordinator/cluster/cluster.ts';
+import type { Drift } from '../../../coordinator/cluster/drift.ts';
 import { type Plan, plan } from '../../../coordinator/cluster/planner/plan.ts';
 import { nominalDevice } from '../../../coordinator/cluster/planner/planned-device.ts';
 import { RemoteRank } from '../../../coordinator/cluster/remote-rank.ts';
@@ -40,9 +42,10 @@ function planFor({ model, cluster }: WindowCluster, speeds: readonly number[]): 
   return { ...made, kvPages: cluster.kvPages };
 }
 
-async function start(t: TestContext) {
+async function start(t: TestContext, measured?: ReadonlyMap<string, Measured>) {
   const { log, lines } = recordedLog();
-  const window = await WindowCluster.start(t, { daemons: 2, memory: 3, head: 'local', log });
+  const known = measured === undefined ? {} : { measured };
+  const window = await WindowCluster.start(t, { daemons: 2, memory: 3, head: 'local', log, ...known });
   /** Bytes that were cut and delivered since this was last asked. */
   const delivered = (): number => lines.splice(0).reduce((sum, line) => sum + (JSON.parse(line).delivered ?? 0), 0);
   delivered();
@@ -153,4 +156,38 @@ test('a device that is lost while tiles move is done without', async (t) => {
   await window.daemons[0]!.stop();
   await assert.rejects(cluster.move(planFor(window, [1, 1, 0])), hasCode('device_lost'));
   await assert.rejects(window.logits(), hasCode('device_lost'));
+});
+
+test('a device that is not as it was measured is noticed while it serves, and what it computes moves', async (t) => {
+  const memory = { budget: 1e12, base: 0, threadBytes: 0 };
+  const measured = new Map(
+    IDS.map((id, d): [string, Measured] => {
+      const common = { id, name: id, backend: 'native', threads: 1, computesLayers: d > 0, scratchBytes: 0, memory };
+      const { profile, link } = nominalDevice(common, d === 0);
+      const rates = { lone: 1e3, all: 1e3, wide: 60 };
+      const slow = Object.fromEntries(Object.keys(profile.formats).map((format) => [format, rates]));
+      return [id, { profile: d === 2 ? { ...profile, formats: slow, attention: rates } : profile, link }];
+    }),
+  );
+  const { window, cluster, delivered } = await start(t, measured);
+  const expected = await window.logits();
+  const [quick, slow] = [tilesOf(cluster, 1), tilesOf(cluster, 2)];
+  assert.ok(quick > 3 * slow && slow > 0, `${quick} and ${slow} tiles`);
+  const begun = performance.now();
+  const noticed = (): Drift | undefined => cluster.drifts().find(({ id }) => id === IDS[2]);
+  for (let position = 0; noticed() === undefined; position = (position + 1) % 60) {
+    assert.ok(performance.now() - begun < 60_000, 'nothing was noticed');
+    await cluster.step([{ tokens: [1], position, pages: [0], logits: 1 }]);
+  }
+  assert.ok(noticed()!.compute < 0.5, 'it is quicker than it was said to be');
+  // The other one becomes as slow as this one was said to be.
+  cluster.correct([noticed()!, { id: IDS[1]!, name: 'device-0', compute: 1e4, networkMs: 0, disk: null }]);
+  assert.equal(cluster.drifts().length, 0);
+  const move = cluster.considerMove(1, 0);
+  assert.ok(move?.pays, JSON.stringify(move));
+  delivered();
+  await cluster.move(move.plan);
+  assert.equal(delivered(), move.bytes);
+  assert.ok(tilesOf(cluster, 2) > 3 * tilesOf(cluster, 1));
+  assert.equal(await window.logits(), expected);
 });
