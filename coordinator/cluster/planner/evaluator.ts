@@ -50,7 +50,7 @@ export interface Bound {
 const UNBOUND: Bound = { tokenMs: Number.POSITIVE_INFINITY, promptMs: Number.POSITIVE_INFINITY };
 
 /** What dividing memory tile by tile takes of effort. */
-const WINDOW_TRIALS = 8;
+const WINDOW_TRIALS = 30;
 /** Bytes of each KV page in the page tables of a step's rows. */
 const PAGE_TABLE = MAX_ROWS * 4;
 
