@@ -49,8 +49,9 @@ interface Move {
   readonly phases: readonly number[];
   readonly from: number;
   readonly to: number;
-  /** Of each of the phases, as far as there are so many. */
+  /** Of each of the phases, as far as there are so many beside those that the device keeps. */
   readonly count: number;
+  readonly kept: number;
 }
 
 /**
@@ -147,21 +148,21 @@ class Search {
         for (const to of devices.keys()) {
           if (from === to || !mayHave(this.#roles, work, to)) continue;
           if (first !== undefined && from !== first.to && to !== first.from) continue;
-          for (const count of new Set([all, Math.ceil(all / 2), 1])) found.push({ phases, from, to, count });
+          for (const count of new Set([all, Math.ceil(all / 2), 1])) found.push({ phases, from, to, count, kept });
         }
       }
     }
     return found;
   }
 
-  #moved(division: Division, { phases, from, to, count }: Move): Division {
+  #moved(division: Division, { phases, from, to, count, kept }: Move): Division {
     const next = [...division];
     let before: readonly number[] | undefined;
     let after: readonly number[] = [];
     for (const p of phases) {
       if (division[p] !== before) {
         before = division[p]!;
-        const moving = Math.min(count, before[from]!);
+        const moving = Math.max(0, Math.min(count, before[from]! - kept));
         const counts = before.map((each, d) => (d === from ? each - moving : d === to ? each + moving : each));
         after = this.#known(counts);
       }
