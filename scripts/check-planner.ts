@@ -84,15 +84,18 @@ function timesOf(name: ModelShapeName, devices: readonly PlannedDevice[]): numbe
   });
 }
 
-const devicesOf = (count: number, memory: number): PlannedDevice[] =>
-  Array.from({ length: count }, (_, d) =>
+function devicesOf(count: number, memory: number): PlannedDevice[] {
+  return Array.from({ length: count }, (_, d) =>
     device(d === 0 ? 'own' : `${d}`, {
       ...{ speed: 5 + (d % 5), threads: 4, roundTrip: 0.3 * (1 + (d % 7)) },
       memory: 3e8 + memory / count,
     }),
   );
+}
 
-const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1]!;
+function median(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[values.length >> 1]!;
+}
 
 function count(text: string): number {
   if (!/^\d+$/.test(text)) throw new InvalidArgumentError('a whole number');

@@ -4,12 +4,12 @@ import type { Division } from './shares.ts';
 
 /** Devices among which kinds are divided: those that would take least time for all of the model. */
 const OWNERS = 5;
-/** Devices of which two may have a kind by halves. */
-const FEW = 3;
+/** Those of them of which two may have a kind by halves. */
+const PAIRED = 3;
 
 /**
- * Divisions in which all tiles of a kind are one device's, or, of a few devices, two have them by halves, as far as memory
- * allows: where to begin when a few devices have no room for shares of everything.
+ * Divisions in which all tiles of a kind are one device's, or two have them by halves, as far as memory allows: where to
+ * begin when devices have no room for shares of everything.
  */
 export function byKind(evaluator: Evaluator, roles: Roles, bound?: Bound): Solution[] {
   const { works, devices } = evaluator.problem;
@@ -23,8 +23,9 @@ export function byKind(evaluator: Evaluator, roles: Roles, bound?: Bound): Solut
     (all, kind) => {
       const work = works.find((each) => each.kind === kind)!;
       const able = quick.filter((d) => mayHave(roles, work, d)).slice(0, OWNERS);
-      const pairs = able.flatMap((a, i) => able.slice(i + 1).map((b) => [a, b]));
-      const groups = [...able.map((d) => [d]), ...(devices.length > FEW ? [] : pairs)];
+      const few = able.slice(0, PAIRED);
+      const pairs = few.flatMap((a, i) => few.slice(i + 1).map((b) => [a, b]));
+      const groups = [...able.map((d) => [d]), ...pairs];
       return all.flatMap((each) => groups.map((group) => [...each, group]));
     },
     [[]],
@@ -56,7 +57,7 @@ interface Move {
 
 /**
  * Moves tiles between devices as long as that makes a token faster: dividing phase by phase does not see what a device's
- * memory would be better used for. Two moves are tried together where the first takes memory that the second gives back.
+ * memory would be better used for. Two moves are tried together where the first takes what the second gives back.
  * @param limits milliseconds that the example prompt may take, and effort of the evaluator
  */
 export function improve(evaluator: Evaluator, roles: Roles, solution: Solution, limits: SearchLimits): Solution {
@@ -76,7 +77,7 @@ class Search {
   readonly #roles: Roles;
   readonly #promptMs: number;
   readonly #mostEffort: number;
-  /** Moves that would make the last division better if there were the memory, and then all others; none if there is. */
+  /** Moves that would make a token quicker but for memory or the prompt, and then all others; none where there are none. */
   #firsts: Move[] = [];
   /** Counts of a phase that were met before, so that phases which are divided alike have the same array. */
   readonly #counts = new Map<string, readonly number[]>();
@@ -107,7 +108,7 @@ class Search {
     return this.best !== best;
   }
 
-  /** Where memory stood in the way: tries moves with an answer each, until two make the division better. */
+  /** Where memory or the prompt stood in the way: tries moves with an answer each, until two make the division better. */
   twoMoves(): boolean {
     const { division } = this.best;
     for (const first of this.#firsts) {
