@@ -5,8 +5,8 @@ import { type HeadWish, rolesOf, solve } from './roles.ts';
 
 /** A plan may make the first token wait so many times longer than the one that is quickest with it. */
 export const FIRST_TOKEN_FACTOR = 2;
-/** What may be looked at until all of them are at their ends: see Evaluator.effort. */
-const EFFORT = 4e5;
+/** What may be looked at to find such divisions, and again until all of them are at their ends: see Evaluator.effort. */
+const EFFORT = 3e5;
 /** See boundOf. */
 const WORTH = 2;
 /** Divisions from which a better one is looked for. */
@@ -26,7 +26,7 @@ export function fastest(evaluator: Evaluator, able: readonly boolean[], head: He
   const roles = rolesOf(devices, able, able, head, false);
   const phaseByPhase = found.filter(isSolution);
   const bound = boundOf(phaseByPhase);
-  const starts = [...phaseByPhase, ...byKind(evaluator, roles, bound)];
+  const starts = [...phaseByPhase, ...byKind(evaluator, roles, bound, EFFORT)];
   if (starts.length === 0) return found.find((each): each is TooSmall => !isSolution(each))!;
   const promptMs = FIRST_TOKEN_FACTOR * Math.min(...starts.map((start) => start.promptMs));
   const best = bestEnd(evaluator, roles, starts, promptMs);
@@ -36,7 +36,7 @@ export function fastest(evaluator: Evaluator, able: readonly boolean[], head: He
   return bestEnd(
     evaluator,
     fewer,
-    [best, ...byKind(evaluator, fewer, boundOf([best])), ...(isSolution(again) ? [again] : [])],
+    [best, ...byKind(evaluator, fewer, boundOf([best]), EFFORT), ...(isSolution(again) ? [again] : [])],
     promptMs,
   );
 }

@@ -10,8 +10,9 @@ const PAIRED = 3;
 /**
  * Divisions in which all tiles of a kind are one device's, or two have them by halves, as far as memory allows: where to
  * begin when devices have no room for shares of everything.
+ * @param effort of the evaluator, at most
  */
-export function byKind(evaluator: Evaluator, roles: Roles, bound?: Bound): Solution[] {
+export function byKind(evaluator: Evaluator, roles: Roles, bound: Bound, effort: number): Solution[] {
   const { works, devices } = evaluator.problem;
   if (roles.everyone.head) return [];
   const kinds = [...new Set(works.map(({ kind }) => kind))];
@@ -30,7 +31,9 @@ export function byKind(evaluator: Evaluator, roles: Roles, bound?: Bound): Solut
     },
     [[]],
   );
+  const most = evaluator.effort + effort;
   return owners.flatMap((groups) => {
+    if (evaluator.effort > most) return [];
     const division = works.map(({ kind, tiles }) =>
       between(devices.length, groups[kinds.indexOf(kind)]!, tiles.length),
     );
