@@ -35,12 +35,12 @@ export interface DecodeTimes {
  * Runs a program in a process of its own, with `task` as JSON in its first argument.
  * @param file where it is
  * @param prefix a command that becomes the one after it: `['taskset', '-c', '0']`
- * @returns the one message that it sends, its times first of all
+ * @returns the one message that it sends: its times
  * @throws StarlingError internal when it ends without one
  */
-export async function runChild<T extends DecodeTimes>(
+export async function runChild<T extends object = DecodeTimes>(
   file: string,
-  task: DecodeTask,
+  task: object,
   prefix: readonly string[] = [],
 ): Promise<T> {
   const [execPath = '', ...execArgv] = [...prefix, process.execPath];

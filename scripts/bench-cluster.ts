@@ -3,8 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { LocalDevices } from '../coordinator/cli/local-devices.ts';
 import { startCluster } from '../coordinator/cli/start-cluster.ts';
+import type { DevicesWish } from '../coordinator/cluster/choose-devices.ts';
 import type { Cluster } from '../coordinator/cluster/cluster.ts';
 import type { Endpoint } from '../coordinator/cluster/find-devices.ts';
+import type { Overlap } from '../coordinator/cluster/overlap.ts';
+import type { HeadWish } from '../coordinator/cluster/planner/roles.ts';
 import { openModel } from '../coordinator/model/open-model.ts';
 import { ClusterKey } from '../daemon/cluster-key.ts';
 import { loadIdentity } from '../daemon/identity.ts';
@@ -40,6 +43,14 @@ export interface BenchPeers extends BenchCoordinator {
   readonly ownShare: boolean;
   /** Bytes that this process may have resident. */
   readonly memory: number;
+  /** Where the head is computed, instead of where it pays. */
+  readonly head?: HeadWish;
+  /** Which steps are halved, instead of those that measure faster so. */
+  readonly overlap?: Overlap;
+  /** All of them by default. */
+  readonly devices?: DevicesWish;
+  /** Whether they are measured, and not taken to be equal. */
+  readonly measures?: boolean;
 }
 
 /** Runs `use` with a throw-away cluster of this machine, as "starling run --local-devices" makes one. */
@@ -49,7 +60,10 @@ export async function withCluster<T>(task: BenchCluster, use: (cluster: Cluster)
   const key = ClusterKey.generate();
   const devices = await LocalDevices.start({ count: task.devices - 1, key, storeDir, backend, threads, memory });
   try {
-    return await withPeers({ ...task, key: key.toText(), peers: devices.endpoints, ownShare: true, memory }, use);
+    return await withPeers(
+      { ...task, devices: 'all', key: key.toText(), peers: devices.endpoints, ownShare: true, memory },
+      use,
+    );
   } finally {
     await devices.stop();
   }
@@ -68,13 +82,15 @@ export async function withPeers<T>(task: BenchPeers, use: (cluster: Cluster) => 
         key: ClusterKey.parse(task.key),
         peers,
         waitMs: 0,
-        devices: 'all',
-        profiles: null,
+        devices: task.devices ?? 'all',
+        profiles: task.measures === true ? { file: join(home, 'profile.json'), version: 'bench' } : null,
         ownShare,
         storeDir,
         backend,
         threads,
         kv: 'f16',
+        ...(task.head === undefined ? {} : { head: task.head }),
+        ...(task.overlap === undefined ? {} : { overlap: task.overlap }),
         memory: processMemory(task.memory),
         contextLength: task.context,
         log: createLogger('warn', 'bench'),

@@ -1,10 +1,10 @@
 /*
  * A network that is as slow as wanted, in front of servers of this machine. Linux only.
- *   relay DELAY_NS BITS_PER_SECOND ADDRESS:PORT...
+ *   relay BITS_PER_SECOND ADDRESS:PORT/DELAY_NS/BITS_PER_SECOND...
  * Listens on a port of 127.0.0.1 for each server, prints these in one line, and passes on what comes, both ways: each piece
- * DELAY_NS after it came, and with BITS_PER_SECOND above 0 no sooner than a line of that speed, shared by all servers, one in
- * each direction, would have brought it. Ends when its standard input does; what it then prints is how late pieces went on,
- * in nanoseconds: how many, the median, of 99 in 100 the worst.
+ * the server's DELAY_NS after it came, and no sooner than two lines, the server's and one that all servers share, would have
+ * brought it, one of each in each direction, as fast as BITS_PER_SECOND says; 0 for no limit. Ends when its standard input
+ * does; what it then prints is how late pieces went on, in nanoseconds: how many, the median, of 99 in 100 the worst.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -44,23 +44,26 @@ typedef struct {
 /* One side of a connection. Its partner is the end whose number differs in the last bit. */
 typedef struct {
   int fd;
+  int server;
   int ended;        /* nothing more comes from it */
   size_t under_way; /* of what was read here */
   queue out;        /* what is due and did not fit into the socket */
 } end;
 
-/* One direction of the wire: pieces in the order in which they came. */
 typedef struct {
-  queue waiting;
-  int64_t free_at;
-} line;
+  struct sockaddr_in address;
+  int64_t delay, bits_per_second;
+  int64_t free_at[2]; /* when its line is, to it and from it */
+  queue waiting[2]; /* in the order in which they came, which is that in which they are due */
+} server;
 
 static end ends[2 * MOST_PAIRS];
 static uint32_t uses[MOST_PAIRS]; /* how often a pair of ends was given to a connection */
-static line lines[2];             /* to the servers, from them */
 static int listeners[MOST_SERVERS];
-static struct sockaddr_in servers[MOST_SERVERS];
-static int64_t delay, bits_per_second;
+static server servers[MOST_SERVERS];
+static int server_count;
+/* The line that all servers share, to them and from them. */
+static int64_t shared_free_at[2], shared_bits_per_second;
 static int64_t late[MOST_LATE];
 static size_t late_count;
 /* How late the system's timers wake this process, as learned so far: by so much it sleeps less, and spins for the rest. */
@@ -109,23 +112,23 @@ static void hang_up(int number) {
   uses[number / 2]++;
 }
 
-static void take_connection(int server) {
-  const int near = accept(listeners[server], NULL, NULL);
+static void take_connection(int to) {
+  const int near = accept(listeners[to], NULL, NULL);
   if (near < 0) return;
   int pair = 0;
   while (pair < MOST_PAIRS && ends[2 * pair].fd >= 0) pair++;
   const int far = socket(AF_INET, SOCK_STREAM, 0);
   /* The server is on this machine: it takes the connection at once or refuses it. */
   if (pair == MOST_PAIRS || far < 0 ||
-      connect(far, (struct sockaddr *)&servers[server], sizeof servers[server]) != 0) {
+      connect(far, (struct sockaddr *)&servers[to].address, sizeof servers[to].address) != 0) {
     close(near);
     if (far >= 0) close(far);
     return;
   }
   set_up(near);
   set_up(far);
-  ends[2 * pair] = (end){.fd = near};
-  ends[2 * pair + 1] = (end){.fd = far};
+  ends[2 * pair] = (end){.fd = near, .server = to};
+  ends[2 * pair + 1] = (end){.fd = far, .server = to};
 }
 
 /* Reads once. @returns bytes read, 0 at the end, -1 where nothing is there; when they came in *came */
@@ -147,6 +150,13 @@ static ssize_t receive(int fd, char *bytes, int64_t *came) {
   return length;
 }
 
+/* Puts so many bytes on a line. @returns when they have passed it */
+static int64_t pass(int64_t *free_at, int64_t bits_per_second, int64_t came, ssize_t length) {
+  if (bits_per_second == 0) return came;
+  *free_at = (*free_at > came ? *free_at : came) + length * 8 * 1000000000 / bits_per_second;
+  return *free_at;
+}
+
 static void read_from(int number) {
   static char bytes[PIECE];
   int64_t came;
@@ -155,13 +165,16 @@ static void read_from(int number) {
   ends[number].ended = length == 0;
   piece *p = malloc(sizeof *p + (size_t)length);
   if (p == NULL) fail("no memory");
-  line *l = &lines[number & 1];
-  const int64_t sending = bits_per_second == 0 ? 0 : length * 8 * 1000000000 / bits_per_second;
-  l->free_at = (l->free_at > came ? l->free_at : came) + sending;
-  *p = (piece){.due = l->free_at + delay, .to = number ^ 1, .pair_use = uses[number / 2], .length = (size_t)length};
+  server *s = &servers[ends[number].server];
+  const int direction = number & 1;
+  /* Both at once, as bytes go on to the second line while others are still on the first. */
+  const int64_t own = pass(&s->free_at[direction], s->bits_per_second, came, length);
+  const int64_t common = pass(&shared_free_at[direction], shared_bits_per_second, came, length);
+  const int64_t passed = own > common ? own : common;
+  *p = (piece){.due = passed + s->delay, .to = number ^ 1, .pair_use = uses[number / 2], .length = (size_t)length};
   memcpy(p->bytes, bytes, p->length);
   ends[number].under_way += p->length;
-  push(&l->waiting, p);
+  push(&s->waiting[direction], p);
 }
 
 /* Writes what is due, until the socket is full. */
@@ -186,26 +199,29 @@ static void write_to(int number) {
   }
 }
 
+/* Passes on what is due of a queue. @returns when its next piece is, or INT64_MAX */
+static int64_t deliver_of(queue *waiting) {
+  while (waiting->first != NULL) {
+    const int64_t time = now();
+    if (waiting->first->due > time) return waiting->first->due;
+    piece *p = pop(waiting);
+    if (uses[p->to / 2] != p->pair_use) {
+      free(p);
+      continue;
+    }
+    late[late_count++ % MOST_LATE] = time - p->due;
+    push(&ends[p->to].out, p);
+    write_to(p->to);
+  }
+  return INT64_MAX;
+}
+
 /* Passes on all that is due. @returns when the next piece is, or INT64_MAX */
 static int64_t deliver(void) {
   int64_t next = INT64_MAX;
-  for (int direction = 0; direction < 2; direction++) {
-    queue *waiting = &lines[direction].waiting;
-    while (waiting->first != NULL) {
-      const int64_t time = now();
-      if (waiting->first->due > time) {
-        if (waiting->first->due < next) next = waiting->first->due;
-        break;
-      }
-      piece *p = pop(waiting);
-      if (uses[p->to / 2] != p->pair_use) {
-        free(p);
-        continue;
-      }
-      late[late_count++ % MOST_LATE] = time - p->due;
-      push(&ends[p->to].out, p);
-      write_to(p->to);
-    }
+  for (int i = 0; i < 2 * server_count; i++) {
+    const int64_t due = deliver_of(&servers[i / 2].waiting[i & 1]);
+    if (due < next) next = due;
   }
   return next;
 }
@@ -225,7 +241,7 @@ static int wait_until(int64_t due) {
   static int numbers[1 + MOST_SERVERS + 2 * MOST_PAIRS];
   nfds_t count = 0;
   polled[count++] = (struct pollfd){.fd = 0, .events = POLLIN};
-  for (int i = 0; listeners[i] >= 0; i++) {
+  for (int i = 0; i < server_count; i++) {
     numbers[count] = i;
     polled[count++] = (struct pollfd){.fd = listeners[i], .events = POLLIN};
   }
@@ -265,14 +281,16 @@ static int compare(const void *a, const void *b) {
   return (x > y) - (x < y);
 }
 
-static void listen_for(int i, const char *server) {
-  char address[64];
-  const char *colon = strrchr(server, ':');
-  if (colon == NULL || (size_t)(colon - server) >= sizeof address) exit(2);
-  memcpy(address, server, (size_t)(colon - server));
-  address[colon - server] = 0;
-  servers[i] = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(colon + 1))};
-  if (inet_pton(AF_INET, address, &servers[i].sin_addr) != 1) exit(2);
+static void listen_for(int i, const char *text) {
+  char host[64];
+  unsigned port;
+  long long delay, bits_per_second;
+  if (sscanf(text, "%63[0-9.]:%u/%lld/%lld", host, &port, &delay, &bits_per_second) != 4 || port > UINT16_MAX) exit(2);
+  if (delay < 0 || bits_per_second < 0) exit(2);
+  server *s = &servers[i];
+  *s = (server){.delay = delay, .bits_per_second = bits_per_second};
+  s->address = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+  if (inet_pton(AF_INET, host, &s->address.sin_addr) != 1) exit(2);
   struct sockaddr_in own = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
   socklen_t length = sizeof own;
   listeners[i] = socket(AF_INET, SOCK_STREAM, 0);
@@ -283,16 +301,15 @@ static void listen_for(int i, const char *server) {
 }
 
 int main(int argc, char **argv) {
-  if (argc < 4 || argc - 3 >= MOST_SERVERS) return 2;
-  delay = strtoll(argv[1], NULL, 10);
-  bits_per_second = strtoll(argv[2], NULL, 10);
-  if (delay < 0 || bits_per_second < 0) return 2;
+  if (argc < 3 || argc - 2 > MOST_SERVERS) return 2;
+  shared_bits_per_second = strtoll(argv[1], NULL, 10);
+  server_count = argc - 2;
+  if (shared_bits_per_second < 0) return 2;
   /* Where the system allows it, this comes before whatever computes, as a network does. */
   sched_setscheduler(0, SCHED_FIFO, &(struct sched_param){.sched_priority = 1});
   prctl(PR_SET_TIMERSLACK, 1);
   for (int i = 0; i < 2 * MOST_PAIRS; i++) ends[i].fd = -1;
-  for (int i = 3; i < argc; i++) listen_for(i - 3, argv[i]);
-  listeners[argc - 3] = -1;
+  for (int i = 0; i < server_count; i++) listen_for(i, argv[2 + i]);
   printf("\n");
   fflush(stdout);
   while (wait_until(deliver())) {}

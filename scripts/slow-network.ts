@@ -15,6 +15,14 @@ export interface NetworkSpeed {
   readonly mbit: number | null;
 }
 
+/** A device, and what a byte waits for between it and the coordinator. */
+export interface DistantDevice {
+  readonly endpoint: Endpoint;
+  readonly delayMs: number;
+  /** Megabits a second of the device's own connection, in each direction; null for no limit. */
+  readonly mbit: number | null;
+}
+
 /** How late the network passed on what was due, in milliseconds. */
 export interface Lateness {
   readonly pieces: number;
@@ -44,19 +52,34 @@ export class SlowNetwork {
   }
 
   /**
+   * Devices that are all as far away.
    * @param devices by IPv4 address
    * @throws Error without Linux or a C compiler
    */
-  static async start(devices: readonly Endpoint[], { delayMs, mbit }: NetworkSpeed): Promise<SlowNetwork> {
+  static start(devices: readonly Endpoint[], { delayMs, mbit }: NetworkSpeed): Promise<SlowNetwork> {
+    return SlowNetwork.startEach(
+      devices.map((endpoint) => ({ endpoint, delayMs, mbit: null })),
+      mbit,
+    );
+  }
+
+  /**
+   * @param devices by IPv4 address
+   * @param mbit of the coordinator's connection
+   * @throws Error without Linux or a C compiler
+   */
+  static async startEach(devices: readonly DistantDevice[], mbit: number | null): Promise<SlowNetwork> {
     if (process.platform !== 'linux') throw new Error('a slow network is made on Linux only');
     const program = await compileC('relay', ['-O2']).catch((cause: unknown) => {
       throw new Error('a slow network needs a C compiler: install one, or name it in CC', { cause });
     });
     try {
-      const speed = [Math.round(delayMs * 1e6), mbit === null ? 0 : mbit * 1e6].map(String);
-      const servers = devices.map(({ host, port }) => `${host}:${port}`);
+      const bits = (speed: number | null): number => Math.round((speed ?? 0) * 1e6);
+      const servers = devices.map(
+        ({ endpoint: { host, port }, ...own }) => `${host}:${port}/${Math.round(own.delayMs * 1e6)}/${bits(own.mbit)}`,
+      );
       // It ends with this process: its input then does.
-      const relay = spawn(program.path, [...speed, ...servers], { stdio: ['pipe', 'pipe', 'inherit'] });
+      const relay = spawn(program.path, [String(bits(mbit)), ...servers], { stdio: ['pipe', 'pipe', 'inherit'] });
       relay.stdout.setEncoding('utf8');
       const ended = once(relay, 'exit').then(([code, signal]) => {
         throw new Error(`the relay ended with ${signal ?? `code ${code}`}`);

@@ -1,4 +1,4 @@
-import { milliseconds } from '../cluster/planner/plan.ts';
+import { milliseconds } from '../cluster/planner/left-out.ts';
 import type { PlanReport, ReportedDevice, ReportedPlan, ReportedTimes } from '../cluster/planner/plan-report.ts';
 
 /** Cells of a bar. */

@@ -5,7 +5,8 @@ import type { Account } from './accounting.ts';
 import { type BringUpOptions, bringUp, type RunningPlan } from './bring-up.ts';
 import type { LocalRank } from './local-rank.ts';
 import type { OverlapReport } from './overlap.ts';
-import type { LeftOut, Plan } from './planner/plan.ts';
+import type { LeftOut } from './planner/left-out.ts';
+import type { Plan } from './planner/plan.ts';
 import type { RemoteRank } from './remote-rank.ts';
 
 export interface ClusterProgress {

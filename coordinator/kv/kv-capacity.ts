@@ -31,19 +31,27 @@ export function kvCapacity(contextLength: number, devices: readonly KvDevice[], 
  * What a device may spend on its KV cache, by its memory budget. Tiles that could all stay in memory do; where they
  * stream anyway, a pass over them that serves several texts is worth more than the tiles that would stay in the cache's
  * place.
+ * @param weights bytes of its tiles
+ */
+export function kvBytes(
+  { memoryBytes, backend }: { readonly memoryBytes: number; readonly backend: string },
+  weights: number,
+): number {
+  const memory = Math.min(memoryBytes, arenaBytesOf(backend));
+  const room = Math.max(0, memory - RESERVE);
+  return SHARE * (weights <= room ? room - weights : room);
+}
+
+/**
+ * What bounds the KV pages of a device with these tiles.
  * @param pageBytes of a page of each key/value head's cache
  */
 export function kvDevice(
-  { memoryBytes, backend }: { readonly memoryBytes: number; readonly backend: string },
+  device: { readonly memoryBytes: number; readonly backend: string },
   tiles: readonly TileShape[],
   pageBytes: (tile: TileShape) => number,
 ): KvDevice {
-  const memory = Math.min(memoryBytes, arenaBytesOf(backend));
   const weights = tiles.reduce((sum, tile) => sum + tileBytes(tile), 0);
   const heads = tiles.filter(({ kind }) => kind === 'kv');
-  const room = Math.max(0, memory - RESERVE);
-  return {
-    bytes: SHARE * (weights <= room ? room - weights : room),
-    pageBytes: heads.reduce((sum, tile) => sum + pageBytes(tile), 0),
-  };
+  return { bytes: kvBytes(device, weights), pageBytes: heads.reduce((sum, tile) => sum + pageBytes(tile), 0) };
 }

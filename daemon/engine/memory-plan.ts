@@ -32,6 +32,8 @@ export interface MemoryPlanOptions {
   readonly spec: EngineSpec;
   /** In execution order. */
   readonly tiles: readonly TileShape[];
+  /** Bytes of each, where that is known. */
+  readonly sizes?: readonly number[];
   readonly threads: number;
   /** Of the caller's own in the arena. */
   readonly scratchBytes: number;
@@ -51,7 +53,7 @@ export const arenaBytesOf = (backend: string): number => (backend === 'wasm' ? W
  */
 export function planMemory(options: MemoryPlanOptions): { plan: WindowPlan; parts: MemoryParts } {
   const { budget, base, threadBytes, spec, tiles, scratchBytes } = options;
-  const sizes = tiles.map(tileBytes);
+  const { sizes = tiles.map(tileBytes) } = options;
   const rare = tiles.map(({ kind }) => kind === 'expert');
   const caches = counted((arena) => placeCaches(spec, tiles, arena));
   const buffers = counted((arena) => placeBuffers(spec, tiles, options.threads, arena)) + residentBytes(scratchBytes);

@@ -101,12 +101,16 @@ function leastStreamed(
   let least = Math.ceil(Math.max(1, Math.floor((total - budget) / residentBytes(largest))) / slots);
   let most = Math.floor(tileBytes.length / slots);
   if (least > most || !fits(most)) return null;
-  // The more are streamed, the less is pinned, but for tiles of other sizes that take turns.
-  while (least < most) {
-    const middle = Math.floor((least + most) / 2);
-    if (fits(middle)) most = middle;
-    else least = middle + 1;
-  }
+  const tryRounds = (rounds: number): void => {
+    if (fits(rounds)) most = rounds;
+    else least = rounds + 1;
+  };
+  // The more are streamed, the less is pinned, but for tiles of other sizes that take turns. Mostly it is as many as are
+  // too much by their average size, or one more.
+  const average = total / tileBytes.length;
+  const guess = Math.ceil((total - budget + slots * slotBytesFor(largest)) / average / slots);
+  for (const rounds of [guess - 1, guess, guess + 1]) if (rounds >= least && rounds < most) tryRounds(rounds);
+  while (least < most) tryRounds(Math.floor((least + most) / 2));
   return withStreamed(tileBytes, most * slots, slots, rare);
 }
 

@@ -24,6 +24,8 @@ export const deviceProfileSchema = z.strictObject({
   phaseMs: z.number().min(0).max(1e4),
   /** Bytes of tiles that are read from its disk in a millisecond, past the system's cache, and checked. */
   disk: rate,
+  /** Milliseconds of a core that reading and checking a byte of them takes. */
+  readingMs: z.number().min(0).max(1),
   memory: z.strictObject({
     /** Bytes that its owner allows, and what the process has without an engine, and what a thread adds. */
     budget: z.int().min(0),

@@ -6,7 +6,7 @@ import type { Logger } from '../log.ts';
 import type { TileStore } from '../store/tile-store.ts';
 import { Turns } from '../turns.ts';
 import type { DeviceProfile, Rates } from './device-profile.ts';
-import { measureDisk } from './measure-disk.ts';
+import { type DiskSpeed, measureDisk } from './measure-disk.ts';
 import { type MeasureEngineOptions, measureAttention, measureFormat } from './measure-engine.ts';
 import { type KeptComputing, type KeptProfile, ProfileFile } from './profile-file.ts';
 import type { Compute } from './synthetic-engine.ts';
@@ -28,7 +28,7 @@ export interface DeviceProfilerOptions extends Compute {
 export interface Measurements {
   format(format: WeightFormat, phaseMs: number, options: MeasureEngineOptions): Promise<Rates>;
   attention(options: MeasureEngineOptions): Promise<Pick<DeviceProfile, 'attention' | 'phaseMs'>>;
-  disk(store: TileStore): Promise<number>;
+  disk(store: TileStore): Promise<DiskSpeed>;
 }
 
 export interface ProfileOptions {
@@ -102,7 +102,7 @@ export class DeviceProfiler {
       await keep();
     }
     if (disk === undefined) {
-      disk = { key: store.folder, rate: await this.#measure.disk(store), at: this.#now() };
+      disk = { key: store.folder, ...(await this.#measure.disk(store)), at: this.#now() };
       await keep();
     }
     const rates = formats.map((format) => [format, own.formats[format]!.rates] as const);
@@ -110,7 +110,14 @@ export class DeviceProfiler {
     // Last, as measuring takes memory too; and never from the file: what is free changes from hour to hour.
     const { threadBytes } = memory;
     const ofMemory = { budget: memory.budget(), base: await memory.base(), threadBytes };
-    return { formats: Object.fromEntries(rates), attention, phaseMs, disk: disk.rate, memory: ofMemory };
+    return {
+      formats: Object.fromEntries(rates),
+      attention,
+      phaseMs,
+      disk: disk.rate,
+      readingMs: disk.coreMs,
+      memory: ofMemory,
+    };
   }
 
   /** What of the file counts for this use of the device, and what is kept for others. */

@@ -6,7 +6,7 @@ import type { Logger } from '../log.ts';
 import { systemCode } from '../system-error.ts';
 import { deviceProfileSchema } from './device-profile.ts';
 
-const { formats, attention, phaseMs, disk } = deviceProfileSchema.shape;
+const { formats, attention, phaseMs, disk, readingMs } = deviceProfileSchema.shape;
 
 /** When something was measured, in milliseconds since 1970. */
 const at = z.number();
@@ -25,7 +25,7 @@ const fileSchema = z.strictObject({
   /** The one that was measured last comes first. */
   computing: z.array(keptSchema).max(8),
   /** By the store's folder. */
-  disks: z.array(z.strictObject({ key, rate: disk, at })).max(8),
+  disks: z.array(z.strictObject({ key, rate: disk, coreMs: readingMs, at })).max(8),
 });
 
 export type KeptProfile = z.infer<typeof fileSchema>;

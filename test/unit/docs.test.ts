@@ -166,7 +166,7 @@ const CONTROL_FIELDS: { readonly [T in ControlType]: { readonly [F in Exclude<ke
   ready: { memory: true },
   unload: {},
   measure: { session: true, secret: true, formats: true },
-  profile: { formats: true, attention: true, phaseMs: true, disk: true, memory: true },
+  profile: { formats: true, attention: true, phaseMs: true, disk: true, readingMs: true, memory: true },
   forget: {},
   borrow: { modelName: true },
   lent: { residentBytes: true },

@@ -16,34 +16,43 @@ export interface DeviceMemory {
 }
 
 /**
- * As the device itself will divide it.
+ * As the device itself will divide it; one without tiles has no engine.
  * @param tiles in the order in which they are computed
+ * @param sizes their bytes
  * @returns the error where its memory is too small for them
  */
 export function deviceMemory(
   device: PlannedDevice,
   spec: EngineSpec,
   tiles: readonly TileShape[],
+  sizes: readonly number[] = tiles.map(tileBytes),
 ): DeviceMemory | StarlingError {
   const { backend, threads, scratchBytes, profile } = device;
+  if (tiles.length === 0) return withoutTiles(device);
   try {
     const { plan, parts } = planMemory({
       ...profile.memory,
-      ...{ spec, tiles, threads, scratchBytes, arenaBytes: arenaBytesOf(backend) },
+      ...{ spec, tiles, sizes, threads, scratchBytes, arenaBytes: arenaBytesOf(backend) },
     });
-    const sum = (of: (tile: TileShape, place: number) => boolean): number =>
-      tiles.reduce((bytes, tile, place) => bytes + (of(tile, place) ? tileBytes(tile) : 0), 0);
-    const streamed = (place: number): boolean => plan.streamed > 0 && plan.stream[place] !== null;
+    const ofExperts = tiles.reduce(
+      (sum, { kind }, i) => sum + (kind === 'expert' && plan.stream[i] !== null ? sizes[i]! : 0),
+      0,
+    );
     return {
       parts,
       tiles: tiles.length,
       streamedTiles: plan.streamed,
-      bytes: sum(() => true),
-      streamedBytes: plan.streamed === 0 ? 0 : sum(({ kind }, place) => kind !== 'expert' && streamed(place)),
-      streamedExpertBytes: plan.streamed === 0 ? 0 : sum(({ kind }, place) => kind === 'expert' && streamed(place)),
+      bytes: sizes.reduce((sum, bytes) => sum + bytes, 0),
+      streamedBytes: plan.streamedBytes - ofExperts,
+      streamedExpertBytes: ofExperts,
     };
   } catch (error) {
     if (error instanceof StarlingError) return error;
     throw error;
   }
 }
+
+const withoutTiles = ({ profile: { memory } }: PlannedDevice): DeviceMemory => ({
+  parts: { budget: memory.budget, base: memory.base, threads: 0, caches: 0, buffers: 0, pinned: 0, window: 0 },
+  ...{ tiles: 0, streamedTiles: 0, bytes: 0, streamedBytes: 0, streamedExpertBytes: 0 },
+});

@@ -34,56 +34,41 @@ export class PhaseDivider {
     const key = `${everyone}/${work.like}/${most.join()}`;
     let counts = this.#divided.get(key);
     if (counts === undefined) {
-      counts = everyone ? this.#fill(work, most, true) : this.#fewest(work, most);
+      counts = everyone ? this.#everyone(work, most) : this.#fewest(work, most);
       this.#divided.set(key, counts);
     }
     return counts;
+  }
+
+  #everyone(work: PhaseWork, most: readonly number[]): readonly number[] | null {
+    let left = work.tiles.length;
+    const counts = most.map((each) => {
+      const count = Math.min(1, each, left);
+      left -= count;
+      return count;
+    });
+    return fill(this.#laddersOf(work, true), counts, most, left) ? counts : null;
   }
 
   /** Each device that answers is work for the serving one: perhaps fewer do as well. */
   #fewest(work: PhaseWork, most: readonly number[]): readonly number[] | null {
     const ladders = this.#laddersOf(work, false);
     const allowed = [...most];
+    const counts = most.map(() => 0);
     let best: { readonly counts: readonly number[]; readonly ms: number } | null = null;
-    for (;;) {
-      const counts = this.#fill(work, allowed, false);
-      if (counts === null) return best?.counts ?? null;
+    for (let left = work.tiles.length; fill(ladders, counts, allowed, left); ) {
       const slowest = counts.reduce((ms, count, d) => Math.max(ms, ladders[d]![count]!), 0);
       const shared = sharedLinkMs(this.#devices, work, counts, this.#pass);
-      const ms = servingMs(this.#devices, counts, this.#pass) + Math.max(slowest, shared);
-      if (best === null || ms < best.ms) best = { counts, ms };
+      const ms = servingMs(this.#devices, counts, this.#pass) + slowest + shared;
+      if (best === null || ms < best.ms) best = { counts: [...counts], ms };
       const least = this.#leastUseful(counts);
-      if (least < 0) return best.counts;
+      if (least < 0) break;
+      // Who has tiles keeps them: they are those that it would be given without that device.
+      left = counts[least]!;
+      counts[least] = 0;
       allowed[least] = 0;
     }
-  }
-
-  #fill(work: PhaseWork, allowed: readonly number[], everyone: boolean): number[] | null {
-    const ladders = this.#laddersOf(work, everyone);
-    const counts = ladders.map(() => 0);
-    let left = work.tiles.length;
-    if (everyone) {
-      for (const [d, most] of allowed.entries()) {
-        if (left === 0 || most === 0) continue;
-        counts[d] = 1;
-        left--;
-      }
-    }
-    for (; left > 0; left--) {
-      let next = -1;
-      let soonest = Number.POSITIVE_INFINITY;
-      for (let d = 0; d < counts.length; d++) {
-        const count = counts[d]! + 1;
-        if (count > allowed[d]!) continue;
-        if (ladders[d]![count]! < soonest) {
-          soonest = ladders[d]![count]!;
-          next = d;
-        }
-      }
-      if (next < 0) return null;
-      counts[next]!++;
-    }
-    return counts;
+    return best?.counts ?? null;
   }
 
   /** The other device with the fewest tiles; −1 where there is none. */
@@ -112,4 +97,21 @@ export class PhaseDivider {
     this.#ladders.set(key, ladders);
     return ladders;
   }
+}
+
+/** Gives so many tiles out, each to whoever is then done first. @returns false where the limits leave some over */
+function fill(ladders: Ladders, counts: number[], most: readonly number[], tiles: number): boolean {
+  for (let left = tiles; left > 0; left--) {
+    let next = -1;
+    let soonest = Number.POSITIVE_INFINITY;
+    for (let d = 0; d < counts.length; d++) {
+      const count = counts[d]! + 1;
+      if (count > most[d]! || ladders[d]![count]! >= soonest) continue;
+      soonest = ladders[d]![count]!;
+      next = d;
+    }
+    if (next < 0) return false;
+    counts[next]!++;
+  }
+  return true;
 }

@@ -17,6 +17,8 @@ export interface Pass {
  * other device its frames and adding up its sums. For one row, and for each row more.
  */
 export const SERVING = { phaseMs: 0.05, deviceMs: 0.03, rowMs: 0.004, deviceRowMs: 0.004 };
+/** A thread of the device on which they were measured reads weights at this rate; others are taken to be slower in proportion. */
+const SERVING_RATE = 15e6;
 
 /** Milliseconds that a device takes for so many tiles of a phase, with the key/value heads that they read. */
 export function computeMs(
@@ -125,7 +127,7 @@ export function phaseTime(
   const network = devices.map((device, d) => networkMs(device, work, pass, counts[d]!));
   const slowest = Math.max(...compute.map((ms, d) => ms + network[d]!));
   return {
-    ms: servingMs(devices, counts, pass) + Math.max(slowest, sharedLinkMs(devices, work, counts, pass)),
+    ms: servingMs(devices, counts, pass) + slowest + sharedLinkMs(devices, work, counts, pass),
     computeMs: compute,
     networkMs: network,
   };
@@ -134,10 +136,22 @@ export function phaseTime(
 export function servingMs(devices: readonly PlannedDevice[], counts: readonly number[], { rows }: Pass): number {
   const others = devices.filter(({ link }, d) => link !== null && counts[d]! > 0).length;
   const { phaseMs, deviceMs, rowMs, deviceRowMs } = SERVING;
-  return phaseMs + others * deviceMs + (rows - 1) * (rowMs + others * deviceRowMs);
+  return slowness(devices) * (phaseMs + others * deviceMs + (rows - 1) * (rowMs + others * deviceRowMs));
 }
 
-/** All answers come in over the serving device's own connection, which is taken to be as fast as the fastest link. */
+/** How many times longer the serving device takes for what is not tiles than the one that was measured. */
+export function slowness(devices: readonly PlannedDevice[]): number {
+  const serving = devices.find(({ link }) => link === null);
+  if (serving === undefined) return 1;
+  let rate = 0;
+  for (const rates of Object.values(serving.profile.formats)) rate = Math.max(rate, rates?.lone ?? 0);
+  return Math.max(1, SERVING_RATE / rate);
+}
+
+/**
+ * By how much devices hold each other up: inputs leave, and answers come in, over the serving device's own connection,
+ * which is taken to be as fast as the fastest link. Devices that are done at the same time answer at the same time.
+ */
 export function sharedLinkMs(
   devices: readonly PlannedDevice[],
   work: PhaseWork,
@@ -145,16 +159,17 @@ export function sharedLinkMs(
   { rows }: Pass,
 ): number {
   let bytes = 0;
+  let most = 0;
   let fastest = 0;
-  let quickest = Number.POSITIVE_INFINITY;
   for (const [d, { link }] of devices.entries()) {
     if (link === null) continue;
     fastest = Math.max(fastest, link.bytesPerMs);
     if (counts[d] === 0) continue;
-    bytes += rows * answerBytes(work, counts[d]!);
-    quickest = Math.min(quickest, link.roundTripMs);
+    const own = rows * (work.inputBytes + answerBytes(work, counts[d]!));
+    bytes += own;
+    most = Math.max(most, own);
   }
-  return bytes === 0 ? 0 : quickest + bytes / fastest;
+  return bytes === most ? 0 : (bytes - most) / fastest;
 }
 
 /** Milliseconds of all phases, if no tile has to be read from a disk. @param division tiles by phase and device */

@@ -3,7 +3,8 @@ import { StarlingError } from '../../../daemon/errors.ts';
 import type { TileShape } from '../../../daemon/tile/tile.ts';
 import type { Constraint } from '../accounting.ts';
 import { type Alternative, alternatives } from './alternatives.ts';
-import { type LeftOut, type Plan, type PlanWishes, plan as planModel } from './plan.ts';
+import type { LeftOut } from './left-out.ts';
+import { type Plan, type PlanWishes, plan as planModel } from './plan.ts';
 import type { PlannedDevice } from './planned-device.ts';
 import type { DevicePrediction, Prediction } from './predict.ts';
 

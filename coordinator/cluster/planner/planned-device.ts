@@ -32,6 +32,6 @@ export function nominalDevice(
   const { memory, ...rest } = device;
   const names = Object.keys(WEIGHT_FORMATS) as WeightFormat[];
   const formats = Object.fromEntries(names.map((name) => [name, NOMINAL]));
-  const profile = { formats, attention: NOMINAL, phaseMs: 0.02, disk: 1e6, memory };
+  const profile = { formats, attention: NOMINAL, phaseMs: 0.02, disk: 1e6, readingMs: 0, memory };
   return { ...rest, profile, link: isServing ? null : NOMINAL_LINK };
 }

@@ -49,32 +49,36 @@ export function predict(
   memories: readonly DeviceMemory[],
   load: Load,
 ): Prediction {
-  const promptTokens = Math.min(EXAMPLE_PROMPT, load.context);
   const token = passTime(works, devices, division, memories, tokenPass(load));
-  const chunks = Math.max(1, promptTokens / MAX_ROWS);
-  // Its last row alone goes through the head, which is little beside all others through the layers.
-  const layers = works.filter(({ kind }) => kind !== 'head');
-  const chunk = passTime(layers, devices, division, memories, promptPass(promptTokens));
+  const chunk = passTime(layersOf(works), devices, division, memories, promptPass(load));
   return {
     tokenMs: token.ms,
-    promptMs: chunk.ms * chunks,
-    promptTokens,
+    promptMs: promptTime(chunk.ms, load),
+    promptTokens: promptLength(load),
     binding: bindingConstraint(token.critical),
     devices: devices.map(({ id, name }, d) => ({ id, name, memory: memories[d]!, ...token.devices[d]! })),
   };
 }
 
+const promptLength = ({ context }: Load): number => Math.min(EXAMPLE_PROMPT, context);
+
+/** Of a prompt only the last row goes through the head, which is little beside all others through the layers. */
+export const layersOf = (works: readonly PhaseWork[]): PhaseWork[] => works.filter(({ kind }) => kind !== 'head');
+
+/** Milliseconds of the example prompt. @param ms of a step of its rows */
+export const promptTime = (ms: number, load: Load): number => ms * Math.max(1, promptLength(load) / MAX_ROWS);
+
 /** A step of a prompt's rows, in its middle. */
-const promptPass = (tokens: number): Pass => ({
-  rows: Math.min(tokens, MAX_ROWS),
-  positions: tokens / 2,
+export const promptPass = (load: Load): Pass => ({
+  rows: Math.min(promptLength(load), MAX_ROWS),
+  positions: promptLength(load) / 2,
   isPrompt: true,
 });
 
 /** A step that gives each user a token, after the example prompt. */
-export const tokenPass = ({ users, context }: Load): Pass => ({
-  rows: Math.min(users, MAX_ROWS),
-  positions: Math.min(EXAMPLE_PROMPT, context),
+export const tokenPass = (load: Load): Pass => ({
+  rows: Math.min(load.users, MAX_ROWS),
+  positions: promptLength(load),
   isPrompt: false,
 });
 
@@ -84,7 +88,10 @@ interface PassTime {
   readonly devices: readonly { computeMs: number; diskMs: number; networkMs: number }[];
 }
 
-/** Tiles are read ahead while others compute and sums travel: so a pass takes as long as the slower of both. */
+/**
+ * Tiles are read ahead while others compute and sums travel: so a pass takes as long as the slower of both. Reading takes
+ * of the cores that compute, too.
+ */
 function passTime(
   works: readonly PhaseWork[],
   devices: readonly PlannedDevice[],
@@ -108,14 +115,16 @@ function passTime(
       total.networkMs += time.networkMs[d]!;
       if (time.computeMs[d]! + time.networkMs[d]! > time.computeMs[slowest]! + time.networkMs[slowest]!) slowest = d;
     }
-    critical.compute += time.computeMs[slowest]!;
-    critical.network += time.ms - time.computeMs[slowest]!;
+    // What the serving device does besides its tiles is for the others, where there are any.
+    const computing = time.networkMs.some((each) => each > 0) ? time.computeMs[slowest]! : time.ms;
+    critical.compute += computing;
+    critical.network += time.ms - computing;
   }
-  const used = Math.max(0, ...works.filter(({ routed }) => routed !== null).map((work) => usedPart(work, pass.rows)));
   let longest = 0;
-  for (const [d, { streamedBytes, streamedExpertBytes }] of memories.entries()) {
-    totals[d]!.diskMs = (streamedBytes + used * streamedExpertBytes) / devices[d]!.profile.disk;
-    longest = Math.max(longest, totals[d]!.diskMs);
+  for (const [d, memory] of memories.entries()) {
+    const reading = readingOf(works, memory, pass, devices[d]!);
+    totals[d]!.diskMs = reading.diskMs;
+    longest = Math.max(longest, reading.diskMs, reading.coreMs === 0 ? 0 : ms + reading.coreMs);
   }
   critical.disk = Math.max(0, longest - ms);
   return {
@@ -123,4 +132,20 @@ function passTime(
     critical: longest > ms ? { compute: 0, disk: longest, network: 0 } : critical,
     devices: totals,
   };
+}
+
+/**
+ * What reading takes of a pass: milliseconds in which the disk gives all of it, and by which the cores are kept from
+ * computing.
+ */
+export function readingOf(
+  works: readonly PhaseWork[],
+  { streamedBytes, streamedExpertBytes }: Pick<DeviceMemory, 'streamedBytes' | 'streamedExpertBytes'>,
+  { rows }: Pass,
+  { profile, threads }: PlannedDevice,
+): { diskMs: number; coreMs: number } {
+  const mixtures = streamedExpertBytes === 0 ? [] : works.filter(({ routed }) => routed !== null);
+  const used = Math.max(0, ...mixtures.map((work) => usedPart(work, rows)));
+  const bytes = streamedBytes + used * streamedExpertBytes;
+  return { diskMs: bytes / profile.disk, coreMs: (bytes * profile.readingMs) / threads };
 }

@@ -1,4 +1,6 @@
-import { divideModel, isSolution, type Problem, type Roles, type Solution, type TooSmall } from './divide-model.ts';
+import type { ModelDivider, Roles } from './divide-model.ts';
+import { isSolution, type Solution, type TooSmall } from './evaluator.ts';
+import type { PlannedDevice } from './planned-device.ts';
 
 export const HEAD_WISHES = ['auto', 'local', 'shared'] as const;
 /** Where the head is computed: by the serving computer alone, or shared by the devices. */
@@ -6,7 +8,7 @@ export type HeadWish = (typeof HEAD_WISHES)[number];
 
 /** Which devices may compute what, where the head is computed as wished. */
 export const rolesOf = (
-  { devices }: Problem,
+  devices: readonly PlannedDevice[],
   attention: readonly boolean[],
   others: readonly boolean[],
   head: HeadWish,
@@ -27,7 +29,8 @@ export const rolesOf = (
  * @param everyone whether each of them is to have a part
  */
 export function solve(
-  problem: Problem,
+  divider: ModelDivider,
+  devices: readonly PlannedDevice[],
   able: readonly boolean[],
   head: HeadWish,
   everyone: boolean,
@@ -35,7 +38,7 @@ export function solve(
   const attention = [...able];
   const others = [...able];
   for (;;) {
-    const found = divideModel(problem, rolesOf(problem, attention, others, head, everyone));
+    const found = divider.divide(rolesOf(devices, attention, others, head, everyone));
     if (isSolution(found) || found.tooSmall === null) return found;
     const d = found.tooSmall;
     if (attention[d]) attention[d] = false;

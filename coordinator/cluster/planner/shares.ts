@@ -4,28 +4,31 @@ import { kvHeadsOfRun, type PhaseWork } from './phase-work.ts';
 /** Tiles of each phase for each device: `[phase][device]`. */
 export type Division = readonly (readonly number[])[];
 
+/** The tiles of each device, in the order in which they are computed: see shareOf. */
+export const sharesOf = (works: readonly PhaseWork[], division: Division, devices: number): TileShape[][] =>
+  Array.from({ length: devices }, (_, d) => shareOf(works, division, d));
+
 /**
- * The tiles of each device, in the order in which they are computed: runs of those of each phase, in the order of the
- * devices, with the key/value heads that they read. A key/value head whose query heads are split is computed on each
- * side. Experts are dealt out one by one, since a row uses some of them: so they are on all devices alike.
+ * The tiles of one device, by its place, in the order in which they are computed: runs of those of each phase, in the
+ * order of the devices, with the key/value heads that they read. A key/value head whose query heads are split is
+ * computed on each side. Experts are dealt out one by one, since a row uses some of them: so they are on all devices
+ * alike.
  */
-export function sharesOf(works: readonly PhaseWork[], division: Division, devices: number): TileShape[][] {
-  const shares = Array.from({ length: devices }, (): TileShape[] => []);
-  for (const [p, work] of works.entries()) {
+export function shareOf(works: readonly PhaseWork[], division: Division, device: number): TileShape[] {
+  const share: TileShape[] = [];
+  for (const [p, { tiles, kv, routed }] of works.entries()) {
     const counts = division[p]!;
-    if (work.routed !== null) {
-      for (const [i, to] of dealt(counts).entries()) shares[to]!.push(work.tiles[i]!);
+    const count = counts[device]!;
+    if (count === 0) continue;
+    if (routed !== null) {
+      for (const [i, to] of dealt(counts).entries()) if (to === device) share.push(tiles[i]!);
       continue;
     }
-    let first = 0;
-    for (const [d, count] of counts.entries()) {
-      const share = shares[d]!;
-      if (work.kv !== null) share.push(...work.kv.tiles.slice(...kvHeadsOfRun(work.kv, first, count)));
-      for (let i = first; i < first + count; i++) share.push(work.tiles[i]!);
-      first += count;
-    }
+    const first = counts.reduce((sum, each, d) => (d < device ? sum + each : sum), 0);
+    if (kv !== null) share.push(...kv.tiles.slice(...kvHeadsOfRun(kv, first, count)));
+    for (let i = first; i < first + count; i++) share.push(tiles[i]!);
   }
-  return shares;
+  return share;
 }
 
 /** To whom each tile goes, so that at any point everybody has as many as is due. */

@@ -14,7 +14,7 @@ import { RawDataLink } from '../../fixtures/raw-data-link.ts';
 
 const rates = { lone: 1, all: 1, wide: 1 };
 const profile = {
-  ...{ formats: {}, attention: rates, phaseMs: 1, disk: 1 },
+  ...{ formats: {}, attention: rates, phaseMs: 1, disk: 1, readingMs: 0 },
   memory: { budget: 1, base: 1, threadBytes: 1 },
 };
 

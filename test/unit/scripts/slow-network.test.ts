@@ -53,6 +53,33 @@ describe('slow network', { skip: withoutC }, () => {
     assert.ok(ms < 1000, `${ms} ms`);
   });
 
+  it('has each device as far away, and as slow, as asked', async () => {
+    const { server, port } = await serve((socket) => socket.resume().on('end', () => socket.end('done')));
+    const endpoint = { host: '127.0.0.1', port };
+    const devices = [
+      { endpoint, delayMs: 40, mbit: null },
+      { endpoint, delayMs: 0, mbit: 40 },
+      { endpoint, delayMs: 0, mbit: null },
+    ];
+    const network = await SlowNetwork.startEach(devices, null);
+    const times = await Promise.all(
+      network.endpoints.map(async ({ host, port }) => {
+        const begun = performance.now();
+        const socket = connect({ host, port, allowHalfOpen: true });
+        socket.end(Buffer.alloc(500_000));
+        // The relay hangs up when the end of what was sent has passed.
+        await once(socket, 'close');
+        return performance.now() - begun;
+      }),
+    );
+    await network.stop();
+    server.close();
+    const [far = 0, narrow = 0, near = 0] = times;
+    assert.ok(far >= 40 && narrow >= 100, times.join());
+    // Neither is held up by what waits for the others.
+    assert.ok(near < 40, times.join());
+  });
+
   it('changes nothing that passes, however much it is, and says how late it was', async (context) => {
     const folder = temporaryFolder(context);
     setEnvironment(context, 'TMPDIR', folder);

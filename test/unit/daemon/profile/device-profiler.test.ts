@@ -34,7 +34,7 @@ function bench(context: TestContext) {
         },
         disk: async () => {
           measured.push('disk');
-          return 7;
+          return { rate: 7, coreMs: 0.25 };
         },
       },
       ...fields,
@@ -51,6 +51,7 @@ test('what was measured is kept, and only what is missing is measured', async (t
     attention: rates,
     phaseMs: 0.5,
     disk: 7,
+    readingMs: 0.25,
     memory: { budget: 8e9, base: 1e8, threadBytes: 1e7 },
   });
   assert.deepEqual(measured.splice(0), ['attention', 'Q8_0', 'disk']);

@@ -78,7 +78,7 @@ const messages: ControlMessage[] = [
   { t: 'unload' },
   { t: 'measure', session: 'm-1', secret: 'a0'.repeat(32), formats: ['Q8_0', 'Q4_K'] },
   {
-    ...{ t: 'profile', formats: { Q8_0: rates }, attention: rates, phaseMs: 0, disk: 3.5e6 },
+    ...{ t: 'profile', formats: { Q8_0: rates }, attention: rates, phaseMs: 0, disk: 3.5e6, readingMs: 3e-7 },
     memory: { budget: 8e9, base: 1e8, threadBytes: 1e7 },
   },
   { t: 'forget' },

@@ -12,7 +12,7 @@ import type { TileShape } from '../../../../../daemon/tile/tile.ts';
 
 const rates = { lone: 1, all: 2, wide: 3 };
 const profile: DeviceProfile = {
-  ...{ formats: { Q8_0: rates }, attention: rates, phaseMs: 1, disk: 1 },
+  ...{ formats: { Q8_0: rates }, attention: rates, phaseMs: 1, disk: 1, readingMs: 0 },
   memory: { budget: 1, base: 1, threadBytes: 1 },
 };
 const link = { roundTripMs: 1, jitterMs: 0, bytesPerMs: 1 };
