@@ -80,11 +80,13 @@ export function planReport({ model, tiles, engine, devices, wishes }: ReportOpti
   readonly error: StarlingError | null;
 } {
   const { context, users } = wishes;
-  const others = alternatives(tiles, engine, devices, wishes).map(reportAlternative);
-  const reportOf = (plan: ReportedPlan | null): PlanReport => ({ model, context, users, plan, alternatives: others });
+  const reportOf = (plan: Plan | null): PlanReport => ({
+    ...{ model, context, users },
+    plan: plan === null ? null : reportPlan(plan, devices),
+    alternatives: alternatives(tiles, engine, devices, wishes, plan).map(reportAlternative),
+  });
   try {
-    const plan = planModel(tiles, engine, devices, wishes);
-    return { report: reportOf(reportPlan(plan, devices)), error: null };
+    return { report: reportOf(planModel(tiles, engine, devices, wishes)), error: null };
   } catch (error) {
     if (error instanceof StarlingError) return { report: reportOf(null), error };
     throw error;
