@@ -1,3 +1,4 @@
+import { MAX_ROWS } from '../../daemon/engine/engine-spec.ts';
 import type { Logger } from '../../daemon/log.ts';
 import type { ProcessMemory } from '../../daemon/process-memory.ts';
 import type { DeviceProfile, LinkProfile } from '../../daemon/profile/device-profile.ts';
@@ -18,7 +19,9 @@ import { LocalRank } from './local-rank.ts';
 import { type Overlap, OverlapControl, WHOLE_STEPS } from './overlap.ts';
 import { milliseconds } from './planner/left-out.ts';
 import { type Plan, type PlanWishes, plan as planModel } from './planner/plan.ts';
+import { partsOfWeights } from './planner/plan-report.ts';
 import { nominalDevice, type PlannedDevice } from './planner/planned-device.ts';
+import type { Prediction } from './planner/predict.ts';
 import type { Rank } from './rank.ts';
 import type { RemoteRank } from './remote-rank.ts';
 import { Star } from './star.ts';
@@ -59,6 +62,9 @@ export interface BringUpOptions {
   readonly overlap?: Overlap;
 }
 
+/** A rank as far as a plan asks. */
+export type PlannedRank = Pick<Rank, 'id' | 'name' | 'profile'>;
+
 /** A plan whose devices are ready to compute. */
 export interface RunningPlan {
   readonly plan: Plan;
@@ -90,9 +96,11 @@ export async function bringUp(options: BringUpOptions): Promise<RunningPlan> {
 async function bringUpWith(local: LocalRank, repairs: TileRepairs, options: BringUpOptions): Promise<RunningPlan> {
   const { model, log, kv, contextLength } = options;
   const spec = engineSpec(model.table, contextLength, kv);
-  const wishes = { head: 'auto', use: 'all', users: 1, context: contextLength, ...options.wishes } as const;
+  const wishes = planWishes(contextLength, options.wishes);
   const plan = planModel(model.table.tiles, spec, plannedDevices(local, options), wishes);
-  tellPlan(log, plan, options.measured !== undefined);
+  const isMeasured = options.measured !== undefined;
+  log.info(`the head is ${plan.head === 'shared' ? 'shared by devices' : 'computed by this device'}`);
+  for (const { name, why, reason } of plan.leftOut) log.warn({ device: name, reason }, why);
   const shareOf = ({ id }: Rank): readonly TileShape[] => plan.shares.get(id) ?? [];
   const leaves = options.ranks.filter((rank) => shareOf(rank).length > 0);
   // What was measured for nothing is given back.
@@ -102,9 +110,10 @@ async function bringUpWith(local: LocalRank, repairs: TileRepairs, options: Brin
   for (const rank of leaves) rank.onMissing((tiles) => repairs.mendRank(rank, tiles));
   for (const rank of ranks) logMemory(log, rank);
   const { engine } = local;
-  const tokenTimes = new TokenTimes();
+  const tokenTimes = new TokenTimes(Math.min(wishes.users, MAX_ROWS));
   const onStep = (account: Account, rows: number): void => {
     tokenTimes.observe(rows, account.ms);
+    if (isMeasured) tellPace(log, tokenTimes, plan.predicted);
     logStep(log, account, rows);
   };
   const accounting = new Accounting({ devices: ranks, onStep });
@@ -119,15 +128,25 @@ async function bringUpWith(local: LocalRank, repairs: TileRepairs, options: Brin
     contextLength,
     overlap: options.overlap ?? overlap ?? WHOLE_STEPS,
   });
+  if (isMeasured) tellPlan(log, plan);
   return { plan, forward, local, accounting, tokenTimes, overlap };
 }
 
+/** All that a plan takes as wished; what is not is left to it, for one user and all devices. */
+export const planWishes = (context: number, wishes: Partial<PlanWishes> = {}): PlanWishes => ({
+  ...{ head: 'auto', use: 'all', users: 1, context },
+  ...wishes,
+});
+
 /** As they were measured, or equal ones; this computer first. */
-function plannedDevices(local: LocalRank, { ranks, ownShare, model, measured }: BringUpOptions): PlannedDevice[] {
+export function plannedDevices(
+  own: PlannedRank,
+  { ranks, ownShare, model, measured }: Pick<BringUpOptions, 'ranks' | 'ownShare' | 'model' | 'measured'>,
+): PlannedDevice[] {
   const scratchBytes = residualBytes(model.spec, model.table.engine.cols);
-  return [local, ...ranks].map((rank) => {
+  return [own, ...ranks].map((rank) => {
     const { id, name, profile } = rank;
-    const isOwn = rank === local;
+    const isOwn = rank === own;
     const device = {
       ...{ id, name, backend: profile.backend, threads: profile.threads },
       computesLayers: !isOwn || ownShare,
@@ -140,14 +159,22 @@ function plannedDevices(local: LocalRank, { ranks, ownShare, model, measured }: 
   });
 }
 
-function tellPlan(log: Logger, { head, predicted, leftOut }: Plan, isMeasured: boolean): void {
-  log.info(`the head is ${head === 'shared' ? 'shared by devices' : 'computed by this device'}`);
-  for (const { name, why, reason } of leftOut) log.warn({ device: name, reason }, why);
-  if (!isMeasured) return;
-  const { tokenMs, promptMs, promptTokens, binding } = predicted;
+function tellPlan(log: Logger, plan: Plan): void {
+  const { tokenMs, promptMs, promptTokens, binding } = plan.predicted;
+  const parts = partsOfWeights(plan).map(({ name, part }) => `${name} computes ${(part * 100).toFixed(0)}%`);
   log.info(
     { predicted: { tokenMs, promptMs, promptTokens, binding } },
-    `expecting ${milliseconds(tokenMs)} a token, and ${milliseconds(promptMs)} for a prompt of ${promptTokens} tokens; ${binding} binds`,
+    `expecting ${milliseconds(tokenMs)} a token, and ${milliseconds(promptMs)} for a prompt of ${promptTokens} tokens; ${binding} binds; ${parts.join(', ')}`,
+  );
+}
+
+/** Says what a token takes, once that is known, and when it is no longer so. */
+function tellPace(log: Logger, tokenTimes: TokenTimes, { tokenMs }: Prediction): void {
+  const measuredMs = tokenTimes.news();
+  if (measuredMs === null) return;
+  log.info(
+    { measuredTokenMs: measuredMs, predictedTokenMs: tokenMs },
+    `a token takes ${milliseconds(measuredMs)}; ${milliseconds(tokenMs)} were expected`,
   );
 }
 
