@@ -10,7 +10,7 @@ import { INTERRUPTED } from './end-request.ts';
 import { cleanThrowAwayHomes } from './throw-away-home.ts';
 
 /** Commands that stop what they started when they are told to end. */
-const ORDERLY: ReadonlySet<string> = new Set(['demo', 'run', 'daemon', 'serve']);
+const ORDERLY: ReadonlySet<string> = new Set(['demo', 'run', 'daemon', 'serve', 'plan']);
 
 /** Exit code of a command line that cannot be understood. */
 const USAGE = 2;
@@ -97,6 +97,10 @@ function commandsOf(
       async () => (await import('./daemon-command.ts')).daemonCommand({ paths, version, stdout, signal, tellParent }),
     ],
     ['serve', async () => (await import('./serve-command.ts')).serveCommand({ paths, version, stdout, signal })],
+    [
+      'plan',
+      async () => (await import('./plan-command.ts')).planCommand({ paths, version, stdout, isTerminal, signal }),
+    ],
     ['chat', async () => (await import('./chat-command.ts')).chatCommand({ stdin, stdout: output, stderr })],
     ['devices', async () => (await import('./devices-command.ts')).devicesCommand({ paths, stdout })],
     [

@@ -15,6 +15,7 @@ import { Cluster, type ClusterProgress } from '../cluster/cluster.ts';
 import { type Endpoint, findDevices } from '../cluster/find-devices.ts';
 import { OWN_ID, REPAIR_BYTES } from '../cluster/local-rank.ts';
 import type { Overlap } from '../cluster/overlap.ts';
+import type { PlanWishes } from '../cluster/planner/plan.ts';
 import type { HeadWish } from '../cluster/planner/roles.ts';
 import { measureDevices, weightFormats } from '../cluster/profile/measure-devices.ts';
 import type { RemoteRank } from '../cluster/remote-rank.ts';
@@ -68,16 +69,21 @@ export interface FoundCluster {
 
 /** Finds the devices and spreads the model over them. */
 export async function startCluster(options: StartClusterOptions): Promise<Cluster> {
-  const { devices, head, users } = options;
-  const found = await findCluster(options);
-  const wishes = {
-    use: devices === 'auto' ? ('fastest' as const) : ('all' as const),
-    ...(head === undefined ? {} : { head }),
-    ...(users === undefined ? {} : { users, conversations: users }),
-  };
-  const { measured, ...rest } = found;
-  return Cluster.start({ ...options, ...rest, wishes, ...(measured === undefined ? {} : { measured }) });
+  const { measured, ...found } = await findCluster(options);
+  const wishes = wishesOf(options);
+  return Cluster.start({ ...options, ...found, wishes, ...(measured === undefined ? {} : { measured }) });
 }
+
+/** What a command's options ask of a plan. */
+export const wishesOf = ({
+  devices,
+  head,
+  users,
+}: Pick<StartClusterOptions, 'devices' | 'head' | 'users'>): Partial<PlanWishes> => ({
+  use: devices === 'auto' ? 'fastest' : 'all',
+  ...(head === undefined ? {} : { head }),
+  ...(users === undefined ? {} : { users, conversations: users }),
+});
 
 /** Finds the devices that are wished for, and has them measured where there are any besides this one. */
 export async function findCluster(options: StartClusterOptions, measuresAlone = false): Promise<FoundCluster> {

@@ -1,3 +1,4 @@
+import { MAX_ROWS } from '../../daemon/engine/engine-spec.ts';
 import type { Logger } from '../../daemon/log.ts';
 import type { ProcessMemory } from '../../daemon/process-memory.ts';
 import type { DeviceProfile, LinkProfile } from '../../daemon/profile/device-profile.ts';
@@ -19,7 +20,9 @@ import { LocalRank } from './local-rank.ts';
 import { type Overlap, OverlapControl, WHOLE_STEPS } from './overlap.ts';
 import { milliseconds } from './planner/left-out.ts';
 import { type Plan, type PlanWishes, plan as planModel } from './planner/plan.ts';
+import { partsOfWeights } from './planner/plan-report.ts';
 import { nominalDevice, type PlannedDevice } from './planner/planned-device.ts';
+import type { Prediction } from './planner/predict.ts';
 import type { Rank } from './rank.ts';
 import type { RemoteRank } from './remote-rank.ts';
 import type { PlanningInput } from './replan.ts';
@@ -69,6 +72,9 @@ export interface Site {
   readonly input: PlanningInput;
 }
 
+/** A rank as far as a plan asks. */
+export type PlannedRank = Pick<Rank, 'id' | 'name' | 'profile'>;
+
 /** A plan whose devices are ready to compute. */
 export interface RunningPlan {
   readonly plan: Plan;
@@ -91,7 +97,7 @@ export function prepareSite(options: BringUpOptions): Site {
     onLoaded: (done, total) => onProgress?.({ stage: 'loading', done, total }),
   });
   const engine = engineSpec(model.table, contextLength, kv);
-  const wishes = { head: 'auto', use: 'all', users: 1, context: contextLength, ...options.wishes } as const;
+  const wishes = planWishes(contextLength, options.wishes);
   return {
     ...{ local, repairs },
     input: { tiles: model.table.tiles, engine, devices: plannedDevices(local, options), wishes },
@@ -99,10 +105,10 @@ export function prepareSite(options: BringUpOptions): Site {
 }
 
 /** @throws StarlingError memory_too_small */
-export function makePlan({ log, measured }: BringUpOptions, input: PlanningInput): Plan {
-  const { tiles, engine, devices, wishes } = input;
+export function makePlan({ log }: BringUpOptions, { tiles, engine, devices, wishes }: PlanningInput): Plan {
   const plan = planModel(tiles, engine, devices, wishes);
-  tellPlan(log, plan, measured !== undefined);
+  log.info(`the head is ${plan.head === 'shared' ? 'shared by devices' : 'computed by this device'}`);
+  for (const { name, why, reason } of plan.leftOut) log.warn({ device: name, reason }, why);
   return plan;
 }
 
@@ -122,6 +128,7 @@ export async function carryOut(
   before?: Account,
 ): Promise<RunningPlan> {
   const { model, log, contextLength } = options;
+  const isMeasured = options.measured !== undefined;
   const shareOf = ({ id }: Rank): readonly TileShape[] => plan.shares.get(id) ?? [];
   const leaves = options.ranks.filter((rank) => shareOf(rank).length > 0);
   const ranks: readonly Rank[] = [local, ...leaves];
@@ -135,11 +142,12 @@ export async function carryOut(
   for (const rank of leaves) rank.onMissing((tiles) => repairs.mendRank(rank, tiles));
   for (const rank of loading) logMemory(log, rank);
   const { engine } = local;
-  const tokenTimes = new TokenTimes();
-  const drift = options.measured === undefined ? null : new DriftWatch(input, plan);
+  const tokenTimes = new TokenTimes(Math.min(input.wishes.users, MAX_ROWS));
+  const drift = isMeasured ? new DriftWatch(input, plan) : null;
   const onStep = (account: Account, rows: number): void => {
     tokenTimes.observe(rows, account.ms);
     drift?.observe(account, rows);
+    if (isMeasured) tellPace(log, tokenTimes, plan.predicted);
     logStep(log, account, rows);
   };
   const accounting = new Accounting({ devices: ranks, onStep, ...(before === undefined ? {} : { before }) });
@@ -154,15 +162,25 @@ export async function carryOut(
     contextLength,
     overlap: options.overlap ?? overlap ?? WHOLE_STEPS,
   });
+  if (isMeasured) tellPlan(log, plan);
   return { plan, forward, accounting, tokenTimes, drift, overlap };
 }
 
+/** All that a plan takes as wished; what is not is left to it, for one user and all devices. */
+export const planWishes = (context: number, wishes: Partial<PlanWishes> = {}): PlanWishes => ({
+  ...{ head: 'auto', use: 'all', users: 1, context },
+  ...wishes,
+});
+
 /** As they were measured, or equal ones; this computer first. */
-function plannedDevices(local: LocalRank, { ranks, ownShare, model, measured }: BringUpOptions): PlannedDevice[] {
+export function plannedDevices(
+  own: PlannedRank,
+  { ranks, ownShare, model, measured }: Pick<BringUpOptions, 'ranks' | 'ownShare' | 'model' | 'measured'>,
+): PlannedDevice[] {
   const scratchBytes = residualBytes(model.spec, model.table.engine.cols);
-  return [local, ...ranks].map((rank) => {
+  return [own, ...ranks].map((rank) => {
     const { id, name, profile } = rank;
-    const isOwn = rank === local;
+    const isOwn = rank === own;
     const device = {
       ...{ id, name, backend: profile.backend, threads: profile.threads },
       computesLayers: !isOwn || ownShare,
@@ -175,14 +193,22 @@ function plannedDevices(local: LocalRank, { ranks, ownShare, model, measured }: 
   });
 }
 
-function tellPlan(log: Logger, { head, predicted, leftOut }: Plan, isMeasured: boolean): void {
-  log.info(`the head is ${head === 'shared' ? 'shared by devices' : 'computed by this device'}`);
-  for (const { name, why, reason } of leftOut) log.warn({ device: name, reason }, why);
-  if (!isMeasured) return;
-  const { tokenMs, promptMs, promptTokens, binding } = predicted;
+function tellPlan(log: Logger, plan: Plan): void {
+  const { tokenMs, promptMs, promptTokens, binding } = plan.predicted;
+  const parts = partsOfWeights(plan).map(({ name, part }) => `${name} computes ${(part * 100).toFixed(0)}%`);
   log.info(
     { predicted: { tokenMs, promptMs, promptTokens, binding } },
-    `expecting ${milliseconds(tokenMs)} a token, and ${milliseconds(promptMs)} for a prompt of ${promptTokens} tokens; ${binding} binds`,
+    `expecting ${milliseconds(tokenMs)} a token, and ${milliseconds(promptMs)} for a prompt of ${promptTokens} tokens; ${binding} binds; ${parts.join(', ')}`,
+  );
+}
+
+/** Says what a token takes, once that is known, and when it is no longer so. */
+function tellPace(log: Logger, tokenTimes: TokenTimes, { tokenMs }: Prediction): void {
+  const measuredMs = tokenTimes.news();
+  if (measuredMs === null) return;
+  log.info(
+    { measuredTokenMs: measuredMs, predictedTokenMs: tokenMs },
+    `a token takes ${milliseconds(measuredMs)}; ${milliseconds(tokenMs)} were expected`,
   );
 }
 

@@ -27,7 +27,7 @@ export interface ClusterOptions extends BringUpOptions {
 export interface PlanHealth {
   /** What the plan expects: milliseconds of a token, and of a prompt of so many tokens. */
   readonly predicted: { readonly tokenMs: number; readonly promptMs: number; readonly promptTokens: number };
-  /** Of a step with one row, lately; null before there were any. */
+  /** Of a step with a row for each user that was planned for, lately; null before there were a few. */
   readonly measuredTokenMs: number | null;
   readonly leftOut: readonly LeftOut[];
 }

@@ -28,6 +28,7 @@ export interface LocalRankOptions {
 
 /** This computer's id among ranks; no device has such a one. */
 export const OWN_ID = 'own';
+export const OWN_NAME = 'this device';
 
 /** What cutting a tile again takes: parts of a tensor, the tile, and copies on their way. */
 export const REPAIR_BYTES = 16 * 2 ** 20;
@@ -41,7 +42,7 @@ interface Share {
 /** This computer: its share, however small, is computed in this process, which is also the centre of the star. */
 export class LocalRank implements Rank {
   readonly id = OWN_ID;
-  readonly name = 'this device';
+  readonly name = OWN_NAME;
   readonly profile: Rank['profile'];
   readonly #options: LocalRankOptions;
   #share: Share | undefined;

@@ -1,5 +1,6 @@
 import type { Handler } from 'hono';
 import type { PlanHealth } from '../cluster/cluster.ts';
+import { reportLeftOut } from '../cluster/planner/plan-report.ts';
 import type { ApiContext } from './api-context.ts';
 
 /**
@@ -27,7 +28,7 @@ function planned(plan: PlanHealth | null): object {
   if (plan === null) return {};
   const { predicted, measuredTokenMs, leftOut } = plan;
   return {
-    left_out: leftOut.map(({ tokenMs, ...device }) => ({ ...device, token_ms: tokenMs })),
+    left_out: leftOut.map(reportLeftOut),
     predicted: {
       token_ms: predicted.tokenMs,
       prompt_ms: predicted.promptMs,

@@ -8,7 +8,7 @@ import { registerGeneration } from './generation-metrics.ts';
  * GET /metrics: what the cluster has done so far, for Prometheus. Labels are devices, by id as names need not differ,
  * constraints and names of API keys, so there are a few series a device.
  */
-export function metrics({ service, devices, usage, authentication }: ApiContext): Handler {
+export function metrics({ service, devices, plan, usage, authentication }: ApiContext): Handler {
   const registry = new Registry();
   const registers = [registry];
 
@@ -41,6 +41,36 @@ export function metrics({ service, devices, usage, authentication }: ApiContext)
     registers,
     collect() {
       for (const { id, name, state } of devices()) this.set({ device: name, id }, state === 'ready' ? 1 : 0);
+    },
+  });
+  new Gauge({
+    name: 'starling_predicted_token_seconds',
+    help: 'What the plan expects a step to take that gives each user it was made for a token; none where devices were not measured.',
+    registers,
+    collect() {
+      const shown = plan();
+      if (shown === null) this.remove();
+      else this.set(shown.predicted.tokenMs / 1000);
+    },
+  });
+  new Gauge({
+    name: 'starling_measured_token_seconds',
+    help: 'What such steps have lately taken, the middle one of them; none before there were a few.',
+    registers,
+    collect() {
+      const ms = plan()?.measuredTokenMs ?? null;
+      if (ms === null) this.remove();
+      else this.set(ms / 1000);
+    },
+  });
+  new Gauge({
+    name: 'starling_device_left_out',
+    help: '1 for a device that computes nothing: slower with it, too little memory, or busy.',
+    labelNames: ['device', 'id', 'reason'],
+    registers,
+    collect() {
+      this.reset();
+      for (const { name, id, reason } of plan()?.leftOut ?? []) this.set({ device: name, id, reason }, 1);
     },
   });
   new Gauge({

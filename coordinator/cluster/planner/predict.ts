@@ -115,8 +115,10 @@ function passTime(
       total.networkMs += time.networkMs[d]!;
       if (time.computeMs[d]! + time.networkMs[d]! > time.computeMs[slowest]! + time.networkMs[slowest]!) slowest = d;
     }
-    critical.compute += time.computeMs[slowest]!;
-    critical.network += time.ms - time.computeMs[slowest]!;
+    // What the serving device does besides its tiles is for the others, where there are any.
+    const computing = time.networkMs.some((each) => each > 0) ? time.computeMs[slowest]! : time.ms;
+    critical.compute += computing;
+    critical.network += time.ms - computing;
   }
   let longest = 0;
   for (const [d, memory] of memories.entries()) {

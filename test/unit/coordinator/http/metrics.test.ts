@@ -95,7 +95,21 @@ test('metrics tell what each device did, and grow with it', async () => {
 test('without a cluster there is little to tell', async () => {
   const lines = await scrape(createApi({ service: service as never, facts: FAKE_FACTS, log }));
   assert.ok(lines.includes('starling_steps_total 0'));
-  assert.ok(!lines.some((line) => line.startsWith('starling_device_')));
+  assert.ok(!lines.some((line) => /^starling_(device|predicted|measured)_/.test(line)));
+});
+
+test('what a plan expects is told beside what is measured, and who is left out', async () => {
+  const told: { measuredTokenMs: number | null } = { measuredTokenMs: null };
+  const attic = { id: 'c', name: 'attic', reason: 'slower' as const, tokenMs: 90, why: 'attic is left out' };
+  const predicted = { tokenMs: 12, promptMs: 1500, promptTokens: 1000 };
+  const plan = () => ({ predicted, leftOut: [attic], ...told });
+  const api = createApi({ service: service as never, facts: FAKE_FACTS, log, plan });
+  const before = await scrape(api);
+  assert.ok(before.includes('starling_predicted_token_seconds 0.012'));
+  assert.ok(before.includes('starling_device_left_out{device="attic",id="c",reason="slower"} 1'));
+  assert.ok(!before.some((line) => line.startsWith('starling_measured_')));
+  told.measuredTokenMs = 15;
+  assert.ok((await scrape(api)).includes('starling_measured_token_seconds 0.015'));
 });
 
 test('C11: two devices of one name are two series', async () => {
