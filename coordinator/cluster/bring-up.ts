@@ -19,6 +19,7 @@ import { LocalRank } from './local-rank.ts';
 import { type Overlap, OverlapControl, WHOLE_STEPS } from './overlap.ts';
 import { milliseconds } from './planner/left-out.ts';
 import { type Plan, type PlanWishes, plan as planModel } from './planner/plan.ts';
+import { planAside } from './planner/plan-aside.ts';
 import { partsOfWeights } from './planner/plan-report.ts';
 import { nominalDevice, type PlannedDevice } from './planner/planned-device.ts';
 import type { Prediction } from './planner/predict.ts';
@@ -97,8 +98,10 @@ async function bringUpWith(local: LocalRank, repairs: TileRepairs, options: Brin
   const { model, log, kv, contextLength } = options;
   const spec = engineSpec(model.table, contextLength, kv);
   const wishes = planWishes(contextLength, options.wishes);
-  const plan = planModel(model.table.tiles, spec, plannedDevices(local, options), wishes);
   const isMeasured = options.measured !== undefined;
+  // Equal devices are planned for at once.
+  const makePlan = isMeasured ? planAside : planModel;
+  const plan = await makePlan(model.table.tiles, spec, plannedDevices(local, options), wishes);
   log.info(`the head is ${plan.head === 'shared' ? 'shared by devices' : 'computed by this device'}`);
   for (const { name, why, reason } of plan.leftOut) log.warn({ device: name, reason }, why);
   const shareOf = ({ id }: Rank): readonly TileShape[] => plan.shares.get(id) ?? [];
