@@ -25,6 +25,8 @@ interface Room {
 const ROUNDS = 8;
 /** Halvings of the time that is sought where memory decides: to a few parts in a thousand. */
 const HALVINGS = 9;
+/** Phases of a kind by which that time is sought. */
+const SAMPLE = 8;
 
 /** Divides a model phase by phase. */
 export class ModelDivider {
@@ -33,6 +35,10 @@ export class ModelDivider {
   /** Of each phase, and of the model. */
   readonly #bytes: readonly number[];
   readonly #all: number;
+  readonly #phases: readonly number[];
+  /** Some phases that stand for all, and for how many each does. */
+  readonly #sample: readonly number[];
+  readonly #standsFor: readonly number[];
 
   constructor(evaluator: Evaluator) {
     const { devices, works, load } = evaluator.problem;
@@ -40,6 +46,10 @@ export class ModelDivider {
     this.#divider = new PhaseDivider(devices, tokenPass(load));
     this.#bytes = works.map((work) => bytesOf(work) * work.tiles.length);
     this.#all = this.#bytes.reduce((sum, bytes) => sum + bytes, 0);
+    this.#phases = [...works.keys()];
+    const sample = sampleOf(works);
+    this.#sample = [...sample.keys()];
+    this.#standsFor = [...sample.values()];
   }
 
   /**
@@ -49,10 +59,8 @@ export class ModelDivider {
    */
   divide(roles: Roles): Solution | TooSmall {
     const { devices } = this.#evaluator.problem;
-    let division = this.#divideAll(
-      roles,
-      devices.map(() => 1),
-    );
+    const all = devices.map(() => 1);
+    let division = this.#divideAll(roles, all);
     if (division === null) return { tooSmall: null, error: null };
     let best: Solution | null = null;
     let tooSmall: TooSmall = { tooSmall: null, error: null };
@@ -75,12 +83,13 @@ export class ModelDivider {
   }
 
   /** Divides each phase by itself. @param parts of each phase that a device may have at most: 1 for all of it */
-  #divideAll(roles: Roles, parts: readonly number[]): Division | null {
+  #divideAll(roles: Roles, parts: readonly number[], phases = this.#phases): Division | null {
     const { works, devices } = this.#evaluator.problem;
     /** Bytes that a device could have had in phases before and has not. */
     const due = devices.map(() => 0);
     const division: (readonly number[])[] = [];
-    for (const [p, work] of works.entries()) {
+    for (const p of phases) {
+      const work = works[p]!;
       const bytes = this.#bytes[p]! / work.tiles.length;
       const most = devices.map((_, d) => {
         if (!mayHave(roles, work, d)) return 0;
@@ -102,13 +111,16 @@ export class ModelDivider {
    * within that time.
    */
   #soonest(roles: Roles, rooms: readonly Room[]): Division | null {
-    const { devices } = this.#evaluator.problem;
-    const within = (ms: number): { division: Division; ms: number } | null => {
+    const { problem, token } = this.#evaluator;
+    const { works, devices } = problem;
+    const within = (ms: number): { readonly parts: readonly number[]; readonly ms: number } | null => {
       const parts = rooms.map(
         ({ kept, beside }, d) => Math.max(kept, beside + ms * devices[d]!.profile.disk) / this.#all,
       );
-      const division = this.#divideAll(roles, parts);
-      return division === null ? null : { division, ms: this.#evaluator.token.total(division) };
+      const sampled = this.#divideAll(roles, parts, this.#sample);
+      if (sampled === null) return null;
+      const times = sampled.map((counts, i) => this.#standsFor[i]! * token.of(works[this.#sample[i]!]!, counts));
+      return { parts, ms: times.reduce((sum, each) => sum + each, 0) };
     };
     let least = 0;
     let most = 1;
@@ -131,7 +143,7 @@ export class ModelDivider {
         least = middle;
       }
     }
-    return found.division;
+    return this.#divideAll(roles, found.parts);
   }
 
   /** What is left for tiles beside what a share needs otherwise; less by a part of it, as `slack` says. */
@@ -146,6 +158,20 @@ export class ModelDivider {
       return { kept, beside: Math.max(0, kept - ring) };
     });
   }
+}
+
+/** At most SAMPLE of the phases that are alike, evenly spread, and for how many of them each stands. */
+function sampleOf(works: readonly PhaseWork[]): ReadonlyMap<number, number> {
+  const alike = new Map<number, number[]>();
+  for (const [p, { like }] of works.entries()) alike.set(like, [...(alike.get(like) ?? []), p]);
+  const sample = [...alike.values()].flatMap((phases) => {
+    const taken = Math.min(SAMPLE, phases.length);
+    return Array.from({ length: taken }, (_, i): [number, number] => [
+      phases[Math.floor((i * phases.length) / taken)]!,
+      phases.length / taken,
+    ]);
+  });
+  return new Map(sample.sort(([a], [b]) => a - b));
 }
 
 /** Whether a device may have tiles of a phase. */

@@ -33,7 +33,10 @@ export interface Solution {
   readonly streams: boolean;
 }
 
-/** No solution: the memory of the device in this place is too small, and why; or nobody may compute some tile. */
+/**
+ * No solution: the memory of the device in this place is too small, and why; or, without a device, nobody may compute
+ * some tile, or the first token would come too late.
+ */
 export interface TooSmall {
   readonly tooSmall: number | null;
   readonly error: StarlingError | null;
@@ -50,7 +53,7 @@ export interface Bound {
 const UNBOUND: Bound = { tokenMs: Number.POSITIVE_INFINITY, promptMs: Number.POSITIVE_INFINITY };
 
 /** What dividing memory tile by tile takes of effort. */
-const WINDOW_TRIALS = 8;
+const WINDOW_TRIALS = 30;
 /** Bytes of each KV page in the page tables of a step's rows. */
 const PAGE_TABLE = MAX_ROWS * 4;
 
@@ -129,8 +132,7 @@ export class Evaluator {
   }
 
   /**
-   * @returns null where the division takes longer than the bound allows whatever memory there is, and the device whose
-   * memory is too small for it where it does not
+   * @returns null where a token takes longer than the bound allows, whatever memory there is
    */
   evaluate(division: Division, bound: Bound = UNBOUND): Solution | TooSmall | null {
     const { works, devices, load } = this.problem;
@@ -138,7 +140,7 @@ export class Evaluator {
     let tokenMs = this.token.total(division);
     if (tokenMs >= bound.tokenMs) return null;
     let layersMs = this.#prompt.total(division);
-    if (promptTime(layersMs, load) > bound.promptMs) return null;
+    if (promptTime(layersMs, load) > bound.promptMs) return { tooSmall: null, error: null };
     this.effort += (works.length * devices.length) / 4;
     const sizes = this.sizesOf(division);
     const kvPages = this.kvPagesFor(sizes);

@@ -1,36 +1,51 @@
 import { mayHave, type Roles } from './divide-model.ts';
-import { type Evaluator, isSolution, type Solution } from './evaluator.ts';
+import { type Bound, type Evaluator, isSolution, type Solution, type TooSmall } from './evaluator.ts';
 import type { Division } from './shares.ts';
 
-/** What may be looked at for one solution to become better: see Evaluator.effort. */
-const MOST_EFFORT = 1e6;
-/** Divisions by kind that are tried at most. */
-const MOST_BY_KIND = 100;
+/** Devices among which kinds are divided: those that would take least time for all of the model. */
+const OWNERS = 5;
+/** Those of them of which two may have a kind by halves. */
+const PAIRED = 3;
 
 /**
- * Divisions in which all tiles of a kind are one device's, as far as memory allows: where to begin when a few devices
- * have no room for shares of everything.
+ * Divisions in which all tiles of a kind are one device's, or two have them by halves, as far as memory allows: where to
+ * begin when devices have no room for shares of everything.
+ * @param effort of the evaluator, at most
  */
-export function byKind(evaluator: Evaluator, roles: Roles): Solution[] {
+export function byKind(evaluator: Evaluator, roles: Roles, bound: Bound, effort: number): Solution[] {
   const { works, devices } = evaluator.problem;
+  if (roles.everyone.head) return [];
   const kinds = [...new Set(works.map(({ kind }) => kind))];
-  if (devices.length ** kinds.length > MOST_BY_KIND) return [];
-  const owners = kinds.reduce<number[][]>(
+  const alone = devices.map((_, d) =>
+    evaluator.token.total(works.map(({ tiles }) => between(devices.length, [d], tiles.length))),
+  );
+  const quick = [...devices.keys()].sort((a, b) => alone[a]! - alone[b]!);
+  const owners = kinds.reduce<(readonly number[])[][]>(
     (all, kind) => {
       const work = works.find((each) => each.kind === kind)!;
-      const able = [...devices.keys()].filter((d) => mayHave(roles, work, d));
-      return all.flatMap((each) => able.map((d) => [...each, d]));
+      const able = quick.filter((d) => mayHave(roles, work, d)).slice(0, OWNERS);
+      const few = able.slice(0, PAIRED);
+      const pairs = few.flatMap((a, i) => few.slice(i + 1).map((b) => [a, b]));
+      const groups = [...able.map((d) => [d]), ...pairs];
+      return all.flatMap((each) => groups.map((group) => [...each, group]));
     },
     [[]],
   );
-  return owners.flatMap((owner) => {
-    const division = works.map(({ kind, tiles }) => {
-      const to = owner[kinds.indexOf(kind)];
-      return devices.map((_, d) => (d === to ? tiles.length : 0));
-    });
-    const found = evaluator.evaluate(division)!;
-    return isSolution(found) ? [found] : [];
+  const most = evaluator.effort + effort;
+  return owners.flatMap((groups) => {
+    if (evaluator.effort > most) return [];
+    const division = works.map(({ kind, tiles }) =>
+      between(devices.length, groups[kinds.indexOf(kind)]!, tiles.length),
+    );
+    const found = evaluator.evaluate(division, bound);
+    return found !== null && isSolution(found) ? [found] : [];
   });
+}
+
+/** Tiles of a phase that one device has, or two. */
+function between(devices: number, [a, b]: readonly number[], tiles: number): number[] {
+  const half = b === undefined ? 0 : Math.floor(tiles / 2);
+  return Array.from({ length: devices }, (_, d) => (d === a ? tiles - half : d === b ? half : 0));
 }
 
 /** Tiles of some phases that are alike go from one device to another. */
@@ -38,37 +53,43 @@ interface Move {
   readonly phases: readonly number[];
   readonly from: number;
   readonly to: number;
-  /** Of each of the phases, as far as there are so many. */
+  /** Of each of the phases, as far as there are so many beside those that the device keeps. */
   readonly count: number;
+  readonly kept: number;
 }
 
 /**
  * Moves tiles between devices as long as that makes a token faster: dividing phase by phase does not see what a device's
- * memory would be better used for. Two moves are tried together where the first takes memory that the second gives back.
- * @param promptMs that the example prompt may take
+ * memory would be better used for. Two moves are tried together where the first takes what the second gives back.
+ * @param limits milliseconds that the example prompt may take, and effort of the evaluator
  */
-export function improve(evaluator: Evaluator, roles: Roles, solution: Solution, promptMs: number): Solution {
-  const search = new Search(evaluator, roles, solution, promptMs);
-  while (search.goesOn && (search.oneMove() || (search.lacksMemory && search.twoMoves())));
+export function improve(evaluator: Evaluator, roles: Roles, solution: Solution, limits: SearchLimits): Solution {
+  const search = new Search(evaluator, roles, solution, limits);
+  while (search.goesOn && (search.oneMove() || search.twoMoves()));
   return search.best;
+}
+
+interface SearchLimits {
+  readonly promptMs: number;
+  readonly effort: number;
 }
 
 class Search {
   best: Solution;
-  /** Whether a division that would be better has not been taken since there is not the memory. */
-  lacksMemory = false;
   readonly #evaluator: Evaluator;
   readonly #roles: Roles;
   readonly #promptMs: number;
   readonly #mostEffort: number;
+  /** Moves that would make a token quicker but for memory or the prompt, and then all others; none where there are none. */
+  #firsts: Move[] = [];
   /** Counts of a phase that were met before, so that phases which are divided alike have the same array. */
   readonly #counts = new Map<string, readonly number[]>();
 
-  constructor(evaluator: Evaluator, roles: Roles, best: Solution, promptMs: number) {
+  constructor(evaluator: Evaluator, roles: Roles, best: Solution, { promptMs, effort }: SearchLimits) {
     this.#evaluator = evaluator;
     this.#roles = roles;
     this.#promptMs = promptMs;
-    this.#mostEffort = evaluator.effort + MOST_EFFORT;
+    this.#mostEffort = evaluator.effort + effort;
     this.best = best;
   }
 
@@ -79,37 +100,43 @@ class Search {
   /** Tries each move once. @returns whether some made the division better */
   oneMove(): boolean {
     const { best } = this;
+    this.#firsts = [];
+    const others: Move[] = [];
     for (const move of this.#moves(best.division)) {
       if (!this.goesOn) break;
-      this.#take(this.#moved(this.best.division, move));
+      const found = this.#take(this.#moved(this.best.division, move));
+      (found !== null && !isSolution(found) ? this.#firsts : others).push(move);
     }
+    if (this.#firsts.length > 0) this.#firsts.push(...others);
     return this.best !== best;
   }
 
-  /** Tries moves with an answer each, until two make the division better. */
+  /** Where memory or the prompt stood in the way: tries moves with an answer each, until two make the division better. */
   twoMoves(): boolean {
     const { division } = this.best;
-    for (const first of this.#moves(division)) {
+    for (const first of this.#firsts) {
       const then = this.#moved(division, first);
-      for (const second of this.#moves(then)) {
+      for (const second of this.#moves(then, first)) {
         if (!this.goesOn) return false;
-        const isAnswer = second.from === first.to || second.to === first.from;
-        if (isAnswer && this.#take(this.#moved(then, second))) return true;
+        const found = this.#take(this.#moved(then, second));
+        if (found !== null && isSolution(found)) return true;
       }
     }
     return false;
   }
 
-  #take(division: Division): boolean {
+  #take(division: Division): Solution | TooSmall | null {
     const found = this.#evaluator.evaluate(division, { tokenMs: this.best.tokenMs, promptMs: this.#promptMs });
-    if (found === null) return false;
-    if (isSolution(found)) this.best = found;
-    else this.lacksMemory = true;
-    return isSolution(found);
+    if (found !== null && isSolution(found)) this.best = found;
+    return found;
   }
 
-  /** All, half or one of a device's tiles, of phases that are alike: of all of them, of those that are divided alike, or of one. */
-  #moves(division: Division): Move[] {
+  /**
+   * All, half or one of a device's tiles, of phases that are alike: of all of them, of those that are divided alike, or
+   * of one.
+   * @param first a move that they answer: from where it went, or to where it came from
+   */
+  #moves(division: Division, first?: Move): Move[] {
     const { works, devices } = this.#evaluator.problem;
     const alike = grouped(works.map(({ like }) => `${like}`));
     const divided = grouped(works.map(({ like }, p) => `${like}/${division[p]!.join()}`));
@@ -119,25 +146,27 @@ class Search {
     for (const phases of [...whole, ...divided, ...ones]) {
       const work = works[phases[0]!]!;
       for (const from of devices.keys()) {
-        const all = phases.reduce((most, p) => Math.max(most, division[p]![from]!), 0);
-        if (all === 0) continue;
+        const kept = work.kind === 'head' && this.#roles.everyone.head ? 1 : 0;
+        const all = phases.reduce((most, p) => Math.max(most, division[p]![from]!), 0) - kept;
+        if (all <= 0) continue;
         for (const to of devices.keys()) {
           if (from === to || !mayHave(this.#roles, work, to)) continue;
-          for (const count of new Set([all, Math.ceil(all / 2), 1])) found.push({ phases, from, to, count });
+          if (first !== undefined && from !== first.to && to !== first.from) continue;
+          for (const count of new Set([all, Math.ceil(all / 2), 1])) found.push({ phases, from, to, count, kept });
         }
       }
     }
     return found;
   }
 
-  #moved(division: Division, { phases, from, to, count }: Move): Division {
+  #moved(division: Division, { phases, from, to, count, kept }: Move): Division {
     const next = [...division];
     let before: readonly number[] | undefined;
     let after: readonly number[] = [];
     for (const p of phases) {
       if (division[p] !== before) {
         before = division[p]!;
-        const moving = Math.min(count, before[from]!);
+        const moving = Math.max(0, Math.min(count, before[from]! - kept));
         const counts = before.map((each, d) => (d === from ? each - moving : d === to ? each + moving : each));
         after = this.#known(counts);
       }

@@ -23,11 +23,12 @@ export class PhaseTimes {
   /** Milliseconds of the whole pass. */
   total(division: Division): number {
     let ms = 0;
-    for (let p = 0; p < this.#works.length; p++) ms += this.#of(this.#works[p]!, division[p]!);
+    for (let p = 0; p < this.#works.length; p++) ms += this.of(this.#works[p]!, division[p]!);
     return ms;
   }
 
-  #of(work: PhaseWork, counts: readonly number[]): number {
+  /** Milliseconds of one phase. */
+  of(work: PhaseWork, counts: readonly number[]): number {
     const known = this.#known.get(work.like)!;
     let ms = known.get(counts);
     if (ms === undefined) {
