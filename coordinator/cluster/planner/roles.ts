@@ -37,12 +37,13 @@ export function solve(
 ): Solution | TooSmall {
   const attention = [...able];
   const others = [...able];
-  let tooSmall: TooSmall | null = null;
+  let lacking: TooSmall | null = null;
   for (;;) {
     const found = divider.divide(rolesOf(devices, attention, others, head, everyone));
-    // Nobody can, as those that could have no room: which is what there is to say.
-    if (isSolution(found) || found.tooSmall === null) return isSolution(found) ? found : (tooSmall ?? found);
-    tooSmall = found;
+    if (isSolution(found)) return found;
+    // That nobody is left to compute some tile says less than why the last one cannot.
+    if (found.tooSmall === null) return lacking ?? found;
+    lacking = found;
     const d = found.tooSmall;
     if (attention[d]) attention[d] = false;
     else if (others[d]) others[d] = false;
