@@ -20,6 +20,7 @@ import { LocalRank } from './local-rank.ts';
 import { type Overlap, OverlapControl, WHOLE_STEPS } from './overlap.ts';
 import { milliseconds } from './planner/left-out.ts';
 import { type Plan, type PlanWishes, plan as planModel } from './planner/plan.ts';
+import { planAside } from './planner/plan-aside.ts';
 import { partsOfWeights } from './planner/plan-report.ts';
 import { nominalDevice, type PlannedDevice } from './planner/planned-device.ts';
 import type { Prediction } from './planner/predict.ts';
@@ -105,8 +106,11 @@ export function prepareSite(options: BringUpOptions): Site {
 }
 
 /** @throws StarlingError memory_too_small */
-export function makePlan({ log }: BringUpOptions, { tiles, engine, devices, wishes }: PlanningInput): Plan {
-  const plan = planModel(tiles, engine, devices, wishes);
+export async function makePlan({ log, measured }: BringUpOptions, input: PlanningInput): Promise<Plan> {
+  const { tiles, engine, devices, wishes } = input;
+  // Equal devices are planned for at once.
+  const make = measured === undefined ? planModel : planAside;
+  const plan = await make(tiles, engine, devices, wishes);
   log.info(`the head is ${plan.head === 'shared' ? 'shared by devices' : 'computed by this device'}`);
   for (const { name, why, reason } of plan.leftOut) log.warn({ device: name, reason }, why);
   return plan;

@@ -86,7 +86,7 @@ export class Cluster implements LanguageModel {
         const attempt = { ...options, ranks, onProgress };
         const site = prepareSite(attempt);
         try {
-          const plan = makePlan(attempt, site.input);
+          const plan = await makePlan(attempt, site.input);
           const running = await carryOut(attempt, site, site.input, plan, new Set(plan.devices));
           isUp = true;
           return new Cluster(attempt, site, running, endUse);
@@ -241,7 +241,7 @@ export class Cluster implements LanguageModel {
   async #goBack(before: Plan, changed: ReadonlySet<string>): Promise<void> {
     if (this.#isStopping) return;
     const isWhole = this.ranks.every(({ lost }) => !lost);
-    const instead = isWhole ? before : makePlan(this.#options, { ...this.#input, devices: this.#present() });
+    const instead = isWhole ? before : await makePlan(this.#options, { ...this.#input, devices: this.#present() });
     await this.#carryOut(instead, new Set([...changed, ...movedShares(before, instead)]));
   }
 

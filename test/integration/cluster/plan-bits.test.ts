@@ -3,8 +3,10 @@ import { test } from 'node:test';
 import type { HeadWish } from '../../../coordinator/cluster/planner/roles.ts';
 import { createLogger } from '../../../daemon/log.ts';
 import type { TileKind } from '../../../daemon/tile/tile.ts';
+import { sharedData } from '../../fixtures/shared-data.ts';
 import { type PlannedSpeed, WindowCluster } from '../../fixtures/window-cluster.ts';
 
+const NO_DATA = 'no ../shared/data';
 const log = createLogger('silent', 'test');
 /** Enough for any share. */
 const MEMORY = 8;
@@ -84,4 +86,16 @@ test('plans of all kinds give the bits of one device', async (t) => {
       assert.equal(await cluster.logits(), expected);
     });
   }
+});
+
+const STORIES = sharedData('models/stories260K.gguf');
+
+test('five devices of four key/value heads give the bits of one', { skip: STORIES === null && NO_DATA }, async (t) => {
+  const common = { path: STORIES!, memory: MEMORY, log };
+  const alone = await WindowCluster.start(t, { ...common, daemons: 0 });
+  const five = await WindowCluster.start(t, { ...common, daemons: 5 });
+  const kvTiles = ({ cluster }: WindowCluster): number =>
+    [...cluster.plan.shares.values()].flat().filter(({ kind }) => kind === 'kv').length;
+  assert.ok(kvTiles(five) > kvTiles(alone), 'some key/value heads are computed on several devices');
+  assert.equal(await five.logits(), await alone.logits());
 });
