@@ -149,8 +149,9 @@ export function slowness(devices: readonly PlannedDevice[]): number {
 }
 
 /**
- * By how much devices hold each other up: inputs leave, and answers come in, over the serving device's own connection,
- * which is taken to be as fast as the fastest link. Devices that are done at the same time answer at the same time.
+ * By how much devices hold each other up: answers come in over the serving device's own connection, which is taken to be
+ * as fast as the fastest link, and devices that are done at the same time answer at the same time. That inputs leave one
+ * after the other spreads the answers as much.
  */
 export function sharedLinkMs(
   devices: readonly PlannedDevice[],
@@ -165,7 +166,7 @@ export function sharedLinkMs(
     if (link === null) continue;
     fastest = Math.max(fastest, link.bytesPerMs);
     if (counts[d] === 0) continue;
-    const own = rows * (work.inputBytes + answerBytes(work, counts[d]!));
+    const own = rows * answerBytes(work, counts[d]!);
     bytes += own;
     most = Math.max(most, own);
   }

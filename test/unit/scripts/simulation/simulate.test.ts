@@ -36,10 +36,11 @@ describe('a simulation', () => {
       assertNear(meanMs, predictedMs, 0.02);
       assertNear(steadyMs, meanMs, 1e-9);
     }
-    // With links ten times as fast, several devices do not wait for each other either.
+    // The prediction has all answers come at once, the simulation as devices are done.
     const home = changed(withoutJitter(homeOf('laptop', 8, 'ethernet', 1)), 6e9, 10);
     const { meanMs, predictedMs } = token(home, star(8));
-    assertNear(meanMs, predictedMs, 0.05);
+    assertNear(meanMs, predictedMs, 0.12);
+    assert.ok(meanMs < predictedMs * 1.02);
   });
 
   it('takes what is predicted where tiles come from the disk', () => {

@@ -7,6 +7,7 @@ import {
   phaseTime,
   SERVING,
   sharedLinkMs,
+  slowness,
 } from '../../../../../coordinator/cluster/planner/pass-cost.ts';
 import { type PhaseWork, phaseWorks } from '../../../../../coordinator/cluster/planner/phase-work.ts';
 import { MODEL_SHAPES } from '../../../../../scripts/model-shapes.ts';
@@ -95,10 +96,11 @@ describe('what the network takes', () => {
     close(networkMs(far, head, token, 3) - networkMs(far, head, token, 2), (head.tiles[0]!.count * 4) / 1000);
   });
 
-  it('is bound by the connection that all answers come in by, as fast as the fastest link', () => {
+  it('is more where answers wait for each other on the connection that all come in by', () => {
     const devices = [device('own'), ...['a', 'b', 'c'].map((id) => device(id, { roundTrip: 1, bandwidth: 1000 }))];
     const wide: Pass = { rows: 64, positions: 64, isPrompt: true };
-    close(sharedLinkMs(devices, ffn, [1, 1, 1, 1], wide), 1 + (3 * 64 * ffn.answerBytes) / 1000);
+    close(sharedLinkMs(devices, ffn, [1, 1, 1, 1], wide), (2 * 64 * ffn.answerBytes) / 1000);
+    assert.equal(sharedLinkMs(devices, ffn, [3, 1, 0, 0], wide), 0);
     assert.equal(sharedLinkMs(devices, ffn, [4, 0, 0, 0], wide), 0);
     const time = phaseTime(devices, ffn, [1, 1, 1, 1], wide);
     assert.ok(time.ms > Math.max(...time.computeMs.map((ms, d) => ms + time.networkMs[d]!)));
@@ -110,7 +112,10 @@ describe('what a phase takes', () => {
     const ffn = phase('ffn');
     const devices = [device('own'), device('a', { roundTrip: 3 }), device('b')];
     const time = phaseTime(devices, ffn, [4, 4, 8], token);
-    close(time.ms, SERVING.phaseMs + 2 * SERVING.deviceMs + time.computeMs[1]! + time.networkMs[1]!);
+    const serving = slowness(devices) * (SERVING.phaseMs + 2 * SERVING.deviceMs);
+    const answers = sharedLinkMs(devices, ffn, [4, 4, 8], token);
+    close(time.ms, serving + answers + time.computeMs[1]! + time.networkMs[1]!);
+    assert.ok(slowness([device('own', { speed: 1 })]) > 10, 'a slower device serves more slowly');
     assert.equal(phaseTime(devices, ffn, [16, 0, 0], token).networkMs[1], 0);
   });
 

@@ -117,7 +117,7 @@ describe('a plan', () => {
   it('divides four key/value heads among five devices, and a phase among more devices than it has tiles', () => {
     const equal = (count: number): PlannedDevice[] =>
       Array.from({ length: count }, (_, d) => device(d === 0 ? 'own' : `${d}`, { speed: 0.5, roundTrip: 0.05 }));
-    const five = planOf(TINYLLAMA, equal(5));
+    const five = planOf(TINYLLAMA, equal(5), { use: 'all' });
     assert.ok(equal(5).every(({ id }) => kindsOf(five.shares.get(id)).includes('attention')));
     const many = planOf(plannedModel({ ...MODEL_SHAPES.tiny, layers: 1 }), equal(24), { use: 'all' });
     assert.equal([...many.shares.values()].flat().filter(({ kind }) => kind === 'attention').length, 2);
