@@ -142,8 +142,9 @@ export async function carryOut(
     if (changing.has(rank.id) && !(isFirst && ranks.includes(rank))) rank.unload();
   }
   const loading = ranks.filter(({ id }) => changing.has(id));
-  await applyPlan(options, plan, { ...input.engine, kvPages: plan.kvPages }, loading);
+  // Before: a device may tell of a damaged tile together with being ready.
   for (const rank of leaves) rank.onMissing((tiles) => repairs.mendRank(rank, tiles));
+  await applyPlan(options, plan, { ...input.engine, kvPages: plan.kvPages }, loading);
   for (const rank of loading) logMemory(log, rank);
   const { engine } = local;
   const tokenTimes = new TokenTimes(Math.min(input.wishes.users, MAX_ROWS));

@@ -36,6 +36,8 @@ export interface DialRankOptions {
 export const DIAL_MS = 5000;
 /** For a device to look up which tiles it has. */
 const LOOKUP_MS = 60_000;
+/** For a device to read its tiles, from whatever disk; that it is there its heartbeat tells. */
+const LOAD_MS = 4 * 3600_000;
 
 /** For the control link to tell why a device has closed its data link: its word may be on the way still. */
 const REASON_MS = 1000;
@@ -190,13 +192,11 @@ export class RemoteRank implements Rank, Leaf {
 
   async start(): Promise<readonly TileShape[]> {
     this.#control.send({ t: 'start' });
-    for (;;) {
-      const message = await this.#control.next(['ready', 'missing', 'progress'], LOOKUP_MS, this.#dial.signal);
-      if (message.t === 'missing') return pick(this.#share, message.indices);
-      if (message.t === 'progress') continue;
-      this.#memory = message.memory;
-      return [];
-    }
+    // Not `progress` as well: what comes in the same read as that would find nobody waiting for it.
+    const message = await this.#control.next(['ready', 'missing'], LOAD_MS, this.#dial.signal);
+    if (message.t === 'missing') return pick(this.#share, message.indices);
+    this.#memory = message.memory;
+    return [];
   }
 
   hasTiles(layer: number, phase: Phase): boolean {
