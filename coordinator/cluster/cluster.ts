@@ -1,5 +1,4 @@
 import { type ErrorCode, StarlingError, toStarlingError } from '../../daemon/errors.ts';
-import type { TileStore } from '../../daemon/store/tile-store.ts';
 import { KV_PAGE } from '../../kernels/formats.ts';
 import type { LanguageModel, SequenceRows } from '../language-model.ts';
 import type { Account } from './accounting.ts';
@@ -19,9 +18,7 @@ export interface ClusterProgress {
   readonly total: number;
 }
 
-export interface ClusterOptions extends BringUpOptions {
-  readonly store: TileStore;
-}
+export type ClusterOptions = BringUpOptions;
 
 /** Who computes what, as people are told. */
 export interface PlanHealth {

@@ -57,7 +57,8 @@ function staysWhole(
   const options = { ...memory, spec, tiles: executionOrder(spec, tiles), threads, scratchBytes: 0 };
   try {
     return planMemory({ ...options, arenaBytes: Number.POSITIVE_INFINITY }).plan.streamed === 0;
-  } catch {
-    return false;
+  } catch (error) {
+    if (error instanceof StarlingError && error.code === 'memory_too_small') return false;
+    throw error;
   }
 }

@@ -14,10 +14,14 @@ export interface Pass {
 
 /**
  * Milliseconds of a phase that are the serving device's alone: norms, quantising, the residual stream, and for each
- * other device its frames and adding up its sums. For one row, and for each row more.
+ * other device its frames and adding up its sums. For one row, and for each row more. About what `npm run bench:phases`
+ * and `bench:star` measure (docs/PERFORMANCE.md, "What a phase costs").
  */
 export const SERVING = { phaseMs: 0.05, deviceMs: 0.03, rowMs: 0.004, deviceRowMs: 0.004 };
-/** A thread of the device on which they were measured reads weights at this rate; others are taken to be slower in proportion. */
+/**
+ * A thread of the device on which they were measured reads weights at this rate, in bytes a millisecond; others are taken
+ * to be slower in proportion.
+ */
 const SERVING_RATE = 15e6;
 
 /** Milliseconds that a device takes for so many tiles of a phase, with the key/value heads that they read. */
